@@ -1,0 +1,88 @@
+/* frame.h - physical memory: one descriptor for each 4 KiB frame, a buddy allocator, a cache of single frames for each CPU.
+ *
+ * Every frame is in exactly one class, and the classes add up to the memory given (invariant 4). */
+#pragma once
+
+#include "lib/base.h"
+#include "lib/sync.h"
+
+struct table;
+struct object;
+
+enum frame_class {
+    FRAME_FREE,     /* in the buddy or in a CPU's cache */
+    FRAME_RESERVED, /* hidden by the machine, or never ours */
+    FRAME_KERNEL,   /* the image, descriptors, stacks, buffers */
+    FRAME_SLAB,     /* behind slab.h */
+    FRAME_TABLE,    /* a page table of a user space */
+    FRAME_ANON,     /* anonymous memory of a program */
+    FRAME_FILE,     /* cached contents of a file that has a backend */
+    FRAME_SHMEM,    /* contents that exist only in memory: tmpfs, shared memory, changed pages of the overlay */
+    FRAME_CLASSES,
+};
+
+/* Legend: [a] atomic; [c] constant while the frame has its class; [l] the lock of the table that maps it, when mapped once;
+ * [o] the object's lock; [b] the buddy's lock while free. */
+struct frame {
+    u8 class;   /* [c] enum frame_class */
+    u8 order;   /* [b] of a free or allocated block's head */
+    u8 flags;   /* [a] FRAME_* flags below */
+    u8 unused1;
+    u32 index_high; /* [c] object frames: high half of the page index */
+    union {
+        u64 counts; /* [a] both at once: the frame is freed by whoever brings this to 0 */
+        struct {
+            u32 mapped; /* slots that map it */
+            u32 pins;   /* other references: the object's cache counts one, copies and I/O in flight one each */
+        };
+    };
+    union {
+        struct { struct table *table; u64 index; } anon;      /* a member of the clone ring that maps it; slot index in it [l] */
+        struct { struct object *object; u32 index; } object;  /* [c] owner and low half of the page index; NULL: removed */
+        struct { struct frame *next, *prev; } free;           /* [b] */
+        struct { void *slab; u64 word; } owner;               /* slab.h's */
+    };
+};
+_Static_assert(sizeof(struct frame) == 32, "0.8 % of memory");
+
+#define FRAME_DIRTY 1u   /* differs from the backend */
+#define FRAME_FILLING 2u /* an object's frame whose contents are on the way */
+#define FRAME_ERROR 4u   /* filling failed */
+#define FRAME_CLOSING 8u /* truncate is removing it: nothing may map it */
+#define FRAME_REFERENCED 16u /* used since the clock hand passed */
+
+extern struct frame *frames;  /* by frame number */
+extern u64 frame_count;       /* frames described, holes included */
+extern char *frame_direct;    /* where frame 0 appears in the kernel: the direct map */
+
+static inline u64 frame_number(const struct frame *f) { return (u64)(f - frames); }
+static inline u64 frame_phys(const struct frame *f) { return frame_number(f) << PAGE_SHIFT; }
+static inline struct frame *frame_of_phys(u64 phys) { return &frames[phys >> PAGE_SHIFT]; }
+static inline void *frame_va(const struct frame *f) { return frame_direct + frame_phys(f); }
+static inline struct frame *frame_of_va(const void *va) { return &frames[((const char *)va - frame_direct) >> PAGE_SHIFT]; }
+
+/* frame_alloc: a block of 2^order frames, aligned to its size; contents undefined unless FRAME_ZEROED; counts = 0.
+ * The caller owns it and hands it back with frame_free. Without FRAME_ATOMIC it may sleep, to reclaim; NULL when nothing
+ * can be had. Never call it with a spin lock held. */
+#define FRAME_ZEROED 1u
+#define FRAME_ATOMIC 2u  /* do not sleep; may use the reserve */
+struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) must_check;
+void frame_free(struct frame *f, unsigned order); /* counts must be 0; no lock needed */
+/* frame_unpin: drop a reference taken by object_get; frees the frame if it was the last. */
+void frame_pin(struct frame *f);
+void frame_unpin(struct frame *f);
+
+/* Whole pages for the kernel's own use, by address (stacks, buffers): class FRAME_KERNEL. */
+void *pages_alloc(unsigned order, unsigned how) must_check;
+void pages_free(void *va, unsigned order);
+
+struct frame_totals {
+    u64 frames[FRAME_CLASSES]; /* adds up to given */
+    u64 given;                 /* frames of -m */
+};
+void frame_totals(struct frame_totals *t);
+u64 frame_free_count(void);  /* about: per-CPU caches included */
+
+/* Early boot. frame_init takes the ranges of memory (kernel/boot/boot.h) before anything else of vm/. */
+struct memory_range;
+void frame_init(const struct memory_range *ranges, unsigned count);

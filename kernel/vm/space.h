@@ -1,0 +1,139 @@
+/* space.h - an address space, seen from outside vm/: create, fork, map, fault, walk.
+ *
+ * All calls may sleep unless they say otherwise, and are made with no spin lock held. Addresses and sizes are bytes. */
+#pragma once
+
+#include "lib/base.h"
+#include "lib/sync.h"
+#include "vm/object.h"
+
+/* What should appear in a range: view.h. Fields that a caller of space_map gives. */
+#define VIEW_READ 1u
+#define VIEW_WRITE 2u
+#define VIEW_EXEC 4u
+#define VIEW_PROT 7u
+#define VIEW_SHARED 8u
+#define VIEW_NORESERVE 0x10u
+#define VIEW_LOCKED 0x20u
+#define VIEW_ONFAULT 0x40u
+#define VIEW_DONTFORK 0x80u
+#define VIEW_WIPEONFORK 0x100u
+#define VIEW_DONTDUMP 0x200u
+#define VIEW_HUGE 0x400u
+#define VIEW_NOHUGE 0x800u
+#define VIEW_SEQUENTIAL 0x1000u
+#define VIEW_RANDOM 0x2000u
+#define VIEW_GROWSDOWN 0x4000u
+#define VIEW_ACCOUNT 0x8000u
+#define VIEW_SEALED 0x10000u
+#define VIEW_STACK 0x20000u  /* the main stack: named [stack] */
+#define VIEW_HEAP 0x40000u   /* brk: named [heap] */
+#define VIEW_SPECIAL 0x80000u /* vdso, vvar: frames not counted */
+
+struct view {
+    u32 flags;               /* VIEW_*; protection in VIEW_PROT */
+    u32 max_prot;            /* VIEW_PROT bits that mprotect may give */
+    struct vm_file *file;    /* NULL: anonymous */
+    const char *name;        /* "[vdso]" and the like, a constant; or NULL */
+    /* the rest is vm/view.c's */
+    u32 references;
+    u32 hash;
+    struct view *next;
+};
+
+struct space;
+
+struct map_request {
+    u64 address;          /* hint, or exact with MAP_AT / MAP_AT_FREE */
+    u64 bytes;            /* > 0; rounded up to pages */
+    u32 flags;            /* VIEW_* */
+    u32 max_prot;         /* 0: all */
+    u32 how;              /* MAP_AT... below */
+    struct vm_file *file; /* NULL: anonymous. Shared anonymous memory: a file of tmpfs, made by the caller */
+    u64 offset;           /* bytes, page aligned */
+    const char *name;
+};
+#define MAP_AT 1u       /* exactly there, replacing what is mapped (MAP_FIXED) */
+#define MAP_AT_FREE 2u  /* exactly there, -EEXIST if anything is mapped (MAP_FIXED_NOREPLACE) */
+#define MAP_FILL 4u     /* MAP_POPULATE */
+#define MAP_BELOW_4G 8u /* MAP_32BIT: below 2 GiB */
+
+struct space *space_create(bool randomise); /* NULL: out of memory. One reference */
+void space_get(struct space *s);
+void space_put(struct space *s);                 /* the last one tears it down; not the space that is loaded for the current task */
+struct space *space_fork(struct space *parent);  /* err_ptr(-ENOMEM...) */
+void space_load(struct space *s);                /* this CPU uses it from now on; NULL: the kernel's own tables. Never sleeps */
+
+long space_map(struct space *s, const struct map_request *r); /* the address, or -EINVAL -ENOMEM -EEXIST -EOVERFLOW -EACCES */
+int space_unmap(struct space *s, u64 address, u64 bytes);
+int space_protect(struct space *s, u64 address, u64 bytes, u32 prot);
+long space_remap(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how, u64 new_address);
+#define REMAP_MAY_MOVE 1u
+#define REMAP_FIXED 2u
+#define REMAP_DONT_UNMAP 4u
+u64 space_brk(struct space *s, u64 address);     /* brk(2): the break afterwards */
+void space_set_brk(struct space *s, u64 start);  /* by exec */
+int space_discard(struct space *s, u64 address, u64 bytes); /* MADV_DONTNEED */
+int space_populate(struct space *s, u64 address, u64 bytes, bool write);
+/* space_change: set and clear VIEW_ advice flags on mapped ranges (DONTFORK, locks...). -ENOMEM if part is not mapped (the rest done). */
+int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear);
+int space_sync(struct space *s, u64 address, u64 bytes);    /* msync(MS_SYNC) */
+
+/* space_fault: make an access possible. Called by the trap and by space_copy. */
+enum fault_outcome {
+    FAULT_DONE,        /* try the access again */
+    FAULT_MAPERR,      /* SIGSEGV SEGV_MAPERR: nothing mapped there */
+    FAULT_ACCERR,      /* SIGSEGV SEGV_ACCERR: not allowed */
+    FAULT_BUS_ADRERR,  /* SIGBUS BUS_ADRERR: past the end of the file, or an I/O error */
+    FAULT_NOMEM,       /* out of memory: the caller kills */
+    FAULT_INTERRUPTED, /* a fatal signal is pending */
+};
+enum fault_access { FAULT_READ = 0, FAULT_WRITE = 1, FAULT_EXEC = 2 };
+enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access, u64 user_sp);
+/* space_copy: read or write another space's memory through the direct map, fault by fault (ptrace, process_vm_readv,
+ * /proc/PID/mem). force: may write a private copy where the view is not writable. Returns bytes done, or -EFAULT when none. */
+ssize_t space_copy(struct space *s, u64 address, void *buffer, size_t bytes, bool write, bool force);
+
+/* space_walk: the mappings in address order, neighbours with the same view joined. next starts at 0.
+ * Returns false at the end. Holds nothing between calls: a view of a range is consistent, the list may change meanwhile.
+ * *out holds a reference on out->view: call space_walk_end(out) before the next call or when done. */
+struct mapping {
+    u64 start, end;
+    struct view *view;
+    u64 offset; /* bytes into the file at start */
+};
+bool space_walk(struct space *s, u64 from, struct mapping *out);
+void space_walk_end(struct mapping *m);
+/* space_usage: what the slots of [start, end) hold, in pages. */
+struct space_usage {
+    u64 anon, file, shmem, swap;                /* mapped pages by kind; swap entries */
+    u64 shared_clean, shared_dirty, private_clean, private_dirty, referenced;
+    u64 pss_bytes;                              /* each page divided by the slots and sharers that map it */
+};
+void space_usage(struct space *s, u64 start, u64 end, struct space_usage *out);
+
+/* Plan totals, in pages (invariant 8). */
+struct space_totals {
+    u64 total;      /* all mapped */
+    u64 data;       /* private writable, not stack */
+    u64 stack, exec, locked, committed, shared;
+    u64 mappings;   /* runs as /proc/PID/maps shows them */
+    u64 tables;     /* page tables reachable */
+    u64 peak_total, peak_resident;
+};
+void space_totals(struct space *s, struct space_totals *out);
+
+/* What exec and /proc keep with a space; vm/ only stores it. Written by exec before the space is shared. */
+struct space_info {
+    u64 code_start, code_end, data_start, data_end, brk_start, stack_start;
+    u64 arg_start, arg_end, env_start, env_end;
+    u64 auxv[2 * 24]; /* as given to the program */
+    struct vm_file *exe; /* a reference is held; put when the space goes */
+};
+struct space_info *space_info(struct space *s);
+/* Limits of the process that vm/ must respect, bytes or ~0. */
+struct space_limits { u64 address_space, data, stack, locked; };
+struct space_limits *space_limits(struct space *s);
+
+void vm_init(void);               /* after frame_init and slab_init: views, tables, the zero frame, the kernel's root */
+u64 vm_check(char *report, size_t size); /* check.c: walks the whole machine; returns the number of findings; report: what and how many */
