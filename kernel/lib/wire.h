@@ -30,12 +30,14 @@ enum wire_type {
     WIRE_READ,      /* value: stream (0..2); payload: uint32_t most. Answer: value = bytes or -errno, payload the bytes; 0 = end */
     WIRE_WRITE,     /* value: stream; payload: bytes (<= WIRE_MOST). Answer: value = bytes taken (>= 1) or -errno (EPIPE...) */
     WIRE_POLL,      /* value: stream; payload: uint32_t events (poll(2)). Answered once, when revents (value) != 0; WIRE_CANCEL ends it */
-    WIRE_CANCEL,    /* value: the tag of a READ, WRITE or POLL no longer wanted; the answer is then sent at once (value -EINTR, or the real one) */
+    WIRE_CANCEL,    /* value: the tag of a READ, WRITE or POLL no longer wanted; the answer is then sent at once: the real one when the
+                       host could give it without waiting (so a question and its CANCEL together are O_NONBLOCK), else value -EINTR */
     WIRE_SEEK,      /* value: stream; payload: int64_t offset, uint32_t whence. Answer: value 0 or -errno; payload int64_t position */
     WIRE_STATUS,    /* the program ended: value = wait status as waitpid(2) gives it; payload: struct wire_end. The machine stops after it */
-    WIRE_STATS,     /* payload: text for stderr, printed at the end with --stats */
+    WIRE_STATS,     /* payload: text for stderr, printed at the end with --stats; sent before STATUS */
     WIRE_FAIL,      /* payload: one line: the guest cannot run the program. value: the command's exit code (125, 126, 127) */
-    WIRE_STOPPED,   /* the program's process group stopped itself (job control); the command stops itself too */
+    WIRE_STOPPED,   /* the program's process group stopped (job control); value: by which signal; the command stops itself too, and sends
+                       SIGNAL CONT when it runs again */
     /* command to guest */
     WIRE_CONFIG = 64, /* payload: the configuration, see below */
     WIRE_ANSWER,      /* tag, value, payload as the question says */
@@ -56,10 +58,11 @@ struct wire_config {
     uint32_t uid, gid; /* the program's ids */
     uint32_t umask;
     uint32_t flags; /* WIRE_NO_ASLR... */
+    uint64_t ignored; /* signals that the program starts with ignored (nohup, a shell's background job): bit N-1 for signal N */
     struct wire_stream {
         uint32_t mode;  /* st_mode of the host's descriptor; 0 when it is closed */
         uint32_t flags; /* O_RDONLY, O_WRONLY or O_RDWR, O_APPEND as fcntl(F_GETFL) says */
-        uint32_t tty;   /* isatty */
+        uint32_t tty;   /* 0: no terminal; 1: one that the command makes raw; 2: one left alone: the host still turns \n into \r\n */
         uint16_t rows, columns;
         uint64_t ino, dev, rdev, size; /* so that two streams on one file are seen to be one */
         int64_t offset; /* current position of a regular file, else -1 */
