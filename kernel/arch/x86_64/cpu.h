@@ -36,6 +36,7 @@ struct cpu {
     struct space *space;    /* whose page tables are loaded (may outlive current's use: lazy) */
     struct task *idle;
     u32 apic_id;
+    bool kicked;            /* set by the kick's interrupt, so that none is lost on the way to user mode */
     void *arch;             /* GDT, TSS, interrupt stacks */
 };
 
@@ -56,8 +57,18 @@ void cpu_idle_wait(void);                             /* halt until an interrupt
 /* Time. The monotonic clock starts at 0 at boot and is the TSC, scaled; the tick is every TICK_NS on every busy CPU. */
 #define TICK_NS 4000000UL
 u64 clock_ns(void);                    /* monotonic */
+/* clock_arm: make this CPU's timer interrupt (sched_tick) come at deadline_ns at the latest, once; ~0: only the tick. A new
+ * deadline replaces the old one. The tick stops while the CPU is in cpu_idle_wait, the armed deadline does not. So sched_tick
+ * is called each TICK_NS of a busy CPU and besides at each armed deadline: account by the clock, not by calls. */
+void clock_arm(u64 deadline_ns);
 u64 clock_wall_ns(void);               /* CLOCK_REALTIME = clock_ns() + offset */
 void clock_set_wall(u64 wall_ns);
+/* For a vdso: nanoseconds = (u128)(tsc - clock_scale.base) * mult >> 32. Constant after boot. */
+struct clock_scale {
+    u64 base, mult, tsc_hz;
+};
+extern struct clock_scale clock_scale;
+u64 clock_wall_offset(void); /* CLOCK_REALTIME - CLOCK_MONOTONIC */
 u64 cpu_random(void);                  /* RDRAND or TSC mixing: to seed the generator, not to be used raw */
 
 /* arch calls these, task/ owns them: */
@@ -66,6 +77,13 @@ void trap_return_to_user(struct regs *regs);        /* before every return to us
 void trap_user_fault(struct regs *regs, int vector, u64 error, u64 address); /* an exception in user mode other than #PF: becomes a signal */
 void trap_page_fault(struct regs *regs, u64 error, u64 address, bool from_user); /* #PF on a user address, from user mode or from a checked copy */
 long syscall_dispatch(struct regs *regs);           /* from the syscall entry, interrupts on; the result goes to regs->rax */
+
+/* irq_register: call handler(argument) at each interrupt of a line (ACPI's global number, as the kernel command line names it
+ * for virtio-mmio), on the interrupt stack of one CPU, with interrupts off: it must quiet the device and may queue work.
+ * The lines are level-triggered, active high. 0, -EINVAL no such line, -EBUSY taken, -ENOSPC no vector left. */
+int irq_register(unsigned gsi, void (*handler)(void *argument), void *argument);
+/* device_map: device registers in the kernel's address space, uncached, for good. NULL: no room or not below 2^46. */
+volatile void *device_map(u64 phys, u64 bytes);
 
 /* trap_fixup: a kernel access to user memory failed: continue at its landing pad if rip is in the exception table. */
 bool trap_fixup(struct regs *regs);
@@ -85,6 +103,7 @@ struct arch_task {
     void *fpu;        /* XSAVE area of fpu_bytes, 64-byte aligned; NULL for kernel threads (they use no FPU) */
 };
 extern unsigned fpu_bytes;
+extern u64 fpu_features; /* XCR0, the mask of a signal frame's sw_bytes; 3 (x87, SSE) where there is no XSAVE: the area is FXSAVE's */
 void arch_switch(struct arch_task *prev, struct arch_task *next);
 /* arch_task_init: prepare a stack so that the first arch_switch to it calls entry(argument) with interrupts on. */
 void arch_task_init(struct arch_task *t, void (*entry)(void *argument), void *argument);
@@ -92,8 +111,11 @@ struct regs *arch_task_regs(struct arch_task *t); /* the user registers at the t
 void arch_fpu_init(void *area);                   /* the state a new program starts with */
 void arch_fpu_save(struct arch_task *t);          /* current's live registers to its area (fork, signal frames, ptrace) */
 void arch_fpu_load(struct arch_task *t);          /* back (after sigreturn wrote the area: already sanitised) */
+bool arch_fpu_sanitise(void *area);               /* a whole area that a user wrote: make it loadable. false: not an XSAVE area at all */
 noreturn void arch_enter_user(struct regs *regs); /* leave for user mode with exactly these registers (exec, new tasks); runs trap_return_to_user first */
 void arch_set_fs_base(u64 base);                  /* of the current task, now */
 u64 arch_get_fs_base(void);
+void arch_set_gs_base(u64 base);                  /* the user's */
+u64 arch_get_gs_base(void);
 
 noreturn void machine_stop(void); /* end QEMU (debug-exit); used by panic and after WIRE_STATUS */
