@@ -85,6 +85,7 @@ struct file_ops {
     int (*fsync)(struct file *file, bool data_only);
     /* map: check and adjust a mapping of this file; NULL: mappable if the inode is a regular file. */
     int (*map)(struct file *file, u32 view_flags, u64 offset, u64 bytes);
+    bool maps_anonymous; /* /dev/zero: a mapping of it is anonymous memory, private or shared */
     int (*fallocate)(struct file *file, int mode, u64 offset, u64 bytes);
 };
 
@@ -147,14 +148,22 @@ struct super {
     int (*sync)(struct super *s);
     const char *options; /* as /proc/mounts shows them */
     bool read_only;
+    bool uncached; /* proc: names come and go by themselves. Each lookup asks the inode; its dentry is never found again by name */
     void *private_data;
 };
 int mount_at(const char *where, struct super *s, const char *source); /* kernel's own mounts at boot; makes no directory unless the parent is ours */
 struct mount *mount_next(struct mount *m); /* for /proc/mounts: NULL starts, NULL ends */
 int mount_show(struct mount *m, char *line, size_t bytes); /* "source where type options 0 0\n" */
 
+/* Special files, by whoever owns their kind; file_open calls them in place of file_ops->open, the file's mode and flags set.
+ * fifo_open (pipe.c) may sleep for the other end: -ENXIO, -ERESTARTSYS. chardev_open (devfs.c) goes by inode->rdev: -ENXIO. */
+int fifo_open(struct inode *inode, struct file *file);
+int chardev_open(struct inode *inode, struct file *file);
+struct super *proc_super(void), *sysfs_super(void), *devfs_super(void); /* made at the first call; NULL: no memory */
+/* epoll_forget (epoll.c): the file's last reference is gone: called before ops->release when file->epoll is not empty. */
+void epoll_forget(struct file *file);
+
 /* poll */
-struct poll_entry;
 struct poll_table {
     void (*wait)(struct poll_table *t, struct waitq *q); /* register; may fail silently on no memory and set error */
     int error;

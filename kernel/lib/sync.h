@@ -40,6 +40,7 @@ struct waiter {
     struct task *task;
     struct waitq *queue;
     bool woken; /* set under queue->lock by the waker, which also unlinks */
+    void (*notify)(struct waiter *w); /* waitq_watch's; NULL for sleepers (waitq_add clears it) */
 };
 #define WAITQ_INIT(name)                                                                                               \
     { SPIN_INIT, LIST_INIT((name).sleepers) }
@@ -51,6 +52,9 @@ void waitq_wake_one(struct waitq *q);
  * task calls task_sleep, which returns at once if a registered waiter was woken. One task may be on many queues (poll). */
 void waitq_add(struct waitq *q, struct waiter *w);
 void waitq_remove(struct waiter *w);
+/* waitq_watch: no sleeper but a watcher (poll, epoll): every wake, of one or of all, calls notify(w) under q->lock and leaves w
+ * registered until waitq_remove. notify does not sleep and does not touch q; it may wake other queues. */
+void waitq_watch(struct waitq *q, struct waiter *w, void (*notify)(struct waiter *w));
 /* task_sleep: give up the CPU until woken. interruptible: a signal to deliver also ends it.
  * deadline_ns: on the monotonic clock, or SLEEP_FOREVER. Returns 0 when woken, -EINTR for a signal, -ETIMEDOUT. */
 #define SLEEP_FOREVER (~0ULL)
