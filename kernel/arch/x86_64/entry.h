@@ -1,0 +1,66 @@
+/* entry.h - one slot of a page table, in the hardware's format (Intel SDM vol. 3A, 4.5), behind names that vm/ uses.
+ *
+ * A slot is: empty; a lower table; a frame; or, not present: a swap location, a withheld frame (PROT_NONE over a populated
+ * page: the frame number is kept inverted, so that a speculative load finds no memory there: L1TF), or a marker. */
+#pragma once
+
+#include "lib/base.h"
+
+typedef u64 entry;
+
+#define ENTRY_PRESENT (1ULL << 0)
+#define ENTRY_WRITE (1ULL << 1)
+#define ENTRY_USER (1ULL << 2)
+#define ENTRY_ACCESSED (1ULL << 5)
+#define ENTRY_DIRTY (1ULL << 6)
+#define ENTRY_LARGE (1ULL << 7)
+#define ENTRY_SPECIAL (1ULL << 9) /* software: the frame is not counted (zero frame, device, vdso) */
+#define ENTRY_NOEXEC (1ULL << 63)
+#define ENTRY_PHYS 0x000ffffffffff000ULL
+
+/* Kinds of a slot that is not present and not empty, in bits 1..3. */
+#define ENTRY_KIND(e) (((e) >> 1) & 7)
+#define KIND_SWAP 1u
+#define KIND_WITHHELD 2u
+#define KIND_WORD 3u
+#define KIND_MARKER 4u
+
+#define TABLE_SLOTS 512u
+#define TABLE_LEVELS 4u
+/* pages that one slot of a table of `level` covers: 1, 512, 512^2, 512^3 */
+static inline u64 slot_pages(unsigned level) { return 1ULL << (9 * (level - 1)); }
+/* the slot of a page number (address >> 12) in a table of `level` */
+static inline unsigned slot_index(u64 page, unsigned level) { return (page >> (9 * (level - 1))) & (TABLE_SLOTS - 1); }
+
+static inline bool entry_empty(entry e) { return e == 0; }
+static inline bool entry_present(entry e) { return e & ENTRY_PRESENT; }
+static inline bool entry_writable(entry e) { return e & ENTRY_WRITE; }
+static inline bool entry_withheld(entry e) { return !(e & ENTRY_PRESENT) && ENTRY_KIND(e) == KIND_WITHHELD; }
+static inline bool entry_special(entry e) { return e & ENTRY_SPECIAL; }
+/* entry_is_table: in a table of level > 1 every present entry without LARGE is a table. */
+static inline bool entry_is_table(entry e) { return (e & (ENTRY_PRESENT | ENTRY_LARGE)) == ENTRY_PRESENT; }
+static inline u64 entry_phys(entry e) { return (e & ENTRY_PRESENT ? e : ~e) & ENTRY_PHYS; }
+/* a pointer to a lower table: always user, accessed and executable; the leaf decides (rights of all levels are ANDed) */
+static inline entry entry_table(u64 phys, bool write) {
+    return phys | ENTRY_PRESENT | ENTRY_USER | ENTRY_ACCESSED | (write ? ENTRY_WRITE : 0);
+}
+static inline entry entry_frame(u64 phys, bool write, bool exec) {
+    return phys | ENTRY_PRESENT | ENTRY_USER | ENTRY_ACCESSED | (write ? ENTRY_WRITE | ENTRY_DIRTY : 0) |
+           (exec ? 0 : ENTRY_NOEXEC);
+}
+static inline entry entry_withhold(entry e) {
+    return (~e & ENTRY_PHYS) | (KIND_WITHHELD << 1) | (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_NOEXEC));
+}
+/* entry_restore: the present form of a withheld entry, without write permission */
+static inline entry entry_restore(entry e, bool exec) {
+    return (~e & ENTRY_PHYS) | ENTRY_PRESENT | ENTRY_USER | (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED)) |
+           (exec ? 0 : ENTRY_NOEXEC);
+}
+
+/* Slots change under the lock of their table; the hardware sets accessed and dirty bits behind our back, so a present slot
+ * changes only by exchange or by atomic and/or, and is read once. */
+static inline entry slot_read(const entry *slot) { return __atomic_load_n(slot, __ATOMIC_ACQUIRE); }
+static inline void slot_store(entry *slot, entry e) { __atomic_store_n(slot, e, __ATOMIC_RELEASE); } /* an empty slot only */
+static inline entry slot_exchange(entry *slot, entry e) { return __atomic_exchange_n(slot, e, __ATOMIC_SEQ_CST); }
+static inline entry slot_clear_bits(entry *slot, entry bits) { return __atomic_fetch_and(slot, ~bits, __ATOMIC_SEQ_CST); }
+static inline entry slot_set_bits(entry *slot, entry bits) { return __atomic_fetch_or(slot, bits, __ATOMIC_SEQ_CST); }
