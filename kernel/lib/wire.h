@@ -1,9 +1,12 @@
 /* wire.h - what the command and the guest say to each other. The only header that tool/ and kernel/ share.
  *
- * One byte stream each way (a virtio console without multiport; QEMU carries it to a socket of the command), cut into
+ * One byte stream each way (a virtio console's port; QEMU carries it to a socket of the command), cut into
  * messages: this header, then `bytes` of payload. All numbers little-endian. The guest asks, the command answers with the
  * same tag; so a program's read, write or poll of a standard stream is one question, and takes exactly what the host gives:
  * nothing is read ahead, an error of the host's is the program's errno, and back-pressure is a reply that is not there yet.
+ *
+ * On QEMU's side it is a virtserialport, which has to be port 1 (`-device virtio-serial-device -device virtserialport,nr=1,chardev=C`),
+ * not a virtconsole: that one drops bytes when the socket is full, where a serial port waits. The guest takes either.
  *
  * Besides, the guest writes its log, a line at a time, "<LEVEL>text\n", to the debug console (port 0xe9), which works from
  * the first instruction to the last words of a panic. */
