@@ -1,0 +1,148 @@
+/* sys.h - every system call's function, one list, grouped by the file of kernel/sys that defines it.
+ *
+ * Nouns: none of its own. A call checks its arguments, calls the owner of what it is about, and returns a value or -errno.
+ * The six argument registers are handed over as they are: a function takes as many as it wants, with types of its choice as
+ * long as they are 32 or 64 bits wide (the ABI leaves the upper half of a narrower one to the callee). A pointer is a
+ * user's: only usercopy.h touches it. Calls that change registers (clone, execve, rt_sigreturn) find them through
+ * arch_task_regs. To add a call: its prototype here, a line in table.c. */
+#pragma once
+
+#include "arch/x86_64/usercopy.h"
+#include "lib/base.h"
+
+/* sys/process.c */
+struct clone_args;
+struct rusage;
+struct siginfo;
+long sys_fork(void);
+long sys_vfork(void);
+long sys_clone(u64 flags, u64 stack, int __user *parent_tid, int __user *child_tid, u64 tls);
+long sys_clone3(struct clone_args __user *args, size_t bytes);
+long sys_execve(const char __user *name, const u64 __user *argv, const u64 __user *envp);
+long sys_execveat(int at, const char __user *name, const u64 __user *argv, const u64 __user *envp, int flags);
+long sys_exit(int code);
+long sys_exit_group(int code);
+long sys_wait4(int pid, int __user *status, int options, struct rusage __user *usage);
+long sys_waitid(int which, int pid, struct siginfo __user *info, int options, struct rusage __user *usage);
+long sys_getpid(void);
+long sys_getppid(void);
+long sys_gettid(void);
+long sys_getpgid(int pid);
+long sys_getpgrp(void);
+long sys_setpgid(int pid, int pgid);
+long sys_getsid(int pid);
+long sys_setsid(void);
+long sys_set_tid_address(int __user *tid);
+long sys_prctl(int option, u64 a, u64 b, u64 c, u64 d);
+long sys_arch_prctl(int option, u64 address);
+long sys_personality(u32 persona);
+
+/* sys/signal.c */
+struct sigaction;
+struct sigaltstack;
+struct __kernel_timespec;
+long sys_rt_sigaction(int signal, const struct sigaction __user *new, struct sigaction __user *old, size_t bytes);
+long sys_rt_sigprocmask(int how, const u64 __user *new, u64 __user *old, size_t bytes);
+long sys_rt_sigpending(u64 __user *set, size_t bytes);
+long sys_rt_sigtimedwait(const u64 __user *set, struct siginfo __user *info, const struct __kernel_timespec __user *timeout,
+                         size_t bytes);
+long sys_rt_sigqueueinfo(int pid, int signal, struct siginfo __user *info);
+long sys_rt_tgsigqueueinfo(int pid, int tid, int signal, struct siginfo __user *info);
+long sys_rt_sigsuspend(const u64 __user *set, size_t bytes);
+long sys_rt_sigreturn(void);
+long sys_sigaltstack(const struct sigaltstack __user *new, struct sigaltstack __user *old);
+long sys_kill(int pid, int signal);
+long sys_tkill(int tid, int signal);
+long sys_tgkill(int pid, int tid, int signal);
+long sys_pause(void);
+long sys_restart_syscall(void);
+
+/* sys/time.c */
+struct __kernel_old_timeval;
+struct __kernel_old_itimerval;
+struct __kernel_itimerspec;
+struct timezone;
+struct tms;
+struct sigevent;
+long sys_clock_gettime(int clock, struct __kernel_timespec __user *out);
+long sys_clock_settime(int clock, const struct __kernel_timespec __user *in);
+long sys_clock_getres(int clock, struct __kernel_timespec __user *out);
+long sys_nanosleep(const struct __kernel_timespec __user *request, struct __kernel_timespec __user *left);
+long sys_clock_nanosleep(int clock, int flags, const struct __kernel_timespec __user *request,
+                         struct __kernel_timespec __user *left);
+long sys_gettimeofday(struct __kernel_old_timeval __user *out, struct timezone __user *zone);
+long sys_settimeofday(const struct __kernel_old_timeval __user *in, const struct timezone __user *zone);
+long sys_time(s64 __user *out);
+long sys_times(struct tms __user *out);
+long sys_getrusage(int who, struct rusage __user *out);
+long sys_setitimer(int which, const struct __kernel_old_itimerval __user *new, struct __kernel_old_itimerval __user *old);
+long sys_getitimer(int which, struct __kernel_old_itimerval __user *out);
+long sys_alarm(u32 seconds);
+long sys_timer_create(int clock, struct sigevent __user *event, int __user *id);
+long sys_timer_settime(int id, int flags, const struct __kernel_itimerspec __user *new,
+                       struct __kernel_itimerspec __user *old);
+long sys_timer_gettime(int id, struct __kernel_itimerspec __user *out);
+long sys_timer_getoverrun(int id);
+long sys_timer_delete(int id);
+
+/* sys/id.c */
+struct __user_cap_header_struct;
+struct __user_cap_data_struct;
+long sys_getuid(void);
+long sys_geteuid(void);
+long sys_getgid(void);
+long sys_getegid(void);
+long sys_setuid(u32 uid);
+long sys_setgid(u32 gid);
+long sys_setreuid(u32 real, u32 effective);
+long sys_setregid(u32 real, u32 effective);
+long sys_setresuid(u32 real, u32 effective, u32 saved);
+long sys_setresgid(u32 real, u32 effective, u32 saved);
+long sys_getresuid(u32 __user *real, u32 __user *effective, u32 __user *saved);
+long sys_getresgid(u32 __user *real, u32 __user *effective, u32 __user *saved);
+long sys_setfsuid(u32 uid);
+long sys_setfsgid(u32 gid);
+long sys_getgroups(int count, u32 __user *groups);
+long sys_setgroups(int count, const u32 __user *groups);
+long sys_capget(struct __user_cap_header_struct __user *header, struct __user_cap_data_struct __user *data);
+long sys_capset(struct __user_cap_header_struct __user *header, const struct __user_cap_data_struct __user *data);
+
+/* sys/futex.c */
+long sys_futex(u32 __user *word, int operation, u32 value, u64 timeout_or_count, u32 __user *word2, u32 value3);
+long sys_set_robust_list(u64 head, size_t bytes);
+long sys_get_robust_list(int tid, u64 __user *head, size_t __user *bytes);
+
+/* sys/sched.c */
+struct sched_param;
+struct sched_attr;
+long sys_sched_yield(void);
+long sys_sched_setscheduler(int tid, int policy, const int __user *priority);
+long sys_sched_getscheduler(int tid);
+long sys_sched_setparam(int tid, const int __user *priority);
+long sys_sched_getparam(int tid, int __user *priority);
+long sys_sched_get_priority_max(int policy);
+long sys_sched_get_priority_min(int policy);
+long sys_sched_rr_get_interval(int tid, struct __kernel_timespec __user *out);
+long sys_sched_setaffinity(int tid, u32 bytes, const u64 __user *mask);
+long sys_sched_getaffinity(int tid, u32 bytes, u64 __user *mask);
+long sys_sched_setattr(int tid, const struct sched_attr __user *attr, u32 flags);
+long sys_sched_getattr(int tid, struct sched_attr __user *attr, u32 bytes, u32 flags);
+long sys_getcpu(u32 __user *cpu, u32 __user *node);
+long sys_getpriority(int which, int who);
+long sys_setpriority(int which, int who, int nice);
+
+/* sys/misc.c */
+struct new_utsname;
+struct sysinfo;
+struct rlimit;
+struct rlimit64;
+long sys_uname(struct new_utsname __user *out);
+long sys_sysinfo(struct sysinfo __user *out);
+long sys_getrandom(void __user *buffer, size_t bytes, u32 flags);
+long sys_getrlimit(u32 resource, struct rlimit __user *out);
+long sys_setrlimit(u32 resource, const struct rlimit __user *in);
+long sys_prlimit64(int pid, u32 resource, const struct rlimit64 __user *new, struct rlimit64 __user *old);
+long sys_sethostname(const char __user *name, int bytes);
+long sys_setdomainname(const char __user *name, int bytes);
+
+/* The owners of the families below append their groups here, with the name of their file above each. */

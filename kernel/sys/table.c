@@ -1,0 +1,58 @@
+/* table.c - from a system call's number to its function.
+ *
+ * Owns the table and the count, by number, of calls that are not implemented: they get ENOSYS, and the end of a run has one
+ * line that names them. Does not know what any call does. */
+#include <asm/unistd_64.h>
+
+#include "arch/x86_64/cpu.h"
+#include "sys/sys.h"
+#include "sys/table.h"
+
+/* CALL: the cast through void * forgets the argument types; sys.h says why that is sound. */
+#define CALL(name) [__NR_##name] = (void *)sys_##name
+
+static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
+
+
+    /* The owners of the other families append their groups here, each under the name of its file. */
+};
+
+static u32 missing[SYSCALL_NUMBERS]; /* how often each absent call was made; atomic */
+
+/* Names for the report of what is missing. */
+#define NAME(name) [__NR_##name] = #name
+static const char *const names[SYSCALL_NUMBERS] = {
+#include "sys/names.h"
+};
+
+long syscall_dispatch(struct regs *regs) {
+    u64 number = regs->orig_rax;
+
+    if (likely(number < SYSCALL_NUMBERS && calls[number]))
+        return calls[number](regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9);
+    if (number < SYSCALL_NUMBERS)
+        atomic_add(&missing[number], 1);
+    return -ENOSYS;
+}
+
+unsigned syscall_missing_count(void) {
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < SYSCALL_NUMBERS; i++)
+        count += atomic_load_relaxed(&missing[i]) != 0;
+    return count;
+}
+
+int syscall_missing_report(char *text, size_t bytes) {
+    size_t used = 0;
+
+    text[0] = 0;
+    for (unsigned i = 0; i < SYSCALL_NUMBERS && used + 32 < bytes; i++) {
+        u32 count = atomic_load_relaxed(&missing[i]);
+        if (count && names[i])
+            used += ksnprintf(text + used, bytes - used, "%s%s×%u", used ? ", " : "", names[i], count);
+        else if (count)
+            used += ksnprintf(text + used, bytes - used, "%s#%u×%u", used ? ", " : "", i, count);
+    }
+    return (int)used;
+}
