@@ -1,0 +1,576 @@
+/* pipe.c - pipes and FIFOs: a ring of pages between who writes and who reads.
+ *
+ *        tail                  head
+ *         v                     v
+ *     .   A   A   B   B   C   .   .       each letter a page (struct chunk): some bytes at some offset
+ *         |-- read -->    |-- the last one is filled up by small writes
+ *
+ * head and tail count chunks for ever; the ring has `slots` of them, a power of two. The ring is full when
+ * head - tail == slots, however few bytes its pages hold: that is what makes a write of up to PIPE_BUF (one page)
+ * atomic, and what a program can observe with O_NONBLOCK. Pages are allocated when written to and freed when read
+ * empty.
+ *
+ * pipe->lock is a sleeping lock, because bytes move straight between the user and the page under it. Who waits for the
+ * other side lets go of it. Wake-ups: a change from empty (full) wakes one reader (writer), and who leaves the pipe
+ * readable (writable) wakes the next, whether it took something, failed or was interrupted: so none is lost.
+ *
+ * Not here: splice and tee; O_ASYNC. */
+#include <linux/capability.h>
+#include <linux/limits.h>
+#include <linux/poll.h>
+#include <asm/ioctls.h>
+#include <asm/siginfo.h>
+
+#include "arch/x86_64/usercopy.h"
+#include "fs/io.h"
+#include "fs/pipe.h"
+#include "task/task.h"
+#include "vm/frame.h"
+#include "vm/slab.h"
+
+#define SLOTS_DEFAULT 16 /* 64 KiB: pipe(7) */
+_Static_assert(PIPE_BUF == PAGE_SIZE, "a write of PIPE_BUF bytes goes to one page");
+
+struct chunk {
+    char *page;
+    u16 offset, bytes;
+    bool packet; /* O_DIRECT: a read takes from this one only, and drops what it does not take */
+};
+
+/* Legend: [l] pipe->lock; [f] fifo_lock. */
+struct pipe {
+    struct mutex lock;
+    struct waitq readers, writers;  /* who waits for bytes, for room; watched by poll */
+    struct chunk *ring;             /* [l] */
+    u32 slots;                      /* [l] */
+    u32 head, tail;                 /* written [l], read atomically by poll and by who waits */
+    u32 reader_count, writer_count; /* open descriptions; written [l], read atomically */
+    u32 reader_opens, writer_opens; /* how many there ever were: a FIFO's open waits for one more. Written [l] */
+    bool watched;                   /* poll has been here: edge-triggered watchers want to hear of every change */
+    u32 users;                      /* [f] of a FIFO's pipe: its open files */
+    struct inode *fifo;             /* [c] the FIFO's inode, or NULL */
+    struct list fifo_link;          /* [f] in fifos */
+};
+
+/* A pipe of pipe(2): lives with its inode. */
+struct anonymous {
+    struct inode inode;
+    struct pipe pipe;
+};
+
+u64 pipe_size_most = 1 * MiB;
+
+static struct spin fifo_lock = SPIN_INIT;
+static struct list fifos = LIST_INIT(fifos); /* the pipes of open FIFOs */
+
+static struct super pipe_super = {
+    .type = "pipefs",
+    .dev = 13,
+    .options = "rw",
+};
+static const struct file_ops pipe_ops;
+
+static bool is_empty(const struct pipe *p) { return atomic_load(&p->head) == atomic_load(&p->tail); }
+static bool is_full(const struct pipe *p) { return atomic_load(&p->head) - atomic_load(&p->tail) >= p->slots; }
+static struct chunk *chunk_at(const struct pipe *p, u32 n) { return &p->ring[n & (p->slots - 1)]; }
+
+/* Both ends' first users: -ENOMEM or 0. */
+static int pipe_init(struct pipe *p) {
+    *p = (struct pipe){.slots = SLOTS_DEFAULT};
+    p->ring = kzalloc(SLOTS_DEFAULT * sizeof(struct chunk));
+    if (!p->ring)
+        return -ENOMEM;
+    mutex_init(&p->lock);
+    waitq_init(&p->readers);
+    waitq_init(&p->writers);
+    list_init(&p->fifo_link);
+    return 0;
+}
+
+/* Drop the oldest chunk. Holds p->lock. */
+static void chunk_drop(struct pipe *p) {
+    struct chunk *c = chunk_at(p, p->tail);
+    pages_free(c->page, 0);
+    c->page = NULL;
+    atomic_store(&p->tail, p->tail + 1);
+}
+
+static void pipe_drain(struct pipe *p) {
+    while (!is_empty(p))
+        chunk_drop(p);
+}
+
+static void pipe_destroy(struct pipe *p) {
+    pipe_drain(p);
+    kfree(p->ring);
+}
+
+/* ---- reading ---- */
+
+/* Move what there is. Returns the bytes, 0 if there are none, -EFAULT. Holds p->lock. */
+static ssize_t take_chunks(struct pipe *p, struct iov *to) {
+    ssize_t done = 0;
+    while (to->bytes && !is_empty(p)) {
+        struct chunk *c = chunk_at(p, p->tail);
+        size_t wanted = min((size_t)c->bytes, to->bytes);
+        size_t moved = iov_put(to, c->page + c->offset, wanted);
+        bool packet = c->packet;
+        done += moved;
+        c->offset += moved;
+        c->bytes -= moved;
+        if (moved < wanted)
+            return done ? done : -EFAULT;
+        if (!c->bytes || packet)
+            chunk_drop(p);
+        if (packet)
+            break;
+    }
+    return done;
+}
+
+static ssize_t pipe_read(struct file *file, struct iov *to, u64 *position) {
+    struct pipe *p = file->private_data;
+    ssize_t done = 0;
+    bool was_full = false;
+
+    if (!to->bytes)
+        return 0;
+    mutex_lock(&p->lock);
+    for (;;) {
+        was_full |= is_full(p);
+        if (!is_empty(p)) {
+            done = take_chunks(p, to);
+            break;
+        }
+        if (!p->writer_count)
+            break;
+        if (file->flags & O_NONBLOCK) {
+            done = -EAGAIN;
+            break;
+        }
+        mutex_unlock(&p->lock);
+        if (wait_until_interruptible(&p->readers, !is_empty(p) || !atomic_load(&p->writer_count)))
+            done = -ERESTARTSYS;
+        mutex_lock(&p->lock);
+        if (done)
+            break;
+    }
+    bool wake_writer = (was_full || p->watched) && !is_full(p);
+    bool wake_reader = !is_empty(p);
+    mutex_unlock(&p->lock);
+    if (wake_writer)
+        waitq_wake_one(&p->writers);
+    if (wake_reader)
+        waitq_wake_one(&p->readers);
+    return done;
+}
+
+/* ---- writing ---- */
+
+/* The bytes past the last whole page go behind the newest chunk's, if all of them fit there: so that a small write
+ * stays whole. Returns what was moved (0: it did not fit), or -EFAULT. Holds p->lock. */
+static ssize_t fill_up(struct pipe *p, struct iov *from) {
+    size_t odd = from->bytes & (PAGE_SIZE - 1);
+    if (!odd || is_empty(p))
+        return 0;
+    struct chunk *c = chunk_at(p, p->head - 1);
+    size_t end = c->offset + c->bytes;
+    if (c->packet || end + odd > PAGE_SIZE)
+        return 0;
+    size_t moved = iov_take(from, c->page + end, odd);
+    c->bytes += moved;
+    return moved == odd ? (ssize_t)moved : -EFAULT;
+}
+
+/* A fresh page with up to a page of bytes. Returns what was moved, -ENOMEM or -EFAULT. Holds p->lock. */
+static ssize_t add_chunk(struct pipe *p, struct iov *from, bool packet) {
+    size_t wanted = min(from->bytes, PAGE_SIZE);
+    char *page = pages_alloc(0, 0);
+    if (!page)
+        return -ENOMEM;
+    size_t moved = iov_take(from, page, wanted);
+    if (moved < wanted) {
+        pages_free(page, 0);
+        return -EFAULT;
+    }
+    *chunk_at(p, p->head) = (struct chunk){.page = page, .bytes = moved, .packet = packet};
+    atomic_store(&p->head, p->head + 1);
+    return moved;
+}
+
+static void raise_sigpipe(void) {
+    siginfo_t info = {.si_signo = SIGPIPE, .si_code = SI_USER};
+    info.si_pid = process_current()->pid;
+    info.si_uid = cred_current()->uid;
+    signal_task(task_current(), SIGPIPE, &info);
+}
+
+/* Put in what fits. Returns the bytes (0: full), or an error when nothing was moved by this call. Holds p->lock. */
+static ssize_t put_chunks(struct pipe *p, struct iov *from, bool packet) {
+    ssize_t done = 0;
+    while (from->bytes && !is_full(p)) {
+        ssize_t moved = add_chunk(p, from, packet);
+        if (moved < 0)
+            return done ? done : moved;
+        done += moved;
+    }
+    return done;
+}
+
+/* Write it all, sleeping for room. *empty_seen: readers may sleep. Returns bytes or -errno. Holds p->lock, lets go of
+ * it to sleep. */
+static ssize_t write_locked(struct pipe *p, struct file *file, struct iov *from, bool *empty_seen) {
+    bool packet = file->flags & O_DIRECT;
+    ssize_t done = packet ? 0 : fill_up(p, from), moved;
+
+    while (done >= 0 && from->bytes) {
+        if (!p->reader_count) {
+            raise_sigpipe();
+            return done ? done : -EPIPE;
+        }
+        *empty_seen |= is_empty(p);
+        moved = put_chunks(p, from, packet);
+        if (moved < 0)
+            return done ? done : moved;
+        done += moved;
+        if (!from->bytes)
+            break;
+        if (file->flags & O_NONBLOCK)
+            return done ? done : -EAGAIN;
+        bool wake = *empty_seen || p->watched;
+        mutex_unlock(&p->lock);
+        if (wake)
+            waitq_wake_one(&p->readers);
+        int error = wait_until_interruptible(&p->writers, !is_full(p) || !atomic_load(&p->reader_count));
+        mutex_lock(&p->lock);
+        *empty_seen = false;
+        if (error)
+            return done ? done : -ERESTARTSYS;
+    }
+    return done;
+}
+
+static ssize_t pipe_write(struct file *file, struct iov *from, u64 *position) {
+    struct pipe *p = file->private_data;
+    bool empty_seen;
+    ssize_t done;
+
+    if (!from->bytes)
+        return 0;
+    mutex_lock(&p->lock);
+    empty_seen = is_empty(p);
+    if (!p->reader_count) {
+        raise_sigpipe();
+        done = -EPIPE;
+    } else {
+        done = write_locked(p, file, from, &empty_seen);
+    }
+    bool wake_reader = (empty_seen || p->watched) && !is_empty(p);
+    bool wake_writer = !is_full(p);
+    mutex_unlock(&p->lock);
+    if (wake_reader)
+        waitq_wake_one(&p->readers);
+    if (wake_writer)
+        waitq_wake_one(&p->writers);
+    return done;
+}
+
+/* ---- the rest of a file's operations ---- */
+
+static u32 pipe_poll(struct file *file, struct poll_table *table) {
+    struct pipe *p = file->private_data;
+    u32 events = 0;
+
+    if (table) {
+        atomic_store(&p->watched, true);
+        if (file->mode & FILE_READ)
+            poll_wait(table, &p->readers);
+        if (file->mode & FILE_WRITE)
+            poll_wait(table, &p->writers);
+    }
+    if (file->mode & FILE_READ) {
+        if (!is_empty(p))
+            events |= POLLIN | POLLRDNORM;
+        /* file->position is a FIFO reader's count of writers at its open: before the first writer comes there is no
+         * hang-up */
+        if (!atomic_load(&p->writer_count) && file->position != p->writer_opens)
+            events |= POLLHUP;
+    }
+    if (file->mode & FILE_WRITE) {
+        if (!is_full(p))
+            events |= POLLOUT | POLLWRNORM;
+        if (!atomic_load(&p->reader_count))
+            events |= POLLERR;
+    }
+    return events;
+}
+
+static long pipe_ioctl(struct file *file, u32 command, u64 argument) {
+    struct pipe *p = file->private_data;
+    int bytes = 0;
+
+    if (command != FIONREAD)
+        return -ENOTTY;
+    mutex_lock(&p->lock);
+    for (u32 n = p->tail; n != p->head; n++)
+        bytes += chunk_at(p, n)->bytes;
+    mutex_unlock(&p->lock);
+    return put_user(bytes, (int __user *)argument);
+}
+
+/* The last descriptor of an end goes: the other side must hear of it. Returns with p->lock free. */
+static void pipe_close_end(struct pipe *p, u32 mode) {
+    mutex_lock(&p->lock);
+    if (mode & FILE_READ)
+        atomic_store(&p->reader_count, p->reader_count - 1);
+    if (mode & FILE_WRITE)
+        atomic_store(&p->writer_count, p->writer_count - 1);
+    bool one_sided = !p->reader_count != !p->writer_count;
+    if (!p->reader_count && !p->writer_count)
+        pipe_drain(p);
+    mutex_unlock(&p->lock);
+    if (one_sided) {
+        waitq_wake_all(&p->readers);
+        waitq_wake_all(&p->writers);
+    }
+}
+
+static void fifo_put(struct pipe *p) {
+    spin_lock(&fifo_lock);
+    bool last = --p->users == 0;
+    if (last)
+        list_del(&p->fifo_link);
+    spin_unlock(&fifo_lock);
+    if (last) {
+        pipe_destroy(p);
+        kfree(p);
+    }
+}
+
+static void pipe_release(struct file *file) {
+    struct pipe *p = file->private_data;
+    if (!p) /* a FIFO whose open failed */
+        return;
+    pipe_close_end(p, file->mode);
+    if (p->fifo)
+        fifo_put(p);
+}
+
+static const struct file_ops pipe_ops = {
+    .open = fifo_open,
+    .release = pipe_release,
+    .read = pipe_read,
+    .write = pipe_write,
+    .poll = pipe_poll,
+    .ioctl = pipe_ioctl,
+};
+
+/* ---- pipe(2) ---- */
+
+static void anonymous_release(struct inode *inode) {
+    struct anonymous *a = container_of(inode, struct anonymous, inode);
+    object_destroy(&inode->object);
+    pipe_destroy(&a->pipe);
+    kfree(a);
+}
+static const struct inode_ops anonymous_ops = {.release = anonymous_release};
+
+static struct anonymous *anonymous_create(void) {
+    struct anonymous *a = kzalloc(sizeof(*a));
+    if (!a)
+        return NULL;
+    if (pipe_init(&a->pipe)) {
+        kfree(a);
+        return NULL;
+    }
+    inode_init(&a->inode, &pipe_super, S_IFIFO | 0600);
+    a->inode.ino = anon_number();
+    a->inode.ops = &anonymous_ops;
+    a->inode.file_ops = &pipe_ops;
+    a->inode.links = 1;
+    a->inode.uid = cred_current()->fsuid;
+    a->inode.gid = cred_current()->fsgid;
+    return a;
+}
+
+/* One end. The pipe's counts are raised before anything can fail, so release finds them right. */
+static struct file *make_end(struct anonymous *a, int flags, const char *name) {
+    struct file *f = file_make(&a->inode, &pipe_ops, flags, name);
+    if (is_err(f))
+        return f;
+    f->private_data = &a->pipe;
+    if (f->mode & FILE_READ)
+        a->pipe.reader_count = a->pipe.reader_opens = 1;
+    else
+        a->pipe.writer_count = a->pipe.writer_opens = 1;
+    return f;
+}
+
+int pipe_create(struct file *ends[2], int flags) {
+    char name[32];
+    int error = 0;
+    struct anonymous *a = anonymous_create();
+    if (!a)
+        return -ENOMEM;
+    ksnprintf(name, sizeof(name), "pipe:[%lu]", (unsigned long)a->inode.ino);
+    ends[0] = make_end(a, O_RDONLY | (flags & O_NONBLOCK), name);
+    if (is_err(ends[0])) {
+        error = ptr_err(ends[0]);
+        goto out;
+    }
+    ends[1] = make_end(a, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), name);
+    if (is_err(ends[1])) {
+        error = ptr_err(ends[1]);
+        file_put(ends[0]);
+    }
+out:
+    inode_put(&a->inode); /* each end has its own reference */
+    return error;
+}
+
+/* ---- FIFOs ---- */
+
+/* The pipe behind a FIFO's inode, found or made, with one more user. NULL: no memory. */
+static struct pipe *fifo_get(struct inode *inode) {
+    struct pipe *fresh = NULL, *p, *found;
+    for (;;) {
+        found = NULL;
+        spin_lock(&fifo_lock);
+        list_for_each(p, &fifos, fifo_link) {
+            if (p->fifo == inode) {
+                found = p;
+                break;
+            }
+        }
+        if (!found && fresh) {
+            fresh->fifo = inode;
+            list_add(&fifos, &fresh->fifo_link);
+            found = fresh;
+            fresh = NULL;
+        }
+        if (found)
+            found->users++;
+        spin_unlock(&fifo_lock);
+        if (found)
+            break;
+        fresh = kmalloc(sizeof(*fresh));
+        if (!fresh || pipe_init(fresh)) {
+            kfree(fresh);
+            return NULL;
+        }
+    }
+    if (fresh) {
+        pipe_destroy(fresh);
+        kfree(fresh);
+    }
+    return found;
+}
+
+static void count_open(struct pipe *p, u32 mode) {
+    mutex_lock(&p->lock);
+    if (mode & FILE_READ) {
+        atomic_store(&p->reader_opens, p->reader_opens + 1);
+        atomic_store(&p->reader_count, p->reader_count + 1);
+    }
+    if (mode & FILE_WRITE) {
+        atomic_store(&p->writer_opens, p->writer_opens + 1);
+        atomic_store(&p->writer_count, p->writer_count + 1);
+    }
+    mutex_unlock(&p->lock);
+    waitq_wake_all(&p->readers);
+    waitq_wake_all(&p->writers);
+}
+
+/* Sleep until the other end was opened at least once since, or is open. */
+static int await_partner(struct pipe *p, u32 mode) {
+    u32 *count = mode & FILE_READ ? &p->writer_count : &p->reader_count;
+    u32 *opens = mode & FILE_READ ? &p->writer_opens : &p->reader_opens;
+    struct waitq *queue = mode & FILE_READ ? &p->readers : &p->writers;
+    u32 before = atomic_load(opens);
+    if (atomic_load(count))
+        return 0;
+    return wait_until_interruptible(queue, atomic_load(opens) != before) ? -ERESTARTSYS : 0;
+}
+
+int fifo_open(struct inode *inode, struct file *file) {
+    bool named = inode->super != &pipe_super;
+    u32 mode = file->mode & (FILE_READ | FILE_WRITE);
+    struct pipe *p;
+    int error = 0;
+
+    file->ops = &pipe_ops;
+    file->private_data = NULL;
+    p = named ? fifo_get(inode) : &container_of(inode, struct anonymous, inode)->pipe;
+    if (!p)
+        return -ENOMEM;
+    if (named && mode == FILE_WRITE && (file->flags & O_NONBLOCK) && !atomic_load(&p->reader_count)) {
+        fifo_put(p);
+        return -ENXIO;
+    }
+    count_open(p, mode);
+    if (named && mode != (FILE_READ | FILE_WRITE)) {
+        if (!(file->flags & O_NONBLOCK))
+            error = await_partner(p, mode);
+        else if (mode == FILE_READ && !atomic_load(&p->writer_count))
+            file->position = p->writer_opens;
+    }
+    if (error) {
+        pipe_close_end(p, mode);
+        fifo_put(p);
+        return error;
+    }
+    file->private_data = p;
+    return 0;
+}
+
+/* ---- fcntl ---- */
+
+bool file_is_pipe(const struct file *f) { return f->ops == &pipe_ops; }
+
+long pipe_get_size(struct file *f) {
+    if (!file_is_pipe(f))
+        return -EBADF;
+    return (long)((struct pipe *)f->private_data)->slots * PAGE_SIZE;
+}
+
+/* Move the chunks to a ring of another size. Holds p->lock. */
+static int change_ring(struct pipe *p, u32 slots) {
+    u32 used = p->head - p->tail;
+    if (used > slots)
+        return -EBUSY;
+    struct chunk *ring = kzalloc(slots * sizeof(*ring));
+    if (!ring)
+        return -ENOMEM;
+    for (u32 n = 0; n < used; n++)
+        ring[n] = *chunk_at(p, p->tail + n);
+    kfree(p->ring);
+    p->ring = ring;
+    p->slots = slots;
+    atomic_store(&p->tail, 0);
+    atomic_store(&p->head, used);
+    return 0;
+}
+
+long pipe_set_size(struct file *f, u64 bytes) {
+    u64 size = PAGE_SIZE;
+    struct pipe *p = f->private_data;
+
+    if (!file_is_pipe(f))
+        return -EBADF;
+    if (bytes > 1u << 31) /* fcntl(2): what does not fit an unsigned int's power of two */
+        return -EINVAL;
+    while (size < bytes)
+        size <<= 1;
+    mutex_lock(&p->lock);
+    int error = 0;
+    if (size > (u64)p->slots * PAGE_SIZE && size > atomic_load(&pipe_size_most) && !capable(CAP_SYS_RESOURCE))
+        error = -EPERM;
+    else
+        error = change_ring(p, size / PAGE_SIZE);
+    mutex_unlock(&p->lock);
+    if (error)
+        return error;
+    waitq_wake_all(&p->readers); /* who looked at head and tail in between may have read nonsense: look again */
+    waitq_wake_all(&p->writers);
+    return size;
+}
