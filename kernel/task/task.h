@@ -6,8 +6,11 @@
 #pragma once
 
 #include <linux/types.h>
+#include <linux/resource.h>
+#include <asm/siginfo.h>
+#include <asm/siginfo.h>
 #include <asm/signal.h>
-#include <asm/resource.h>
+#include <linux/resource.h>
 
 #include "arch/x86_64/cpu.h"
 #include "lib/base.h"
@@ -17,7 +20,9 @@ struct space;
 struct files;   /* fs/file.h: the descriptor table */
 struct fs_root; /* fs/vfs.h: root, cwd, umask; counted, shared by CLONE_FS */
 struct tty;
-struct session;
+struct ident;          /* ident.c: a number in use as tid, pid, group or session */
+struct signal_actions; /* signal.c: the counted table behind process->actions */
+struct posix_timer;    /* sys/time.c */
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_SLEEPING, TASK_STOPPED, TASK_DEAD };
 
@@ -29,81 +34,146 @@ struct credentials {
     u32 *groups; /* kmalloc'd */
 };
 
+/* Timers: run(timer) is called as queued work (no lock held, may not sleep) at or after the deadline. */
+struct timer {
+    struct timer *child, *next, **back; /* the heap of the CPU it is armed on: timer.c */
+    u64 deadline_ns;
+    void (*run)(struct timer *t);
+    unsigned cpu; /* whose queue it is on */
+    bool armed;
+};
+void timer_arm(struct timer *t, u64 deadline_ns); /* an armed one moves to the new deadline */
+bool timer_cancel(struct timer *t); /* true: it will not run; false: it ran, or runs now on another CPU and has ended on return */
+
+#define SIGNAL_COUNT 64 /* signals are 1..64: _NSIG of Linux, which the user's asm/signal.h does not have */
+#define signal_bit(n) (1UL << ((n)-1))
+
+/* Signals that wait, of a task or of a process. Under process->signal_lock; `set` may be read without it, as a hint. */
+struct signal_queue {
+    u64 set;            /* bit n-1 for signal n */
+    struct list queued; /* of struct queued_signal: those that came with a siginfo */
+};
+
+/* Legend: [r] the run queue's lock of ->cpu; [s] process->signal_lock; [o] the task itself only; [p] process->lock;
+ * [a] atomic. Unmarked: constant after creation. */
 struct task {
     /* scheduler: sched.c */
     struct arch_task arch;
-    enum task_state state;
-    unsigned cpu;
-    struct list run_link;
-    u64 wake_deadline;
-    bool interruptible;     /* how it sleeps */
+    u32 references;         /* [a] one while it can run, one for each lookup */
+    enum task_state state;  /* [r], set to SLEEPING by itself before it tests what it waits for */
+    unsigned cpu;           /* [r] where it runs, ran last, or is queued */
+    struct list run_link;   /* [r] */
+    bool queued;            /* [r] on a run queue */
+    bool wake_pending;      /* [a] woken since it last slept */
+    bool interruptible;     /* [o] how it sleeps: any signal ends it; */
+    bool killable;          /* [o] only death ends it */
     bool kernel_thread;
     s8 nice;
-    u64 slice_ns;           /* left of the time slice */
-    u64 user_ns, system_ns; /* CPU time */
+    u8 policy;              /* SCHED_*: kept and reported; every task is scheduled as SCHED_OTHER */
+    u8 realtime_priority;
+    s64 slice_ns;           /* [r] left of the time slice */
+    u64 user_ns, system_ns; /* [a] CPU time */
+    u64 switches_voluntary, switches_forced;
     u64 affinity[CPU_MAX / 64];
+    struct timer sleep_timer;
 
     /* identity */
     int tid;
+    struct ident *ident;
     char name[16]; /* comm */
     struct process *process; /* NULL for kernel threads */
-    struct list thread_link; /* in process->threads */
+    struct list thread_link; /* [p] in process->threads */
 
-    /* signals: signal.c, under process->signal_lock */
-    u64 blocked, pending; /* bit n-1 for signal n */
+    /* signals: signal.c */
+    u64 blocked;          /* [s] to write, [o] to read */
+    struct signal_queue pending; /* [s] */
     u64 saved_mask;       /* sigsuspend, ppoll: restored when a handler has run or none did */
     bool restore_mask;
+    bool attention;       /* [a] something to do before the return to user mode: signal, stop, death */
+    bool killed;          /* [a] must die: exit_group, a fatal signal, another thread's execve */
+    bool parked;          /* [s] counted in process->parked: stopped, or sleeping in vfork while a stop is asked */
+    u64 waited_for;       /* [s] sigtimedwait: signals that wake it although blocked */
     u64 alt_stack, alt_stack_bytes;
     u32 alt_stack_flags;
-    bool attention;       /* something to do before the return to user mode: signal, stop, death. Set by others, atomically */
-    void *queued;         /* signal.c: siginfo of pending signals */
+    siginfo_t forced;     /* [s] of a fault: no allocation can fail */
     struct {              /* -ERESTART_RESTARTBLOCK */
         long (*function)(struct task *t);
         u64 arguments[4];
     } restart;
 
-    /* user ABI state */
+    /* user ABI state, [o] */
     u64 robust_list;
     u64 clear_child_tid; /* set_tid_address: zeroed and futex-woken at exit */
     u64 rseq;
     u32 rseq_bytes, rseq_signature;
-
-    void *private_data;  /* task/'s own extension */
+    u64 fault_address, fault_error, fault_vector; /* of the last exception: for signal frames */
+    int parent_death_signal;
 };
 
+/* Legend: [l] ->lock; [s] ->signal_lock; [f] the family lock of process.c; [a] atomic. */
 struct process {
     int pid;
-    u32 references;         /* parent's list, /proc readers, tasks */
-    struct space *space;    /* NULL once it exits; replaced by exec under `lock` */
-    struct files *files;
-    struct fs_root *fs;
-    struct credentials cred;
+    u32 references;         /* [a] the family's until it is reaped, each task's, each lookup's */
+    struct space *space;    /* [l] NULL once it exits; replaced by exec */
+    struct files *files;    /* [l] NULL once it exits */
+    struct fs_root *fs;     /* [l] NULL once it exits */
+    struct credentials cred; /* written by its own tasks */
     struct rlimit limits[RLIM_NLIMITS];
 
-    struct spin lock;            /* threads, children's list of waiters, space pointer */
-    struct list threads;         /* of struct task */
-    unsigned thread_count;
-    struct process *parent;      /* family: under the family lock of process.c */
-    struct list children, sibling;
+    struct spin lock;
+    struct list threads;         /* [l] of struct task */
+    unsigned thread_count;       /* [l] */
+    struct process *parent;      /* [f] */
+    struct list children, sibling; /* [f] */
     struct waitq child_events;   /* wait4 sleeps here */
-    struct list all_link;        /* every process, for /proc and kill(-1) */
-    int pgid, sid;
-    struct tty *tty;             /* controlling terminal, or NULL */
+    struct list all_link;        /* [f] every process by age, for kill(-1) */
+    struct ident *ident, *group, *session; /* [f]; ident of its own number */
+    struct list group_link;      /* [f] */
+    int pgid, sid;               /* the numbers of group and session */
+    struct tty *tty;             /* [f] controlling terminal, or NULL */
+    bool kernel;                 /* pid 1: no signal reaches it, it has no space */
+    bool subreaper;
+    bool untold;                 /* [f] zombie without a parent that wants to hear of it: it reaps itself */
+    int exit_signal;             /* what the parent gets; 0: none */
 
     struct spin signal_lock;
-    u64 pending;                 /* of the whole process */
-    struct sigaction *actions;   /* 64 of them; the kernel's layout of asm/signal.h; CLONE_SIGHAND shares (counted) */
-    int exit_status;             /* wait status, once exiting */
-    bool exiting, stopped, continued, zombie;
-    int stop_signal;
+    struct signal_queue pending; /* [s] of the whole process */
+    struct signal_actions *handlers; /* counted: CLONE_SIGHAND shares */
+    struct sigaction *actions;   /* handlers' 64 entries; under handlers' lock */
+    struct waitq signal_events;  /* signalfd: woken when a signal comes */
+    struct waitq resume;         /* stopped tasks sleep here */
+    int exit_status;             /* [s] wait status, once exiting */
+    bool exiting;                /* [s] every task must die */
+    bool stopped;                /* [s] a stop is in effect: tasks park */
+    bool continued;              /* [s] SIGCONT ended a stop, and no wait told so far */
+    bool stop_told;              /* [s] wait4(WUNTRACED) told the stop */
+    bool zombie;                 /* [f] */
+    unsigned parked;             /* [s] */
+    int stop_signal;             /* [s] */
+    struct task *execing;        /* [s] the task whose execve kills the others */
+    struct waitq thread_events;  /* a thread ended: execve waits */
+    struct waitq vfork_done;     /* the parent in vfork sleeps here */
+    bool vfork_pending;          /* [a] the parent waits for our execve or exit */
+
     u64 start_ns;                /* clock_ns() at fork */
-    u64 user_ns, system_ns;      /* of threads that ended */
-    u64 children_user_ns, children_system_ns;
-    u64 faults_minor, faults_major, children_faults_minor, children_faults_major;
-    bool dumpable, no_new_privs, executed;
+    u64 user_ns, system_ns;      /* [l] of threads that ended */
+    u64 children_user_ns, children_system_ns; /* [f] */
+    u64 faults_minor, faults_major; /* [a] */
+    u64 children_faults_minor, children_faults_major; /* [f] */
+    u64 switches_voluntary, switches_forced; /* [l] of threads that ended */
+    u64 peak_resident, children_peak_resident; /* pages */
+    bool dumpable, no_new_privs, executed, keep_caps;
+    u32 securebits;
     int oom_score_adj;
     u32 personality;
-    void *private_data;          /* task/'s own extension: timers, vfork completion */
+    u64 timer_slack_ns;
+    struct itimer_state {
+        struct timer timer;      /* ITIMER_REAL */
+        u64 interval_ns;
+        u64 cpu_deadline[2], cpu_interval[2]; /* ITIMER_VIRTUAL, ITIMER_PROF: in ns of CPU time; 0: off */
+    } itimer;
+    struct list posix_timers;    /* [l] of struct posix_timer */
+    int next_timer;
 };
 
 static inline struct task *task_current(void) { return cpu_self()->current; }
@@ -115,12 +185,41 @@ bool capable(int capability); /* CAP_* of linux/capability.h, in the effective s
 /* signal_pending: a signal (or death, or a stop) waits for the current task, so an interruptible sleep should end. */
 bool signal_pending(void);
 bool fatal_signal_pending(void);
-/* Send. info NULL: SI_KERNEL. Callable from task context and queued work, not from interrupt handlers. 0 or -errno. */
+/* Send. info NULL: SI_KERNEL. Callable from task context and queued work, not from interrupt handlers; with an info it
+ * allocates, so from task context only. 0 or -errno. */
 int signal_process(struct process *p, int signal, const siginfo_t *info);
 int signal_task(struct task *t, int signal, const siginfo_t *info);
 int signal_group(int pgid, int signal, const siginfo_t *info); /* every process of the group; -ESRCH if none */
 /* signal_force: a fault of the current task itself: cannot be blocked or ignored. */
 void signal_force(int signal, int code, u64 address);
+/* signal_info_user: what kill(2) says of its sender. */
+void signal_info_user(siginfo_t *info, int signal, int code);
+/* signal_take: the first pending signal of the set for the current task (signalfd, sigtimedwait), removed; 0: none. */
+int signal_take(u64 set, siginfo_t *info);
+u64 signal_pending_set(void); /* of the current task and its process */
+/* A mask for the time of one call (ppoll, pselect6, epoll_pwait, sigsuspend). signal_mask_end: the call ends;
+ * interrupted: it returns -EINTR or -ERESTARTNOHAND for a signal, whose handler runs under the temporary mask. */
+void signal_mask_begin(u64 mask);
+void signal_mask_end(bool interrupted);
+int signal_mask_begin_user(const u64 __user *mask, size_t bytes); /* NULL: nothing. -EINVAL for a wrong size, -EFAULT */
+/* job control: the caller's process is in an orphaned group / ignores or blocks the signal (tty reads and writes in background) */
+bool process_orphaned(void);
+bool signal_ignored_or_blocked(int signal);
+
+/* task_sleep_killable: as task_sleep(true, ...), but only death ends it (-EINTR). */
+int task_sleep_killable(u64 deadline_ns);
+#define wait_until_killable(q, condition)                                                                              \
+    ({                                                                                                                 \
+        int result_ = 0;                                                                                               \
+        while (!(condition) && !result_) {                                                                             \
+            struct waiter w_;                                                                                          \
+            waitq_add((q), &w_);                                                                                       \
+            if (!(condition))                                                                                          \
+                result_ = task_sleep_killable(SLEEP_FOREVER);                                                          \
+            waitq_remove(&w_);                                                                                         \
+        }                                                                                                              \
+        result_;                                                                                                       \
+    })
 
 struct process *process_find(int pid);  /* a counted reference, or NULL; process_put when done */
 void process_get(struct process *p);
@@ -128,6 +227,24 @@ void process_put(struct process *p);
 /* process_next: the process with the smallest pid > pid, counted; NULL at the end. For /proc and kill(-1). */
 struct process *process_next(int pid);
 struct space *process_space(struct process *p); /* counted (space_put), or NULL */
+struct files *process_files(struct process *p); /* counted (files_put), or NULL */
+/* process_fs_root: as it was a moment ago, a private copy (fs_root_put), or NULL: for /proc/PID/{cwd,root}. */
+struct fs_root *process_fs_root(struct process *p);
+int process_parent_pid(struct process *p);      /* 0: none */
+/* process_cpu_time: user and system time of all its threads, living and dead, in ns. */
+void process_cpu_time(struct process *p, u64 *user_ns, u64 *system_ns);
+struct task *task_find(int tid);                /* counted (task_put), or NULL */
+/* process_thread_next: the thread of p with the smallest tid > tid, counted; NULL at the end. */
+struct task *process_thread_next(struct process *p, int tid);
+void task_get(struct task *t);
+void task_put(struct task *t);
+char task_state_letter(const struct task *t); /* R, S, D, T, X as /proc/PID/stat has it */
+char process_state_letter(struct process *p); /* of its leading thread, or Z */
+
+/* New sessions and groups, for setsid, setpgid and terminals. process_in_session_group: group pgid exists within session sid. */
+bool process_in_session_group(int sid, int pgid);
+/* process_each_in_session: call f for every process of the session; f may not sleep. */
+void process_each_in_session(int sid, void (*f)(struct process *p, void *argument), void *argument);
 
 void task_init(void);                                    /* boot CPU, after vm_init */
 struct task *kthread_start(const char *name, void (*run)(void *), void *argument); /* NULL: no memory */
@@ -135,19 +252,9 @@ noreturn void kthread_exit(void);
 void schedule(void);          /* let others run; no lock held */
 noreturn void sched_cpu_main(void); /* an AP (and the boot CPU at the end of kernel_main): becomes its idle task */
 u64 sched_load(unsigned which); /* loadavg, fixed point 11 bits, which = 0, 1, 2 */
+u64 sched_running(void);        /* tasks running or ready */
 u64 task_count(void), process_count(void), context_switches(void), forks_total(void);
 u64 cpu_user_ns(unsigned cpu), cpu_system_ns(unsigned cpu), cpu_idle_ns(unsigned cpu);
-
-/* Timers: run(timer) is called as queued work (no lock held, may not sleep) at or after the deadline. */
-struct timer {
-    struct list link;
-    u64 deadline_ns;
-    void (*run)(struct timer *t);
-    unsigned cpu; /* whose queue it is on */
-    bool armed;
-};
-void timer_arm(struct timer *t, u64 deadline_ns);
-bool timer_cancel(struct timer *t); /* true: it will not run; false: it ran, or runs now on another CPU and has ended on return */
 
 /* The first process: made by the kernel from the command's configuration (wire.h), with descriptors 0..2 on the streams. */
 struct boot_config; /* kernel/main.h */
