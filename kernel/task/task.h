@@ -76,6 +76,10 @@ struct task {
     u64 switches_voluntary, switches_forced;
     u64 affinity[CPU_MAX / 64];
     struct timer sleep_timer;
+    u64 epoch;              /* [r] of the run queue that gave the slice */
+    bool sampled_user;      /* [o] where the last tick found it */
+    void (*run)(void *argument); /* a kernel thread's function */
+    void *argument;
 
     /* identity */
     int tid;
