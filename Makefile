@@ -1,9 +1,12 @@
 # Quire. `make help` lists what can be made.
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 O ?= build
 MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
 
-INCLUDES := -nostdinc -isystem $(shell $(CC) -print-file-name=include) -isystem /usr/include -isystem /usr/include/x86_64-linux-gnu
+INCLUDES := -nostdinc -isystem $(shell $(CC) -print-file-name=include 2>/dev/null) -isystem /usr/include -isystem /usr/include/x86_64-linux-gnu
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter -Wno-sign-compare \
         -Wframe-larger-than=1024
 KFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-pie -fno-pic -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
@@ -22,3 +25,53 @@ $(O)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(KFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
 -include $(OBJECTS:.o=.d)
+
+# ---- the command: one program for this machine, beside its kernel; `quire` here is a copy of the one in build/
+TOOL_FLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wshadow \
+              -fstack-protector-strong
+TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tool/*.c))
+
+$(O)/tool/%.o: tool/%.c
+	@mkdir -p $(@D)
+	$(CC) $(TOOL_FLAGS) $(EXTRA) -MMD -MP -c $< -o $@
+$(O)/quire: $(TOOL_OBJECTS)
+	$(CC) $(TOOL_FLAGS) $(EXTRA) $^ -pthread -o $@
+quire: $(O)/quire
+	cp $< $@
+-include $(TOOL_OBJECTS:.o=.d)
+
+# ---- what people type
+# What a run needs, and what the tests need beside it. Installed by apt-get where it is missing, and said so (tool/set-up).
+NEEDS := gcc libc6-dev linux-libc-dev qemu-system-x86 python3
+TEST_NEEDS := $(NEEDS) clang clang-format gawk perl sqlite3 dash tar gzip
+
+run: ## build, and run a program that forks and maps, and see what memory did
+	@tool/set-up $(NEEDS)
+	@$(MAKE) --no-print-directory all
+	./quire run -m 64M --stats -- python3 tests/programs/tour.py
+
+test: ## build with gcc and with clang, and run every test
+	@tool/set-up $(TEST_NEEDS)
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory check-format
+	@$(MAKE) --no-print-directory CC=clang O=build-clang EXTRA=-Werror all
+	@$(MAKE) --no-print-directory host-test
+	tests/run
+
+soak: all ## the long tests, until one fails or Ctrl-C is typed
+	tests/run --soak
+
+FORMATTED = $(wildcard kernel/*.[ch] kernel/*/*.[ch] kernel/*/*/*.[ch] tool/*.[ch] tests/*/*.[ch])
+format: ## lay out every C file by .clang-format
+	clang-format -i $(FORMATTED)
+check-format: ## say which C files are not laid out so
+	clang-format --dry-run --Werror $(FORMATTED)
+
+clean: ## remove what make made
+	rm -rf build build-clang quire
+
+help: ## this list
+	@echo 'make: the kernel, build/quire.elf, and the command, ./quire'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile
+
+.PHONY: all run test soak format check-format clean help host-test
