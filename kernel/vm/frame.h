@@ -50,6 +50,8 @@ _Static_assert(sizeof(struct frame) == 32, "0.8 % of memory");
 #define FRAME_ERROR 4u   /* filling failed */
 #define FRAME_CLOSING 8u /* truncate is removing it: nothing may map it */
 #define FRAME_REFERENCED 16u /* used since the clock hand passed */
+#define FRAME_HOLE 64u       /* class FRAME_RESERVED: no memory at all, not counted in given */
+#define FRAME_LISTED 128u    /* class FRAME_FREE: head of a block in the buddy's lists */
 
 extern struct frame *frames;  /* by frame number */
 extern u64 frame_count;       /* frames described, holes included */
@@ -68,9 +70,20 @@ static inline struct frame *frame_of_va(const void *va) { return &frames[((const
 #define FRAME_ATOMIC 2u  /* do not sleep; may use the reserve */
 struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) must_check;
 void frame_free(struct frame *f, unsigned order); /* counts must be 0; no lock needed */
-/* frame_unpin: drop a reference taken by object_get; frees the frame if it was the last. */
-void frame_pin(struct frame *f);
-void frame_unpin(struct frame *f);
+
+/* References. Whoever brings both counts to 0 frees the frame, which must be a single one (order 0). A count that is 0 is raised
+ * only by who knows the frame to stay: its first owner, or with the lock held under which the last reference would go.
+ * frame_unpin: drop a reference taken by frame_pin or object_get. frame_map, frame_unmap: one slot more, or less, maps it. */
+#define FRAME_ONE_MAP 1ULL
+#define FRAME_ONE_PIN (1ULL << 32)
+static inline void frame_drop(struct frame *f, u64 one) {
+    if (!atomic_sub(&f->counts, one))
+        frame_free(f, 0);
+}
+static inline void frame_pin(struct frame *f) { atomic_add(&f->counts, FRAME_ONE_PIN); }
+static inline void frame_unpin(struct frame *f) { frame_drop(f, FRAME_ONE_PIN); }
+static inline void frame_map(struct frame *f) { atomic_add(&f->counts, FRAME_ONE_MAP); }
+static inline void frame_unmap(struct frame *f) { frame_drop(f, FRAME_ONE_MAP); }
 
 /* Whole pages for the kernel's own use, by address (stacks, buffers): class FRAME_KERNEL. */
 void *pages_alloc(unsigned order, unsigned how) must_check;
@@ -82,6 +95,19 @@ struct frame_totals {
 };
 void frame_totals(struct frame_totals *t);
 u64 frame_free_count(void);  /* about: per-CPU caches included */
+u64 frame_caches_drain(void); /* give the frames in all CPUs' caches back to the buddy; how many. No lock held */
+
+/* vm_reclaim: make about `pages` frames free, by object.c and its kin; how many were freed. Called by frame_alloc when nothing is
+ * left, with no lock held; may sleep; returns 0 when called from within itself, and when there is nothing more to have. */
+u64 vm_reclaim(u64 pages);
+
+/* For tests. alloc_fail_at: the nth allocation from now, of frames or of slabs, fails (1: the next; 0: none).
+ * frame_poison: fill freed frames, and panic when one was written to while free. Set before frame_init. */
+void alloc_fail_at(u64 n);
+extern u64 alloc_fail_countdown;
+bool alloc_fail_step(void);
+static inline bool alloc_fails(void) { return unlikely(atomic_load_relaxed(&alloc_fail_countdown)) && alloc_fail_step(); }
+extern bool frame_poison;
 
 /* Early boot. frame_init takes the ranges of memory (kernel/boot/boot.h) before anything else of vm/. */
 struct memory_range;

@@ -18,4 +18,6 @@ void kfree(void *p); /* NULL is fine */
 char *kstrdup(const char *s) must_check;
 u64 kmalloc_live(void); /* blocks out */
 
-void slab_init(void); /* after frame_init */
+void slab_init(void);   /* after frame_init */
+/* slab_shrink: give empty slabs, and what the CPUs cache of them, back to the buddy. Returns frames. No lock held. */
+u64 slab_shrink(void);

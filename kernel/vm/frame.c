@@ -1,0 +1,354 @@
+/* frame.c - physical memory: the descriptors, the buddy, each CPU's cache of single frames, and the count of every
+ * class.
+ *
+ * A free frame is either in the buddy (its block's head is in a list, and marked FRAME_LISTED) or in one CPU's cache.
+ * The common case, one frame, takes only the lock of this CPU's cache, on a line that others touch only when memory is
+ * short; caches exchange frames with the buddy BATCH at a time.
+ *
+ *     frame_alloc -> this CPU's cache -> the buddy -> (nothing left) epochs, empty slabs, all caches -> vm_reclaim ->
+ * NULL
+ *
+ * Counts: each CPU counts what it gave out and took back of every class but FRAME_FREE, which is what remains of the
+ * given frames: so the classes add up at every instant, also while they change (invariant 4).
+ *
+ * Locks: a cache's lock, then the buddy's; nothing is taken under these. Not here: which frames to reclaim
+ * (vm_reclaim). */
+#include "vm/frame.h"
+
+#include "boot/boot.h"
+#include "vm/epoch.h"
+#include "vm/machine.h"
+#include "vm/slab.h"
+
+#define ORDERS 11u /* blocks of 1 to 1024 frames: 4 MiB holds the largest table-sized page, 2 MiB, with room to spare  \
+                    */
+#define BATCH 32u  /* frames that a cache takes from or gives to the buddy at once */
+#define CACHE_MOST 64u      /* so that a cache that just took or gave a batch is half full */
+#define ROUNDS_OF_BLOCKS 8u /* reclaim passes for a block of several frames: more would empty memory for luck */
+
+struct frame *frames;
+u64 frame_count;
+u64 alloc_fail_countdown;
+bool frame_poison;
+
+/* Legend: [l] lock. */
+struct frame_cpu {
+    struct spin lock;
+    u32 count;               /* [l] frames in the cache */
+    struct frame *head;      /* [l] linked by free.next */
+    s64 used[FRAME_CLASSES]; /* [l] frames given out less those taken back, here, of each class; not of FRAME_FREE */
+} __attribute__((aligned(128)));
+
+static struct frame_cpu caches[MACHINE_CPUS];
+
+static struct {
+    struct spin lock;           /* protects all of it, and order, flags and free of FRAME_LISTED frames */
+    struct frame *head[ORDERS]; /* free blocks, doubly linked, NULL at both ends */
+    u64 free;                   /* frames in blocks; read without the lock as a hint */
+} buddy;
+
+static u64 given;   /* frames of -m; constant after frame_init */
+static u64 reserve; /* the buddy keeps this many for FRAME_ATOMIC; constant after frame_init */
+
+#define POISON 0x5ee7f2eef2a3e5adULL /* not an address, not zero */
+
+static void poison_fill(struct frame *f) {
+    u64 *words = frame_va(f);
+    for (u64 i = 0; i < PAGE_SIZE / sizeof(u64); i++)
+        words[i] = POISON;
+}
+
+static void poison_check(struct frame *f) {
+    u64 *words = frame_va(f);
+    for (u64 i = 0; i < PAGE_SIZE / sizeof(u64); i++)
+        if (unlikely(words[i] != POISON))
+            panic("frame %#lx was written to while free: offset %#lx holds %#lx", (unsigned long)frame_number(f),
+                  (unsigned long)(i * sizeof(u64)), (unsigned long)words[i]);
+}
+
+/* The buddy. Its functions are called with buddy.lock held. */
+
+static void block_link(struct frame *f, unsigned order) {
+    f->order = order;
+    f->flags = FRAME_LISTED;
+    f->free.prev = NULL;
+    f->free.next = buddy.head[order];
+    if (f->free.next)
+        f->free.next->free.prev = f;
+    buddy.head[order] = f;
+}
+
+static void block_unlink(struct frame *f) {
+    if (f->free.prev)
+        f->free.prev->free.next = f->free.next;
+    else
+        buddy.head[f->order] = f->free.next;
+    if (f->free.next)
+        f->free.next->free.prev = f->free.prev;
+    f->flags = 0;
+}
+
+/* buddy_give: a block comes back; joins it with its free buddies. All its frames are of class FRAME_FREE already. */
+static void buddy_give(struct frame *f, unsigned order) {
+    u64 number = frame_number(f);
+    buddy.free += 1ULL << order;
+    while (order + 1 < ORDERS) {
+        u64 other = number ^ (1ULL << order);
+        if (other + (1ULL << order) > frame_count)
+            break;
+        struct frame *b = &frames[other];
+        if (b->class != FRAME_FREE || !(b->flags & FRAME_LISTED) || b->order != order)
+            break;
+        block_unlink(b);
+        number &= ~(1ULL << order);
+        order++;
+    }
+    block_link(&frames[number], order);
+}
+
+/* buddy_take: a block, or NULL; leaves at least `keep` frames. */
+static struct frame *buddy_take(unsigned order, u64 keep) {
+    unsigned have = order;
+    if (buddy.free < keep + (1ULL << order))
+        return NULL;
+    while (have < ORDERS && !buddy.head[have])
+        have++;
+    if (have == ORDERS)
+        return NULL;
+    struct frame *f = buddy.head[have];
+    block_unlink(f);
+    while (have > order) {
+        have--;
+        block_link(f + (1ULL << have), have);
+    }
+    f->order = order;
+    buddy.free -= 1ULL << order;
+    return f;
+}
+
+/* The caches. */
+
+/* cache_refill: up to BATCH frames from the buddy, under c->lock. */
+static void cache_refill(struct frame_cpu *c, u64 keep) {
+    unsigned want = keep ? BATCH : 1; /* who may use the reserve takes no more of it than he needs */
+    spin_lock(&buddy.lock);
+    while (want--) {
+        struct frame *f = buddy_take(0, keep);
+        if (!f)
+            break;
+        f->free.next = c->head;
+        c->head = f;
+        c->count++;
+    }
+    spin_unlock(&buddy.lock);
+}
+
+/* cache_spill: give frames back until `left` remain, under c->lock. */
+static void cache_spill(struct frame_cpu *c, u32 left) {
+    spin_lock(&buddy.lock);
+    while (c->count > left) {
+        struct frame *f = c->head;
+        c->head = f->free.next;
+        c->count--;
+        buddy_give(f, 0);
+    }
+    spin_unlock(&buddy.lock);
+}
+
+u64 frame_caches_drain(void) {
+    u64 drained = 0;
+    for (unsigned i = 0; i < MACHINE_CPUS; i++) {
+        struct frame_cpu *c = &caches[i];
+        if (!atomic_load_relaxed(&c->count))
+            continue;
+        spin_lock(&c->lock);
+        drained += c->count;
+        cache_spill(c, 0);
+        spin_unlock(&c->lock);
+    }
+    return drained;
+}
+
+/* Allocation. */
+
+void alloc_fail_at(u64 n) { atomic_store(&alloc_fail_countdown, n); }
+bool alloc_fail_step(void) { return atomic_sub(&alloc_fail_countdown, 1) == 0; }
+
+/* frame_take: without waiting. The frames have their class and are counted. */
+static struct frame *frame_take(unsigned order, enum frame_class class, u64 keep) {
+    struct frame_cpu *c = &caches[cpu_id()];
+    struct frame *f;
+    spin_lock(&c->lock);
+    if (likely(order == 0)) {
+        if (unlikely(!c->head))
+            cache_refill(c, keep);
+        f = c->head;
+        if (likely(f)) {
+            c->head = f->free.next;
+            c->count--;
+        }
+    } else {
+        spin_lock(&buddy.lock);
+        f = buddy_take(order, keep);
+        spin_unlock(&buddy.lock);
+    }
+    if (likely(f)) {
+        c->used[class] += 1LL << order;
+        for (u64 i = 0; i < 1ULL << order; i++)
+            f[i].class = class;
+        f->order = order;
+    }
+    spin_unlock(&c->lock);
+    return f;
+}
+
+/* frame_take_slowly: nothing is left. Gather what waits to be freed, then reclaim, until there is a block or nothing to
+ * have. */
+static struct frame *frame_take_slowly(unsigned order, enum frame_class class) {
+    struct frame *f = NULL;
+    unsigned rounds = 0;
+    for (;;) {
+        epoch_drain(true);
+        slab_shrink();
+        frame_caches_drain();
+        f = frame_take(order, class, reserve);
+        if (f || (order && ++rounds > ROUNDS_OF_BLOCKS) || !vm_reclaim(max(1UL << order, (unsigned long)BATCH)))
+            break;
+    }
+    return f ? f : frame_take(order, class, reserve);
+}
+
+struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) {
+    struct frame *f;
+    assert(order<ORDERS &&class> FRAME_RESERVED && class < FRAME_CLASSES);
+    if (alloc_fails())
+        return NULL;
+    f = frame_take(order, class, reserve);
+    if (unlikely(!f))
+        f = how & FRAME_ATOMIC ? frame_take(order, class, 0) : frame_take_slowly(order, class);
+    if (unlikely(!f))
+        return NULL;
+    if (unlikely(frame_poison))
+        for (u64 i = 0; i < 1ULL << order; i++)
+            poison_check(f + i);
+    if (how & FRAME_ZEROED)
+        for (u64 i = 0; i < 1ULL << order; i++)
+            machine_zero_page(frame_va(f + i));
+    return f;
+}
+
+void frame_free(struct frame *f, unsigned order) {
+    unsigned class = f->class;
+    if (unlikely(class <= FRAME_RESERVED || class >= FRAME_CLASSES || f->counts || f->order != order))
+        panic("frame_free: frame %#lx, order %u: class %u, order %u, counts %#lx", (unsigned long)frame_number(f),
+              order, class, f->order, (unsigned long)f->counts);
+    if (unlikely(frame_poison))
+        for (u64 i = 0; i < 1ULL << order; i++)
+            poison_fill(f + i);
+    struct frame_cpu *c = &caches[cpu_id()];
+    spin_lock(&c->lock);
+    c->used[class] -= 1LL << order;
+    for (u64 i = 0; i < 1ULL << order; i++) {
+        f[i].class = FRAME_FREE;
+        f[i].flags = 0;
+        f[i].counts = 0; /* of the frames after the first: whoever used them may have left something */
+    }
+    if (likely(order == 0)) {
+        f->free.next = c->head;
+        c->head = f;
+        if (unlikely(++c->count > CACHE_MOST))
+            cache_spill(c, CACHE_MOST - BATCH);
+    } else {
+        spin_lock(&buddy.lock);
+        buddy_give(f, order);
+        spin_unlock(&buddy.lock);
+    }
+    spin_unlock(&c->lock);
+}
+
+void *pages_alloc(unsigned order, unsigned how) {
+    struct frame *f = frame_alloc(order, FRAME_KERNEL, how);
+    return f ? frame_va(f) : NULL;
+}
+
+void pages_free(void *va, unsigned order) {
+    if (va)
+        frame_free(frame_of_va(va), order);
+}
+
+/* Counts. */
+
+void frame_totals(struct frame_totals *t) {
+    s64 used[FRAME_CLASSES] = {0};
+    s64 all = 0;
+    for (unsigned i = 0; i < MACHINE_CPUS; i++)
+        for (unsigned k = FRAME_RESERVED; k < FRAME_CLASSES; k++)
+            used[k] += (s64)atomic_load_relaxed(&caches[i].used[k]);
+    /* A frame that moved from one CPU's count to another's while we read may be seen twice or not at all: never less
+     * than 0. */
+    for (unsigned k = FRAME_RESERVED; k < FRAME_CLASSES; k++) {
+        used[k] = min(max(used[k], (s64)0), (s64)given - all);
+        all += used[k];
+        t->frames[k] = (u64)used[k];
+    }
+    t->frames[FRAME_FREE] = given - (u64)all;
+    t->given = given;
+}
+
+u64 frame_free_count(void) {
+    u64 count = atomic_load_relaxed(&buddy.free);
+    for (unsigned i = 0; i < MACHINE_CPUS; i++)
+        count += atomic_load_relaxed(&caches[i].count);
+    return count;
+}
+
+/* Early boot. */
+
+/* give_range: frames [number, end) are free: the largest aligned blocks of them go to the buddy. */
+static void give_range(u64 number, u64 end) {
+    while (number < end) {
+        unsigned order = number ? min((unsigned)__builtin_ctzll(number), ORDERS - 1) : ORDERS - 1;
+        while (number + (1ULL << order) > end)
+            order--;
+        if (frame_poison)
+            for (u64 i = 0; i < 1ULL << order; i++)
+                poison_fill(&frames[number + i]);
+        buddy_give(&frames[number], order);
+        number += 1ULL << order;
+    }
+}
+
+static void take_range(u64 number, u64 end, enum frame_class class, u8 flags) {
+    for (; number < end; number++) {
+        frames[number].class = class;
+        frames[number].flags = flags;
+    }
+}
+
+void frame_init(const struct memory_range *ranges, unsigned count) {
+    u64 at = 0;
+    for (unsigned i = 0; i < count; i++)
+        frame_count = max(frame_count, (ranges[i].start + ranges[i].bytes) >> PAGE_SHIFT);
+    frames = boot_alloc(frame_count * sizeof(struct frame), PAGE_SIZE); /* zeroed: class FRAME_FREE */
+    s64 *used = caches[cpu_id()].used;
+    for (unsigned i = 0; i < count; i++) {
+        u64 number = ranges[i].start >> PAGE_SHIFT, end = number + (ranges[i].bytes >> PAGE_SHIFT);
+        enum frame_class class = ranges[i].kind == RAM_FREE       ? FRAME_FREE
+                                 : ranges[i].kind == RAM_RESERVED ? FRAME_RESERVED
+                                                                  : FRAME_KERNEL;
+        if (number == end)
+            continue;
+        take_range(at, number, FRAME_RESERVED, FRAME_HOLE);
+        at = end;
+        given += end - number;
+        if (class == FRAME_FREE)
+            continue;
+        take_range(number, end, class, 0);
+        used[class] += (s64)(end - number);
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (ranges[i].kind == RAM_FREE)
+            give_range(ranges[i].start >> PAGE_SHIFT, (ranges[i].start + ranges[i].bytes) >> PAGE_SHIFT);
+    /* 1/256 of memory, at least a batch of an interrupted machine's needs, at most 2 MiB */
+    reserve = min(max(given / 256, 8UL), 512UL);
+}
