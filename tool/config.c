@@ -90,6 +90,8 @@ char *config_make(const struct options *options, uint64_t ignored, size_t *bytes
         snprintf(setting, sizeof setting, "vm.policy=%.200s", options->policy);
         record_text(&text, WIRE_SYSCTL, setting);
     }
+    for (unsigned i = 0; i < options->sysctl_count; i++)
+        record_text(&text, WIRE_SYSCTL, options->sysctls[i]);
     char name[65] = "";
     if (gethostname(name, sizeof name - 1) == 0)
         record_text(&text, WIRE_HOSTNAME, name);

@@ -41,7 +41,8 @@ enum {
     OPT_QEMU_ARG,
     OPT_POLICY,
     OPT_NO_ASLR,
-    OPT_STATS
+    OPT_STATS,
+    OPT_SYSCTL
 };
 
 static const struct option long_options[] = {
@@ -64,6 +65,7 @@ static const struct option long_options[] = {
     {"policy", required_argument, NULL, OPT_POLICY},
     {"no-aslr", no_argument, NULL, OPT_NO_ASLR},
     {"stats", no_argument, NULL, OPT_STATS},
+    {"sysctl", required_argument, NULL, OPT_SYSCTL},
     {0},
 };
 
@@ -251,6 +253,15 @@ static void add_qemu_arg(struct options *options, char *text) {
     if (!options->qemu_args)
         fail("this machine has no memory left");
     options->qemu_args[options->qemu_arg_count++] = text;
+}
+
+static void add_sysctl(struct options *options, char *text) {
+    if (!strchr(text, '=') || *text == '=')
+        fail("--sysctl %s: write NAME=VALUE, like vm.overcommit_memory=2", text);
+    options->sysctls = realloc(options->sysctls, (options->sysctl_count + 1) * sizeof *options->sysctls);
+    if (!options->sysctls)
+        fail("this machine has no memory left");
+    options->sysctls[options->sysctl_count++] = text;
 }
 
 static void take(struct options *options, int option, char *value) {

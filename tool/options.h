@@ -38,6 +38,8 @@ struct options {
     const char *policy;
     char **qemu_args;
     unsigned qemu_arg_count;
+    char **sysctls; /* "NAME=VALUE", set before the program starts */
+    unsigned sysctl_count;
     bool verbose, quiet, dry_run, stats, no_aslr;
     char **program; /* argv of the program, NULL at the end */
 };

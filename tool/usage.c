@@ -26,6 +26,7 @@ void usage_print_run(void) {
           "  -s, --swap SIZE|FILE   swap to a temporary file of SIZE, to FILE, or to nbd://HOST/NAME\n"
           "  -c, --cpus N           processors (default: this machine's, at most 8)\n"
           "      --policy NAME      which pages go first when memory runs out\n"
+          "      --sysctl NAME=VALUE  set /proc/sys/NAME first; may be repeated\n"
           "      --no-aslr          the same addresses in every run\n"
           "      --accel HOW        auto, kvm or tcg (default auto)\n"
           "      --qemu-arg ARG     one more argument for QEMU; may be repeated\n"

@@ -82,7 +82,7 @@ enum wire_record {
     WIRE_CWD,      /* working directory */
     WIRE_GROUP,    /* uint32_t: one supplementary group */
     WIRE_MOUNT,    /* "TAG\0DST\0ro|rw|overlay": a 9p device by mount tag; the root is tag "root", DST "/", overlay */
-    WIRE_SYSCTL,   /* "vm.overcommit_memory=2" and the like */
+    WIRE_SYSCTL,   /* "vm.overcommit_memory=2" and the like; "vm.check=1": run the checker at the end, and log what it finds (level 3) */
     WIRE_PROGRAM,  /* the path to execute when it differs from argv[0] (found by the command along PATH inside the guest: empty = search) */
     WIRE_HOSTNAME, /* nodename for uname */
     WIRE_TERMIOS,  /* the 36 bytes of struct termios (kernel's) of the terminal before the command made it raw */
