@@ -324,6 +324,9 @@ static void take(struct options *options, int option, char *value) {
     case OPT_STATS:
         options->stats = true;
         break;
+    case OPT_SYSCTL:
+        add_sysctl(options, value);
+        break;
     case ':':
         fail("%s needs a value; `quire run --help` lists the options", value);
     default:
