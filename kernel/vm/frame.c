@@ -20,9 +20,8 @@
 #include "vm/machine.h"
 #include "vm/slab.h"
 
-#define ORDERS 11u /* blocks of 1 to 1024 frames: 4 MiB holds the largest table-sized page, 2 MiB, with room to spare  \
-                    */
-#define BATCH 32u  /* frames that a cache takes from or gives to the buddy at once */
+#define ORDERS (FRAME_ORDER_MOST + 1)
+#define BATCH 32u           /* frames that a cache takes from or gives to the buddy at once */
 #define CACHE_MOST 64u      /* so that a cache that just took or gave a batch is half full */
 #define ROUNDS_OF_BLOCKS 8u /* reclaim passes for a block of several frames: more would empty memory for luck */
 

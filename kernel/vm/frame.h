@@ -68,6 +68,7 @@ static inline struct frame *frame_of_va(const void *va) { return &frames[((const
  * can be had. Never call it with a spin lock held. */
 #define FRAME_ZEROED 1u
 #define FRAME_ATOMIC 2u  /* do not sleep; may use the reserve */
+#define FRAME_ORDER_MOST 10u /* the largest block: 1024 frames, 4 MiB */
 struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) must_check;
 void frame_free(struct frame *f, unsigned order); /* counts must be 0; no lock needed */
 
