@@ -21,6 +21,8 @@ extern struct boot_config boot_config;
 void host_init(void);
 int host_configure(struct boot_config *out);
 noreturn void host_finish(int wait_status);                 /* sends STATUS (and STATS) and stops the machine */
+/* main.c: what the run did: fills *end (zeroed) and, if room, the text of --stats; returns its bytes. Without one, all is 0. */
+size_t run_report(struct wire_end *end, char *stats, size_t room);
 noreturn void host_fail(int exit_code, const char *format, ...) printf_like(2, 3); /* sends FAIL and stops */
 /* Streams 0..2 for fs/stream.c: sleep for the command's answer; -EINTR cancels. */
 ssize_t host_read(unsigned stream, void *buffer, size_t most);
