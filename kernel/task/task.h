@@ -18,6 +18,7 @@
 
 struct space;
 struct files;   /* fs/file.h: the descriptor table */
+struct file;
 struct fs_root; /* fs/vfs.h: root, cwd, umask; counted, shared by CLONE_FS */
 struct tty;
 struct ident;          /* ident.c: a number in use as tid, pid, group or session */
@@ -95,7 +96,7 @@ struct task {
     bool restore_mask;
     bool attention;       /* [a] something to do before the return to user mode: signal, stop, death */
     bool killed;          /* [a] must die: exit_group, a fatal signal, another thread's execve */
-    bool parked;          /* [s] counted in process->parked: stopped, or sleeping in vfork while a stop is asked */
+    bool parked;          /* [s] counted in process->parked */
     u64 waited_for;       /* [s] sigtimedwait: signals that wake it although blocked */
     u64 alt_stack, alt_stack_bytes;
     u32 alt_stack_flags;
@@ -110,8 +111,8 @@ struct task {
     u64 clear_child_tid; /* set_tid_address: zeroed and futex-woken at exit */
     u64 rseq;
     u32 rseq_bytes, rseq_signature;
+    int __user *set_child_tid; /* clone: where a new task writes its tid first */
     u64 fault_address, fault_error, fault_vector; /* of the last exception: for signal frames */
-    int parent_death_signal;
 };
 
 /* Legend: [l] ->lock; [s] ->signal_lock; [f] the family lock of process.c; [a] atomic. */
@@ -137,8 +138,10 @@ struct process {
     struct tty *tty;             /* [f] controlling terminal, or NULL */
     bool kernel;                 /* pid 1: no signal reaches it, it has no space */
     bool subreaper;
-    bool untold;                 /* [f] zombie without a parent that wants to hear of it: it reaps itself */
     int exit_signal;             /* what the parent gets; 0: none */
+    int parent_death_signal;     /* PR_SET_PDEATHSIG */
+    struct file *exe;            /* [l] the program, denied to writers while we run it */
+    bool space_shared;           /* vfork, CLONE_VM: another process may use the space */
 
     struct spin signal_lock;
     struct signal_queue pending; /* [s] of the whole process */
@@ -150,7 +153,10 @@ struct process {
     bool exiting;                /* [s] every task must die */
     bool stopped;                /* [s] a stop is in effect: tasks park */
     bool continued;              /* [s] SIGCONT ended a stop, and no wait told so far */
-    bool stop_told;              /* [s] wait4(WUNTRACED) told the stop */
+    bool stop_told;              /* [s] a wait told of the stop */
+    bool tell_continued;         /* [s] the parent has to hear of SIGCONT */
+    u32 continuations;           /* [s] SIGCONTs and SIGKILLs so far: a stop that one overtakes is void */
+    u32 queued_signals;          /* [s] against RLIMIT_SIGPENDING */
     bool zombie;                 /* [f] */
     unsigned parked;             /* [s] */
     int stop_signal;             /* [s] */

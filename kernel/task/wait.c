@@ -94,7 +94,7 @@ void mutex_lock(struct mutex *m) {
  * consumed by a waiter that took the mutex without sleeping: its own unlock wakes the next. */
 void mutex_unlock(struct mutex *m) {
     assert(mutex_held(m));
-    atomic_xchg(&m->owner, NULL);
+    (void)atomic_xchg(&m->owner, NULL);
     waitq_wake_one(&m->waiters);
 }
 
