@@ -250,15 +250,15 @@ static const char *first_complaint(struct session *session) {
 
 /* QEMU ended before the program did: why? */
 static void explain_end(struct session *session) {
-    char version[256];
+    char version[256] = "", number[32];
     int status = session->machine.status;
     finish(session, EXIT_QUIRE);
     if (session->log.panicked)
         return; /* all is said */
     if (!session->hello)
         machine_ask("--version", NULL, version, sizeof version);
-    if (!session->hello && strncmp(version, "QEMU", 4) == 0 && !machine_version_ok(version))
-        say("%.*s is too old: quire needs QEMU 7.2 or later", (int)strcspn(version, "(\n"), version);
+    if (sscanf(version, "QEMU emulator version %31[0-9.]", number) == 1 && !machine_version_ok(version))
+        say("QEMU %s is too old: quire needs 7.2 or later", number);
     else if (WIFSIGNALED(status))
         say("QEMU was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else if (session->output_used)

@@ -1,0 +1,189 @@
+"""What the tests are made of: Test, the context `t` that a test function gets, and compare().
+
+A test function is marked @test and takes one argument, the context. compare() makes a test of a command: it runs on this machine and
+on Quire, and status, stdout and stderr must be the same. Every run on Quire has the kernel's checker run at its end (vm.check=1) and
+counts what leaked; either would put a line on stderr, and so is a difference.
+"""
+import glob, importlib.util, os, shutil, signal, subprocess, tempfile
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TOP = os.path.dirname(TESTS)
+QUIRE = os.environ.get("QUIRE", os.path.join(TOP, "quire"))
+FAKE_QEMU = os.path.join(TESTS, "cli", "fake-qemu")
+GUEST_OPTIONS = ["-q", "--sysctl", "vm.check=1"] + os.environ.get("QUIRE_TEST_OPTIONS", "").split()
+
+registered = []
+
+
+class Failure(Exception):
+    """The test failed; the text names both values."""
+
+
+class Skip(Exception):
+    """The test cannot run here; the text says why."""
+
+
+class Result:
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+
+def short(value):
+    """A value for a failure line: short enough to read, exact enough to see the difference."""
+    text = repr(value)
+    return text if len(text) <= 300 else f"{text[:200]}...{text[-80:]} ({len(value)} bytes)"
+
+
+class Context:
+    """What a test function works with: a directory of its own, and the command."""
+
+    def __init__(self):
+        self.dir = os.path.realpath(tempfile.mkdtemp(prefix="quire-test."))
+
+    def close(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def equal(self, what, expected, actual):
+        if expected != actual:
+            raise Failure(f"{what} should be {short(expected)} and is {short(actual)}")
+
+    def true(self, what, condition):
+        if not condition:
+            raise Failure(f"not true: {what}")
+
+    def write(self, name, text):
+        path = os.path.join(self.dir, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def environment(self, **more):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("QUIRE_", "LC_", "LANG", "MAKE", "MFLAGS"))}
+        env.update({"LC_ALL": "C.UTF-8"}, **more)
+        return env
+
+    def run(self, argv, stdin=b"", timeout=120, env=None, cwd=None):
+        """Runs a command of this machine's; a status over 128 stands for a signal."""
+        kwargs = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
+        try:
+            done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, cwd=cwd or self.dir,
+                                  env=env or self.environment(), **kwargs)
+        except subprocess.TimeoutExpired as late:
+            raise Failure(f"still running after {timeout} s: {short(' '.join(argv))}, stdout {short(late.stdout or b'')}, "
+                          f"stderr {short(late.stderr or b'')}")
+        status = done.returncode if done.returncode >= 0 else 128 - done.returncode
+        return Result(status, done.stdout, done.stderr)
+
+    def quire(self, *words, options=(), **kwargs):
+        """quire run with the tests' options."""
+        return self.run([QUIRE, "run", *GUEST_OPTIONS, *options, "--", *words], **kwargs)
+
+    def command(self, *words, **kwargs):
+        """The command with nothing added."""
+        return self.run([QUIRE, *words], **kwargs)
+
+    def fake(self, *words, options=(), scenario="", **kwargs):
+        """quire run on the stand-in for QEMU and kernel (tests/cli/fake-qemu)."""
+        return self.run([QUIRE, "run", *options, "--", *words], env=self.fake_environment(scenario), **kwargs)
+
+    def fake_environment(self, scenario="", **more):
+        return self.environment(QUIRE_QEMU=FAKE_QEMU, QUIRE_KERNEL="/dev/null", FAKE_QEMU=scenario, **more)
+
+    def start(self, argv, **kwargs):
+        return subprocess.Popen(argv, **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+                                         "cwd": self.dir, "env": self.environment(), **kwargs})
+
+
+class Test:
+    def __init__(self, name, function, soak=False):
+        self.name, self.function, self.soak = name, function, soak
+
+    def run(self):
+        """Returns (failure, skip): texts or None."""
+        context = Context()
+        try:
+            self.function(context)
+            return None, None
+        except Failure as failure:
+            return str(failure), None
+        except Skip as skip:
+            return None, str(skip)
+        except Exception as error:  # a mistake in a test is a failure with a name, not the end of the run
+            return f"{type(error).__name__}: {error}", None
+        finally:
+            context.close()
+
+
+def add(name, function, soak=False):
+    registered.append((name, function, soak))
+
+
+def test(function=None, *, soak=False):
+    """Marks a test function; its name with dashes is the test's."""
+    def mark(f):
+        add(f.__name__.replace("_", "-"), f, soak)
+        return f
+    return mark(function) if function else mark
+
+
+def compare(name, *words, stdin=b"", options=(), mask=None, timeout=120, host=None, prepare=None, soak=False):
+    """The command `words` (one word: a shell's script) gives the same status, stdout and stderr here and on Quire. `mask` turns what
+    may differ into what may not; `host` is a Result to compare with instead of a run here; `prepare(t)` fills the directory that both
+    start in. What a script leaves in the directory on this machine is taken away before Quire's turn."""
+    argv = ["sh", "-c", words[0]] if len(words) == 1 and " " in words[0] else list(words)
+
+    def function(t):
+        results = []
+        for on_quire in (False, True):
+            t.cwd = os.path.join(t.dir, "work")
+            shutil.rmtree(t.cwd, ignore_errors=True)
+            os.mkdir(t.cwd)
+            if prepare:
+                prepare(t)
+            if on_quire:
+                result = t.quire(*argv, stdin=stdin, options=options, timeout=timeout, cwd=t.cwd)
+            else:
+                result = host or t.run(argv, stdin=stdin, timeout=timeout, cwd=t.cwd)
+            results.append(result)
+        masked = mask or (lambda text: text)
+        for what in ("status", "stdout", "stderr"):
+            there, here = ({"status": r.status, "stdout": masked(r.out), "stderr": masked(r.err)}[what] for r in results)
+            if there != here:
+                more = f", with stderr {short(results[1].err)}" if what != "stderr" else ""
+                raise Failure(f"{what} is {short(there)} on this machine and {short(here)} on Quire{more}")
+    add(name, function, soak)
+
+
+def load_module(path):
+    spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-3].replace("-", "_"), path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def abi_test(path):
+    """A C program, linked statically, prints the same here and on Quire."""
+    def function(t):
+        program = os.path.join(t.dir, "program")
+        built = t.run(["gcc", "-std=gnu17", "-O1", "-Wall", "-static", "-pthread", "-o", program, path])
+        t.equal("gcc's output", b"", built.err)
+        there, here = t.run([program]), t.quire(program)
+        for what in ("out", "err", "status"):
+            a, b = getattr(there, what), getattr(here, what)
+            if a != b:
+                raise Failure(f"{what} is {short(a)} on this machine and {short(b)} on Quire, stderr {short(here.err)}")
+    return function
+
+
+def load():
+    """All tests, in order of their names within a suite."""
+    tests = []
+    for path in sorted(glob.glob(TESTS + "/cli/*.py")) + sorted(glob.glob(TESTS + "/programs/*.py")):
+        if os.path.basename(path) in ("tour.py",):
+            continue  # programs for the guest, not suites
+        registered.clear()
+        load_module(path)
+        suite = os.path.basename(os.path.dirname(path)) + "/" + os.path.basename(path)[:-3]
+        tests += [Test(f"{suite}/{name}", function, soak) for name, function, soak in registered]
+    for path in sorted(glob.glob(TESTS + "/abi/*.c")):
+        tests.append(Test("abi/" + os.path.basename(path)[:-2], abi_test(path)))
+    return tests
