@@ -44,11 +44,21 @@ struct inode {
 
 #define INODE_DEAD 1u     /* a removed directory: nothing can be made in it */
 #define INODE_LAYERED 2u  /* an overlay's directory with a lower: a name removed here must be remembered as removed */
+#define INODE_TMPFILE 8u  /* never had a name, and may be given one (O_TMPFILE without O_EXCL) */
 #define INODE_NEGATIVE 4u /* names that are not there may be cached as such */
 
 struct path {
     struct mount *mount;
     struct dentry *dentry;
+};
+
+/* What rename(2) moves, and over what. Both directories' ->lock are held, and a replaced directory's. */
+struct rename_names {
+    struct inode *from, *moved, *to;
+    struct inode *replaced; /* NULL: nothing of the new name */
+    const char *name, *new_name;
+    size_t bytes, new_bytes;
+    bool exchange; /* moved and replaced change places */
 };
 
 /* Directory operations get the directory's inode with ->lock held, and a name that is not "." or ".." and <= 255 bytes.
@@ -58,11 +68,11 @@ struct inode_ops {
     struct inode *(*lookup)(struct inode *dir, const char *name, size_t bytes);
     struct inode *(*create)(struct inode *dir, const char *name, size_t bytes, u32 mode,
                             u64 rdev); /* file, dir, node, fifo, socket by mode's type; counted */
-    int (*symlink)(struct inode *dir, const char *name, size_t bytes, const char *target);
+    struct inode *(*symlink)(struct inode *dir, const char *name, size_t bytes,
+                             const char *target); /* counted; err_ptr */
     int (*link)(struct inode *dir, const char *name, size_t bytes, struct inode *target);
     int (*unlink)(struct inode *dir, const char *name, size_t bytes, struct inode *victim, bool directory);
-    int (*rename)(struct inode *from, const char *name, size_t bytes, struct inode *to, const char *new_name,
-                  size_t new_bytes, u32 flags);
+    int (*rename)(const struct rename_names *r);
     struct inode *(*tmpfile)(struct inode *dir, u32 mode);
     /* readlink: into buffer, returns bytes. magic links of /proc have follow instead: a counted path. */
     ssize_t (*readlink)(struct inode *inode, char *buffer, size_t bytes);
