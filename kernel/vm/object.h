@@ -10,6 +10,7 @@
 #include "lib/base.h"
 #include "lib/sync.h"
 #include "vm/frame.h"
+#include "vm/radix.h"
 
 struct object;
 
@@ -21,12 +22,6 @@ struct object_ops {
     int (*write_back)(struct object *o, u64 index, struct frame *f);
     /* device: the frame that page `index` of a device shows, or NULL past its end. Not ours to reclaim. Other objects: NULL. */
     struct frame *(*device)(struct object *o, u64 index);
-    /* closing: a hook before the page becomes unevictable because it was written while having no write_back (the overlay). */
-};
-
-struct radix {
-    void *root;
-    u32 height;
 };
 
 struct object {
@@ -67,6 +62,12 @@ enum object_use {
  * (and read ahead). *out on success; -ENOMEM, or the backend's error (-EIO...). Holds no lock on entry or return, but the
  * caller may hold o->mutex. */
 int object_get(struct object *o, u64 index, enum object_use use, struct frame **out) must_check;
+static inline u64 object_pages(const struct object *o) {
+    return (atomic_load(&o->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+}
+/* object_dirty: the frame (pinned, of o) is about to be written: by a shared mapping or by write(2). Without a write_back its
+ * contents exist only in memory from now on. Does not sleep; may be called with a table locked. */
+void object_dirty(struct object *o, struct frame *f);
 /* object_peek: the frame if it is cached and filled, pinned; else NULL. Does not sleep. */
 struct frame *object_peek(struct object *o, u64 index);
 /* object_resize: set the size (bytes); shrinking unmaps and frees what lies past the new end, private copies too, and
@@ -78,6 +79,7 @@ void object_punch(struct object *o, u64 first, u64 end);
 int object_sync(struct object *o, u64 first, u64 end);
 /* object_drop: forget clean, unmapped frames of [first, end) (fadvise DONTNEED, a file that changed on the host). */
 void object_drop(struct object *o, u64 first, u64 end);
-/* object_shrink: free up to `pages` clean frames of any object; returns how many. Called by frame_alloc. */
-u64 object_shrink(u64 pages);
+/* reclaim_register: `shrink` frees up to `pages` pages' worth of some cache, and says how many; called by vm_reclaim with no
+ * lock held; must only try locks. At most 8, at boot. */
+void reclaim_register(u64 (*shrink)(u64 pages));
 bool object_mapped(const struct object *o);
