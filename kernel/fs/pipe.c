@@ -199,9 +199,8 @@ static ssize_t add_chunk(struct pipe *p, struct iov *from, bool packet) {
 }
 
 static void raise_sigpipe(void) {
-    siginfo_t info = {.si_signo = SIGPIPE, .si_code = SI_USER};
-    info.si_pid = process_current()->pid;
-    info.si_uid = cred_current()->uid;
+    siginfo_t info;
+    signal_info_user(&info, SIGPIPE, SI_USER);
     signal_task(task_current(), SIGPIPE, &info);
 }
 

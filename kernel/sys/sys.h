@@ -146,3 +146,37 @@ long sys_sethostname(const char __user *name, int bytes);
 long sys_setdomainname(const char __user *name, int bytes);
 
 /* The owners of the families below append their groups here, with the name of their file above each. */
+
+/* sys/pipe.c */
+long sys_pipe(int __user *fds);
+long sys_pipe2(int __user *fds, int flags);
+
+/* sys/poll.c */
+struct pollfd;
+struct mask_argument;
+long sys_poll(struct pollfd __user *fds, u32 count, int timeout_ms);
+long sys_ppoll(struct pollfd __user *fds, u32 count, struct __kernel_timespec __user *timeout, const u64 __user *mask,
+               size_t bytes);
+long sys_select(int count, u64 __user *read, u64 __user *write, u64 __user *except,
+                struct __kernel_old_timeval __user *timeout);
+long sys_pselect6(int count, u64 __user *read, u64 __user *write, u64 __user *except,
+                  struct __kernel_timespec __user *timeout, const struct mask_argument __user *mask);
+
+/* sys/event.c */
+struct epoll_event;
+long sys_eventfd(u32 count);
+long sys_eventfd2(u32 count, int flags);
+long sys_epoll_create(int size);
+long sys_epoll_create1(int flags);
+long sys_epoll_ctl(int epfd, int operation, int fd, const struct epoll_event __user *event);
+long sys_epoll_wait(int epfd, struct epoll_event __user *events, int most, int timeout_ms);
+long sys_epoll_pwait(int epfd, struct epoll_event __user *events, int most, int timeout_ms, const u64 __user *mask,
+                     size_t bytes);
+long sys_epoll_pwait2(int epfd, struct epoll_event __user *events, int most,
+                      const struct __kernel_timespec __user *timeout, const u64 __user *mask, size_t bytes);
+long sys_timerfd_create(int clock, int flags);
+long sys_timerfd_settime(int fd, int flags, const struct __kernel_itimerspec __user *new,
+                         struct __kernel_itimerspec __user *old);
+long sys_timerfd_gettime(int fd, struct __kernel_itimerspec __user *out);
+long sys_signalfd(int fd, const u64 __user *mask, size_t bytes);
+long sys_signalfd4(int fd, const u64 __user *mask, size_t bytes, int flags);
