@@ -125,7 +125,8 @@ struct file {
     u32 references;
     u32 flags;           /* O_*; O_APPEND, O_NONBLOCK... change by fcntl, atomically */
     u32 mode;            /* FILE_READ | FILE_WRITE: what it was opened for */
-    struct path path;    /* counted; dentry may be NULL for anonymous files (pipes have one all the same, for /proc) */
+    bool counted_writer; /* it is one of inode->writers */
+    struct path path;    /* counted; a pipe's or socket's dentry is a loose one, with mount NULL, for /proc */
     struct inode *inode; /* counted */
     u64 position;
     struct mutex position_lock;

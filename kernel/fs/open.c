@@ -1,0 +1,210 @@
+/* open.c - open(2): from a name to an open file, making the file where asked.
+ *
+ * An existing file is found without its directory's lock; only a file that must be made takes it, and looks again. */
+#include "fs/open.h"
+
+#include <linux/limits.h>
+
+#include "fs/file_alloc.h"
+#include "fs/inode.h"
+#include "fs/names.h"
+#include "vm/slab.h"
+
+/* O_PATH: a place, nothing else. */
+static const struct file_ops place_ops = {0};
+
+static int access_wanted(int flags) {
+    static const int by_mode[] = {MAY_READ, MAY_WRITE, MAY_READ | MAY_WRITE, MAY_READ | MAY_WRITE};
+    return by_mode[flags & O_ACCMODE] | (flags & O_TRUNC ? MAY_WRITE : 0);
+}
+
+static int may_open(struct inode *inode, int flags, bool made) {
+    u32 type = inode->mode & S_IFMT;
+    int wanted = access_wanted(flags);
+
+    if ((flags & O_DIRECTORY) && type != S_IFDIR)
+        return type == S_IFLNK && (flags & O_NOFOLLOW) && !(flags & O_PATH) ? -ELOOP : -ENOTDIR;
+    if (flags & O_PATH)
+        return 0;
+    if (type == S_IFLNK)
+        return -ELOOP;
+    if (type == S_IFDIR && ((wanted & MAY_WRITE) || (flags & O_CREAT)))
+        return -EISDIR;
+    if (!made) {
+        int error = inode_permission(inode, wanted);
+        if (error)
+            return error;
+    }
+    if ((flags & O_NOATIME) && !inode_owned(inode))
+        return -EPERM;
+    return type == S_IFSOCK || type == S_IFBLK ? -ENXIO : 0;
+}
+
+/* The file's own part of opening. */
+static int open_kind(struct inode *inode, struct file *f) {
+    switch (inode->mode & S_IFMT) {
+    case S_IFIFO:
+        if (inode->file_ops && inode->file_ops->open)
+            return inode->file_ops->open(inode, f);
+        return fifo_open(inode, f);
+    case S_IFCHR:
+        return chardev_open(inode, f);
+    default:
+        return inode->file_ops && inode->file_ops->open ? inode->file_ops->open(inode, f) : 0;
+    }
+}
+
+static struct file *open_inode(const struct path *p, int flags, bool made) {
+    struct inode *inode = path_inode(p);
+    bool regular = (inode->mode & S_IFMT) == S_IFREG;
+    int error = may_open(inode, flags, made);
+    struct file *f;
+
+    if (error)
+        return err_ptr(error);
+    f = file_alloc(inode, p, flags);
+    if (!f)
+        return err_ptr(-ENOMEM);
+    if (flags & O_PATH) {
+        f->ops = &place_ops;
+        f->flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW;
+        return f;
+    }
+    f->flags |= O_LARGEFILE; /* as every 64-bit open on Linux */
+    if (regular && (f->mode & FILE_WRITE)) {
+        error = inode_begin_write(inode);
+        f->counted_writer = !error;
+    }
+    if (!error)
+        error = open_kind(inode, f);
+    if (!error && !f->ops)
+        error = -ENXIO;
+    if (!error && (flags & O_TRUNC) && regular && !made) {
+        error = inode_resize(inode, 0);
+        if (error && f->ops->release)
+            f->ops->release(f);
+    }
+    if (error) {
+        if (f->counted_writer)
+            inode_end_write(inode);
+        file_discard(f);
+        return err_ptr(error);
+    }
+    return f;
+}
+
+struct file *file_open_path(const struct path *p, int flags) {
+    return open_inode(p, flags & ~O_CREAT, false);
+}
+
+/* The last component does not exist, or did not a moment ago: make it. *out counted. */
+static int make_last(struct walk *w, u32 mode, struct dentry **out, bool *made) {
+    struct inode *dir = path_inode(&w->path);
+    int error;
+
+    mutex_lock(&dir->lock);
+    error = dentry_lookup(w->path.dentry, w->name, w->bytes, out);
+    if (error == -ENOENT) {
+        error = name_create_in(w->path.dentry, w->name, w->bytes, S_IFREG | (mode & 07777), 0, out);
+        *made = !error;
+    }
+    mutex_unlock(&dir->lock);
+    return error;
+}
+
+/* O_CREAT: walk to the file, making it. w->path is then the file itself. */
+static int walk_making(struct walk *w, int flags, u32 mode, bool *made) {
+    for (;;) {
+        struct dentry *child;
+        int error = walk_parent(w);
+        if (error)
+            return error;
+        if (w->last != LAST_NAME) {
+            /* A magic link's target, or a directory; only open_inode can tell. */
+            return w->last == LAST_ROOT ? 0 : -EISDIR;
+        }
+        error = walk_child(w, &child);
+        if (w->slash && (!error || error == -ENOENT)) {
+            if (!error)
+                dentry_put(child);
+            return -EISDIR;
+        }
+        if (error == -ENOENT)
+            error = make_last(w, mode, &child, made);
+        if (error)
+            return error;
+        if ((flags & O_EXCL) && !*made) {
+            dentry_put(child);
+            return -EEXIST;
+        }
+        if ((child->inode->mode & S_IFMT) != S_IFLNK) {
+            dentry_put(w->path.dentry);
+            w->path.dentry = child;
+            mount_cross(&w->path);
+            return 0;
+        }
+        if (flags & O_NOFOLLOW) {
+            dentry_put(child);
+            return -ELOOP;
+        }
+        error = walk_follow(w, child);
+        if (error)
+            return error;
+    }
+}
+
+/* O_TMPFILE: a file without a name in this directory. */
+static struct file *open_nameless(const struct path *dir, int flags, u32 mode) {
+    struct inode *parent = path_inode(dir), *inode;
+    struct fs_root *fs = fs_current();
+    char name[24];
+    int error = inode_permission(parent, MAY_WRITE | MAY_EXEC);
+
+    if (error)
+        return err_ptr(error);
+    if (!(flags & (O_WRONLY | O_RDWR)))
+        return err_ptr(-EINVAL);
+    if (!parent->ops->tmpfile)
+        return err_ptr(-EOPNOTSUPP);
+    inode = parent->ops->tmpfile(parent, S_IFREG | (mode & 07777 & ~(fs ? fs->umask : 0)));
+    if (is_err(inode))
+        return err_ptr(ptr_err(inode));
+    if (!(flags & O_EXCL))
+        atomic_or(&inode->flags, INODE_TMPFILE);
+    int length = ksnprintf(name, sizeof(name), "#%lu", (unsigned long)inode->ino);
+    struct path p = {dir->mount, dentry_make(dir->dentry, name, (size_t)length)};
+    if (!p.dentry) {
+        inode_put(inode);
+        return err_ptr(-ENOMEM);
+    }
+    p.dentry->inode = inode;
+    p.dentry->flags |= DENTRY_REMOVED;
+    struct file *f = open_inode(&p, flags & ~(O_TMPFILE | O_CREAT | O_TRUNC), true);
+    path_put(&p);
+    return f;
+}
+
+struct file *file_open_how(int at, const char *name, int flags, u32 mode, u32 lookup) {
+    bool nameless = (flags & O_TMPFILE) == O_TMPFILE, made = false;
+    struct walk w;
+    int error;
+
+    if (flags & O_PATH)
+        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    if (!(flags & O_NOFOLLOW))
+        lookup |= LOOKUP_FOLLOW;
+    error = walk_begin(&w, at, name, lookup);
+    if (!error && (flags & O_CREAT) && !nameless)
+        error = walk_making(&w, flags, mode, &made);
+    else if (!error)
+        error = walk_all(&w);
+    struct file *f = err_ptr(error);
+    if (!error)
+        f = nameless ? open_nameless(&w.path, flags, mode) : open_inode(&w.path, flags, made);
+    walk_end(&w);
+    return f;
+}
+
+struct file *file_open(int at, const char *name, int flags, u32 mode) {
+    return file_open_how(at, name, flags, mode, 0);
+}
