@@ -37,7 +37,7 @@ $(O)/tool/%.o: tool/%.c
 $(O)/quire: $(TOOL_OBJECTS)
 	$(CC) $(TOOL_FLAGS) $(EXTRA) $^ -pthread -o $@
 quire: $(O)/quire
-	cp $< $@
+	cp --remove-destination $< $@
 -include $(TOOL_OBJECTS:.o=.d)
 
 # ---- what people type
