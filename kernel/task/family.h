@@ -27,15 +27,18 @@ void ident_unbind(struct ident *id, struct task *t, struct process *p); /* clear
 /* process.c */
 extern struct process *process_kernel; /* pid 1 */
 extern struct process *process_first;  /* the program's; NULL before. Not counted: compared only */
-void process_init(void);
+void process_init(void);               /* first.c */
+void process_cache_init(void);
+void family_add(struct process *p, struct process *parent); /* family_lock */
+void family_remove(struct process *p);                      /* family_lock */
+bool family_empty(void);               /* nobody but pid 1 */
+void family_kill(void);                /* SIGKILL to all but pid 1 */
 struct process *process_make(void);    /* empty, one reference; NULL: no memory */
 void process_join_group(struct process *p, struct ident *group);     /* family_lock; counts group */
 void process_join_session(struct process *p, struct ident *session); /* likewise */
 bool group_orphaned(const struct ident *group, const struct process *ignored); /* family_lock */
 bool group_has_stopped(const struct ident *group);                   /* family_lock */
 int cred_copy(struct credentials *to, const struct credentials *from);
-void process_tick(struct task *t);     /* from the timer interrupt: CPU-time timers */
-void process_times_check(void);        /* on the way to user mode, after process_tick asked for it */
 
 /* clone.c */
 struct clone_request {
@@ -62,7 +65,6 @@ struct wait_request {
     struct rusage *usage;   /* out, or NULL */
 };
 long process_wait(struct wait_request *w); /* 0 or -errno */
-void child_usage(struct process *p, struct rusage *out);
 
 /* signal.c */
 struct signal_actions {
@@ -81,6 +83,8 @@ void signal_actions_reset(struct signal_actions *a, bool all); /* execve: handle
 void signal_queue_flush(struct process *p, struct signal_queue *q, u64 set); /* signal_lock */
 /* signal_send_prepared: signal_lock free; entry: from kmalloc, taken over, or NULL; t NULL: to the process. No sleep. */
 int signal_send_prepared(struct process *p, struct task *t, int signal, const siginfo_t *info, struct queued_signal *entry);
+int signal_check(struct process *p, int signal); /* may the caller send it? 0, -EPERM, -EINVAL */
+int signal_everyone(int signal, const siginfo_t *info); /* process.c: kill(-1). -ESRCH: nobody there; -EPERM */
 void signal_deliver(struct regs *regs);
 void signal_set_blocked(u64 mask);
 void signal_retarget(struct process *p, u64 set); /* signal_lock: others may take what the current task will not */

@@ -16,6 +16,7 @@
 
 #include "task/family.h"
 #include "task/sched.h"
+#include "task/times.h"
 #include "vm/space.h"
 
 #define SLICE_NS 12000000L    /* of nice 0: three ticks */

@@ -79,6 +79,7 @@ struct task {
     struct timer sleep_timer;
     u64 epoch;              /* [r] of the run queue that gave the slice */
     bool sampled_user;      /* [o] where the last tick found it */
+    bool check_times;       /* [o] the tick asks for process_times_check */
     void (*run)(void *argument); /* a kernel thread's function */
     void *argument;
 
@@ -256,6 +257,10 @@ bool process_in_session_group(int sid, int pgid);
 /* process_each_in_session: call f for every process of the session; f may not sleep. */
 void process_each_in_session(int sid, void (*f)(struct process *p, void *argument), void *argument);
 
+/* tty_session_end: for the terminals' owner to define: a session leader with a controlling terminal ends. Sends SIGHUP and
+ * SIGCONT to the terminal's foreground group and takes the terminal from every process of the session. May sleep. */
+void tty_session_end(struct process *leader);
+
 void task_init(void);                                    /* boot CPU, after vm_init */
 struct task *kthread_start(const char *name, void (*run)(void *), void *argument); /* NULL: no memory */
 noreturn void kthread_exit(void);
@@ -269,3 +274,4 @@ u64 cpu_user_ns(unsigned cpu), cpu_system_ns(unsigned cpu), cpu_idle_ns(unsigned
 /* The first process: made by the kernel from the command's configuration (wire.h), with descriptors 0..2 on the streams. */
 struct boot_config; /* kernel/main.h */
 int process_start_first(const struct boot_config *config);
+int process_first_group(void); /* the program's process group, for signals from the command; 0: not yet */

@@ -118,18 +118,23 @@ void timer_arm(struct timer *t, u64 deadline_ns) {
     spin_unlock(&q->lock);
 }
 
+/* timer_cancel: a timer that runs on another CPU meanwhile may arm itself again before it ends: so look again. */
 bool timer_cancel(struct timer *t) {
-    struct timer_queue *q = queues[t->cpu];
-    bool cancelled, running;
+    bool cancelled = false, running;
 
-    spin_lock(&q->lock);
-    cancelled = t->armed;
-    if (cancelled)
-        heap_remove(q, t);
-    running = q->running == t && t->cpu != cpu_id();
-    spin_unlock(&q->lock);
-    while (running && atomic_load(&q->running) == t)
-        cpu_pause();
+    do {
+        struct timer_queue *q = queues[atomic_load_relaxed(&t->cpu)];
+
+        spin_lock(&q->lock);
+        if (t->armed) {
+            cancelled = true;
+            heap_remove(q, t);
+        }
+        running = q->running == t && t->cpu != cpu_id();
+        spin_unlock(&q->lock);
+        while (running && atomic_load(&q->running) == t)
+            cpu_pause();
+    } while (running);
     return cancelled;
 }
 

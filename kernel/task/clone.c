@@ -1,0 +1,315 @@
+/* clone.c - fork, vfork and clone: a new task, of the caller's process or of a new one.
+ *
+ * Everything that can fail comes first; the child enters the family last, under family_lock, where a signal that came
+ * meanwhile still undoes it all: so a signal to a group reaches a forking member before it forks, or parent and child. */
+#include <linux/sched.h>
+#include <asm/sigcontext.h>
+
+#include "arch/x86_64/usercopy.h"
+#include "fs/file.h"
+#include "fs/vfs.h"
+#include "task/family.h"
+#include "vm/space.h"
+
+#define NAMESPACES                                                                                                     \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
+     CLONE_NEWTIME)
+
+static u64 forks;
+u64 forks_total(void) { return atomic_load_relaxed(&forks); }
+
+static int check(u64 flags) {
+    if (flags & (NAMESPACES | CLONE_PIDFD))
+        return -EINVAL;
+    if ((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND))
+        return -EINVAL;
+    if ((flags & CLONE_SIGHAND) && !(flags & CLONE_VM))
+        return -EINVAL;
+    if ((flags & CLONE_SIGHAND) && (flags & CLONE_CLEAR_SIGHAND))
+        return -EINVAL;
+    return signal_pending() ? -ERESTARTNOINTR : 0;
+}
+
+/* ---- a new process's share of its parent ---- */
+
+static int share_space(struct process *child, struct process *parent, u64 flags) {
+    if (flags & CLONE_VM) {
+        space_get(parent->space);
+        child->space = parent->space;
+        child->space_shared = parent->space_shared = true;
+        return 0;
+    }
+    child->space = space_fork(parent->space);
+    if (is_err(child->space)) {
+        int error = ptr_err(child->space);
+        child->space = NULL;
+        return error;
+    }
+    return 0;
+}
+
+static int share_files(struct process *child, struct process *parent, u64 flags) {
+    if (flags & CLONE_FILES) {
+        files_get(parent->files);
+        child->files = parent->files;
+    } else {
+        child->files = files_fork(parent->files);
+        if (is_err(child->files)) {
+            int error = ptr_err(child->files);
+            child->files = NULL;
+            return error;
+        }
+    }
+    if (flags & CLONE_FS) {
+        fs_root_get(parent->fs);
+        child->fs = parent->fs;
+    } else {
+        child->fs = fs_root_fork(parent->fs);
+    }
+    return child->fs ? 0 : -ENOMEM;
+}
+
+static int share_signals(struct process *child, struct process *parent, u64 flags) {
+    if (flags & CLONE_SIGHAND) {
+        atomic_add(&parent->handlers->references, 1);
+        child->handlers = parent->handlers;
+    } else {
+        child->handlers = signal_actions_make(parent->handlers);
+    }
+    if (!child->handlers)
+        return -ENOMEM;
+    if (flags & CLONE_CLEAR_SIGHAND)
+        signal_actions_reset(child->handlers, false);
+    child->actions = child->handlers->action;
+    return 0;
+}
+
+/* process_drop: what a process that never ran had already got. */
+static void process_drop(struct process *p) {
+    if (p->space)
+        space_put(p->space);
+    if (p->files)
+        files_put(p->files);
+    if (p->fs)
+        fs_root_put(p->fs);
+    if (p->exe) {
+        inode_allow_write(p->exe->inode);
+        file_put(p->exe);
+    }
+    p->space = NULL;
+    p->files = NULL;
+    p->fs = NULL;
+    p->exe = NULL;
+    process_put(p);
+}
+
+static void inherit(struct process *child, const struct process *parent) {
+    memcpy(child->limits, parent->limits, sizeof(child->limits));
+    child->dumpable = parent->dumpable;
+    child->no_new_privs = parent->no_new_privs;
+    child->keep_caps = parent->keep_caps;
+    child->securebits = parent->securebits;
+    child->oom_score_adj = parent->oom_score_adj;
+    child->personality = parent->personality;
+    child->timer_slack_ns = parent->timer_slack_ns;
+    child->tty = parent->tty;
+    child->exe = parent->exe;
+    if (child->exe) {
+        file_get(child->exe);
+        (void)inode_deny_write(child->exe->inode);
+    }
+}
+
+/* process_fork: a process like the caller's, outside the family. err_ptr. */
+static struct process *process_fork(const struct clone_request *r) {
+    struct process *parent = process_current(), *child = process_make();
+    int error;
+
+    if (!child)
+        return err_ptr(-ENOMEM);
+    inherit(child, parent);
+    child->exit_signal = r->exit_signal;
+    child->vfork_pending = r->flags & CLONE_VFORK;
+    error = cred_copy(&child->cred, &parent->cred);
+    if (!error)
+        error = share_signals(child, parent, r->flags);
+    if (!error)
+        error = share_files(child, parent, r->flags);
+    if (!error)
+        error = share_space(child, parent, r->flags);
+    if (error) {
+        process_drop(child);
+        return err_ptr(error);
+    }
+    return child;
+}
+
+/* ---- a new task ---- */
+
+static void child_starts(void *argument) {
+    struct task *t = argument;
+
+    if (t->set_child_tid)
+        (void)put_user(t->tid, t->set_child_tid);
+    arch_enter_user(arch_task_regs(&t->arch));
+}
+
+static void copy_registers(struct task *t, const struct clone_request *r) {
+    struct task *self = task_current();
+    struct regs *regs = arch_task_regs(&t->arch);
+
+    *regs = *arch_task_regs(&self->arch);
+    regs->rax = 0;
+    if (r->stack)
+        regs->rsp = r->stack;
+    arch_fpu_save(&self->arch);
+    memcpy(t->arch.fpu, self->arch.fpu, fpu_bytes);
+    t->arch.fs_base = r->flags & CLONE_SETTLS ? r->tls : arch_get_fs_base();
+    t->arch.gs_base = arch_get_gs_base();
+}
+
+static struct task *task_copy(const struct clone_request *r) {
+    struct task *self = task_current(), *t = task_make(self->name, true);
+
+    if (!t)
+        return NULL;
+    t->ident = ident_new();
+    if (!t->ident) {
+        task_unmake(t);
+        return NULL;
+    }
+    t->tid = t->ident->number;
+    copy_registers(t, r);
+    t->run = child_starts;
+    t->argument = t;
+    t->blocked = self->blocked;
+    if ((r->flags & (CLONE_VM | CLONE_VFORK)) != CLONE_VM) {
+        t->alt_stack = self->alt_stack;
+        t->alt_stack_bytes = self->alt_stack_bytes;
+        t->alt_stack_flags = self->alt_stack_flags;
+    }
+    if (!(r->flags & CLONE_VM)) {
+        t->rseq = self->rseq;
+        t->rseq_bytes = self->rseq_bytes;
+        t->rseq_signature = self->rseq_signature;
+    }
+    if (r->flags & CLONE_CHILD_CLEARTID)
+        t->clear_child_tid = (u64)r->child_tid;
+    if (r->flags & CLONE_CHILD_SETTID)
+        t->set_child_tid = r->child_tid;
+    return t;
+}
+
+static void task_discard(struct task *t) {
+    ident_unbind(t->ident, t, NULL);
+    ident_put(t->ident);
+    task_unmake(t);
+}
+
+/* add_thread: into p's list, unless the process is about to end or to execute another program. */
+static int add_thread(struct process *p, struct task *t) {
+    int error = 0;
+
+    spin_lock(&p->signal_lock);
+    if (p->exiting || (p->execing && p->thread_count)) {
+        error = -ERESTARTNOINTR;
+    } else {
+        spin_lock(&p->lock);
+        list_add_tail(&p->threads, &t->thread_link);
+        p->thread_count++;
+        spin_unlock(&p->lock);
+        t->attention = p->stopped;
+    }
+    spin_unlock(&p->signal_lock);
+    return error;
+}
+
+/* add_process: into the family: its parent is the caller's process or, with CLONE_PARENT, the caller's parent. */
+static int add_process(struct process *child, u64 flags) {
+    struct process *self = process_current(), *parent;
+    int error = 0;
+
+    spin_lock(&family_lock);
+    if (signal_pending()) {
+        error = -ERESTARTNOINTR;
+    } else {
+        parent = flags & CLONE_PARENT && self->parent != process_kernel ? self->parent : self;
+        if (flags & CLONE_PARENT)
+            child->exit_signal = self->exit_signal;
+        process_join_group(child, self->group);
+        process_join_session(child, self->session);
+        family_add(child, parent);
+        ident_bind(child->ident, NULL, child);
+    }
+    spin_unlock(&family_lock);
+    return error;
+}
+
+static long clone_thread(const struct clone_request *r, struct task *t) {
+    struct process *p = process_current();
+    int tid = t->tid, error;
+
+    t->process = p;
+    process_get(p);
+    ident_bind(t->ident, t, NULL);
+    error = add_thread(p, t);
+    if (error) {
+        task_discard(t);
+        return error;
+    }
+    if (r->flags & CLONE_PARENT_SETTID)
+        (void)put_user(tid, r->parent_tid);
+    task_start(t);
+    return tid;
+}
+
+void vfork_finish(struct process *p) {
+    if (atomic_load(&p->vfork_pending)) {
+        atomic_store(&p->vfork_pending, false);
+        waitq_wake_all(&p->vfork_done);
+    }
+}
+
+static long clone_process(const struct clone_request *r, struct task *t) {
+    struct process *p = process_fork(r);
+    int tid = t->tid, error;
+
+    if (is_err(p)) {
+        task_discard(t);
+        return ptr_err(p);
+    }
+    p->pid = tid;
+    p->ident = t->ident;
+    ident_get(p->ident);
+    t->process = p;
+    process_get(p);
+    ident_bind(t->ident, t, NULL);
+    (void)add_thread(p, t);
+    error = add_process(p, r->flags);
+    if (error) {
+        task_discard(t);
+        process_drop(p);
+        return error;
+    }
+    if (r->flags & CLONE_PARENT_SETTID)
+        (void)put_user(tid, r->parent_tid);
+    process_get(p);
+    task_start(t);
+    if (r->flags & CLONE_VFORK)
+        (void)wait_until_killable(&p->vfork_done, !atomic_load(&p->vfork_pending));
+    process_put(p);
+    return tid;
+}
+
+long task_clone(const struct clone_request *r) {
+    struct task *t;
+    int error = check(r->flags);
+
+    if (error)
+        return error;
+    t = task_copy(r);
+    if (!t)
+        return -EAGAIN;
+    atomic_add(&forks, 1);
+    return r->flags & CLONE_THREAD ? clone_thread(r, t) : clone_process(r, t);
+}
