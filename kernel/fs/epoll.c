@@ -418,8 +418,8 @@ struct file *epoll_create(void) {
         waitq_init(&ep->queue);
         file = file_make(inode, &epoll_ops, O_RDWR, "anon_inode:[eventpoll]");
     }
-    inode_put(inode);
     if (is_err(file)) {
+        inode_put(inode);
         kfree(buckets);
         kfree(ep);
     } else {

@@ -106,11 +106,7 @@ struct file *eventfd_create(u64 count, bool semaphore, int flags) {
     e->count = count;
     e->semaphore = semaphore;
     struct file *file = file_make(inode, &eventfd_ops, O_RDWR | flags, "anon_inode:[eventfd]");
-    inode_put(inode);
-    if (is_err(file))
-        kfree(e);
-    else
-        file->private_data = e;
+
     return file;
 }
 

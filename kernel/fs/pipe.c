@@ -368,7 +368,6 @@ static const struct file_ops pipe_ops = {
 
 static void anonymous_release(struct inode *inode) {
     struct anonymous *a = container_of(inode, struct anonymous, inode);
-    object_destroy(&inode->object);
     pipe_destroy(&a->pipe);
     kfree(a);
 }
@@ -386,17 +385,17 @@ static struct anonymous *anonymous_create(void) {
     a->inode.ino = anon_number();
     a->inode.ops = &anonymous_ops;
     a->inode.file_ops = &pipe_ops;
-    a->inode.links = 1;
-    a->inode.uid = cred_current()->fsuid;
-    a->inode.gid = cred_current()->fsgid;
     return a;
 }
 
 /* One end. The pipe's counts are raised before anything can fail, so release finds them right. */
 static struct file *make_end(struct anonymous *a, int flags, const char *name) {
+    inode_get(&a->inode); /* for the file */
     struct file *f = file_make(&a->inode, &pipe_ops, flags, name);
-    if (is_err(f))
+    if (is_err(f)) {
+        inode_put(&a->inode);
         return f;
+    }
     f->private_data = &a->pipe;
     if (f->mode & FILE_READ)
         a->pipe.reader_count = a->pipe.reader_opens = 1;
@@ -423,7 +422,7 @@ int pipe_create(struct file *ends[2], int flags) {
         file_put(ends[0]);
     }
 out:
-    inode_put(&a->inode); /* each end has its own reference */
+    inode_put(&a->inode); /* each end has its own */
     return error;
 }
 

@@ -140,8 +140,8 @@ struct file *signalfd_create(u64 mask, int flags) {
 
     if (s)
         file = file_make(inode, &signalfd_ops, O_RDWR | flags, "anon_inode:[signalfd]");
-    inode_put(inode);
     if (is_err(file)) {
+        inode_put(inode);
         kfree(s);
     } else {
         s->mask = wantable(mask);

@@ -93,11 +93,12 @@ struct file *timerfd_create(int clock, int flags) {
     f->timer.run = timerfd_run;
     f->wall = clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM;
     struct file *file = file_make(inode, &timerfd_ops, O_RDWR | flags, "anon_inode:[timerfd]");
-    inode_put(inode);
-    if (is_err(file))
+    if (is_err(file)) {
+        inode_put(inode);
         kfree(f);
-    else
+    } else {
         file->private_data = f;
+    }
     return file;
 }
 
