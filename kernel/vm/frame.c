@@ -236,6 +236,15 @@ struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) 
     return f;
 }
 
+void frame_reclass(struct frame *f, enum frame_class class) {
+    struct frame_cpu *c = &caches[cpu_id()];
+    spin_lock(&c->lock);
+    c->used[f->class]--;
+    c->used[class]++;
+    f->class = class;
+    spin_unlock(&c->lock);
+}
+
 void frame_free(struct frame *f, unsigned order) {
     unsigned class = f->class;
     if (unlikely(class <= FRAME_RESERVED || class >= FRAME_CLASSES || f->counts || f->order != order))

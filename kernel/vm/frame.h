@@ -6,7 +6,7 @@
 #include "lib/base.h"
 #include "lib/sync.h"
 
-struct table;
+struct ring;
 struct object;
 
 enum frame_class {
@@ -27,7 +27,7 @@ struct frame {
     u8 class;   /* [c] enum frame_class */
     u8 order;   /* [b] of a free or allocated block's head */
     u8 flags;   /* [a] FRAME_* flags below */
-    u8 unused1;
+    u8 hold;    /* [a] object.c: 1 while reclaim reads which object the frame belongs to */
     u32 index_high; /* [c] object frames: high half of the page index */
     union {
         u64 counts; /* [a] both at once: the frame is freed by whoever brings this to 0 */
@@ -37,7 +37,7 @@ struct frame {
         };
     };
     union {
-        struct { struct table *table; u64 index; } anon;      /* a member of the clone ring that maps it; slot index in it [l] */
+        struct { struct ring *ring; u64 index; } anon; /* [c] the ring of every table that maps it, at this slot index */
         struct { struct object *object; u32 index; } object;  /* [c] owner and low half of the page index; NULL: removed */
         struct { struct frame *next, *prev; } free;           /* [b] */
         struct { void *slab; u64 word; } owner;               /* slab.h's */
@@ -71,6 +71,9 @@ static inline struct frame *frame_of_va(const void *va) { return &frames[((const
 #define FRAME_ORDER_MOST 10u /* the largest block: 1024 frames, 4 MiB */
 struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) must_check;
 void frame_free(struct frame *f, unsigned order); /* counts must be 0; no lock needed */
+
+/* frame_reclass: a single frame that is in use changes its class; the totals with it. */
+void frame_reclass(struct frame *f, enum frame_class class);
 
 /* References. Whoever brings both counts to 0 frees the frame, which must be a single one (order 0). A count that is 0 is raised
  * only by who knows the frame to stay: its first owner, or with the lock held under which the last reference would go.

@@ -11,6 +11,7 @@
 #include "lib/sync.h"
 #include "vm/frame.h"
 #include "vm/radix.h"
+#include "vm/radix.h"
 
 struct object;
 
@@ -29,12 +30,16 @@ struct object {
     struct mutex mutex;   /* size changes, truncate, write-back passes */
     struct spin lock;     /* protects tree, mappings and the counts below */
     struct radix tree;    /* page index -> frame */
-    struct list mappings; /* of struct object_link: the tables that have runs of it */
+    struct list mappings; /* of struct link (table.h): the tables that have runs of it */
+    u64 pass;             /* number of the current visit of all links; under mutex and lock */
     u64 size;             /* bytes; written under mutex, read atomically. A mapped access past its last page is SIGBUS */
     u64 cached;           /* frames in the tree */
     u64 dirty;            /* of them, dirty */
     u64 writable_shared;  /* runs that map it shared and may write (memfd seals, ETXTBSY) */
-    struct waitq filling; /* who waits for FRAME_FILLING to end */
+    struct waitq filling; /* who waits for FRAME_FILLING to end, or for users to go */
+    u32 users;            /* atomic: reclaim looks at it; object_destroy waits */
+    u64 ahead_next;       /* the index that would continue a sequence of fills; atomic, a hint */
+    u32 ahead_pages;      /* the last read-ahead window; likewise */
     int error;            /* a write-back error not yet reported */
 };
 

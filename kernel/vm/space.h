@@ -73,6 +73,8 @@ long space_remap(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how
 #define REMAP_DONT_UNMAP 4u
 u64 space_brk(struct space *s, u64 address);     /* brk(2): the break afterwards */
 void space_set_brk(struct space *s, u64 start);  /* by exec */
+/* space_set_mmap_top: mmap looks for gaps below this address; by exec, once the stack's place is known. */
+void space_set_mmap_top(struct space *s, u64 address);
 int space_discard(struct space *s, u64 address, u64 bytes); /* MADV_DONTNEED */
 int space_populate(struct space *s, u64 address, u64 bytes, bool write);
 /* space_change: set and clear VIEW_ advice flags on mapped ranges (DONTFORK, locks...). -ENOMEM if part is not mapped (the rest done). */

@@ -1,0 +1,379 @@
+/* fault.c - making an access possible.
+ *
+ * The cases, by what the plan says (rows) and what the slot holds (columns); each has a function of that name:
+ *
+ *                      | no table       | empty            | zero frame    | object's frame    | anonymous frame
+ *   nothing mapped     | no view: SIGSEGV, or grow down
+ *   not allowed        | protection: SIGSEGV
+ *   anonymous,  read   | make table     | anon read        | spurious      | -                 | spurious
+ *   anonymous,  write  | make table     | anon write       | anon write    | -                 | break frame (copy or take)
+ *   private file, read | make table     | object read      | -             | spurious          | spurious
+ *   private file, write| make table     | object copy      | -             | object copy       | break frame (copy or take)
+ *   shared file, read  | make table     | object read      | -             | spurious          | -
+ *   shared file, write | make table     | object write     | -             | object write      | -
+ *
+ * Before any write, the tables of the path are broken or taken over top-down (walk_own), so that the leaf is ours alone.
+ * Read faults work in shared tables, for all sharers at once.
+ *
+ * One try runs inside the fork exclusion and an epoch section, and sleeps nowhere. What it lacks (memory, a page of a file)
+ * it names; the loop in space_fault gets it with nothing held, and tries again from the root. */
+#include "vm/inner.h"
+
+#include "vm/slab.h"
+
+#define AROUND 16u /* pages mapped by one object read fault, if they are cached: as Linux's fault_around_bytes, 64 KiB */
+
+enum verdict {
+    TRY_DONE,
+    TRY_AGAIN,
+    TRY_STOCK,  /* memory is missing: f->stock says what */
+    TRY_OBJECT, /* f->view's object must get page f->index */
+    TRY_GROW,   /* nothing is mapped here: perhaps a stack grows */
+    TRY_MAPERR,
+    TRY_ACCERR,
+    TRY_BUS,
+};
+
+struct fault {
+    struct space *s;
+    u64 page;
+    enum fault_access access;
+    struct stock stock;
+    struct walk walk;
+    /* set once the leaf is locked */
+    struct table *leaf;
+    unsigned slot;
+    struct run run; /* a copy: its view is counted by the plan while the leaf is locked */
+    /* for TRY_OBJECT */
+    struct view *view;   /* a reference of ours */
+    u64 index;
+    struct frame *held;  /* pinned since the last object_get, so that it is still there at the next try */
+};
+
+static bool allowed(const struct view *v, enum fault_access access) {
+    switch (access) {
+    case FAULT_WRITE: return v->flags & VIEW_WRITE;
+    case FAULT_EXEC: return v->flags & VIEW_EXEC;
+    default: return v->flags & VIEW_PROT; /* the hardware gives read with write and with exec */
+    }
+}
+
+static void install(struct fault *f, u64 phys, bool write, entry bits) {
+    entry e = entry_frame(phys, write, f->run.view->flags & VIEW_EXEC) | bits;
+    slot_store(&f->leaf->slots[f->slot], e);
+    table_used(f->leaf, f->slot);
+    leaf_count(f->leaf, e, 1);
+}
+
+/* A frame of our own takes the place of what the slot shows; nobody may still see the old one when its count drops. */
+static void replace(struct fault *f, struct frame *fresh) {
+    entry e = entry_frame(frame_phys(fresh), true, f->run.view->flags & VIEW_EXEC);
+    entry old = slot_exchange(&f->leaf->slots[f->slot], e);
+    leaf_count(f->leaf, e, 1);
+    table_used(f->leaf, f->slot);
+    if (!entry_empty(old)) {
+        machine_flush(&f->s->m, f->page << PAGE_SHIFT, (f->page + 1) << PAGE_SHIFT, false);
+        leaf_forget(f->leaf, old);
+    }
+}
+
+/* The stock's frame becomes an anonymous frame of this slot. */
+static struct frame *take_frame(struct fault *f) {
+    struct frame *fresh = f->stock.frame;
+    f->stock.frame = NULL;
+    fresh->anon.ring = f->leaf->ring;
+    fresh->anon.index = f->slot;
+    fresh->mapped = 1; /* nobody else knows it yet */
+    return fresh;
+}
+
+static bool lacks_frame(struct fault *f) {
+    f->stock.want_frame = !f->stock.frame;
+    return f->stock.want_frame;
+}
+
+static enum verdict anon_read(struct fault *f) {
+    install(f, frame_phys(zero_frame), false, ENTRY_SPECIAL);
+    event(EVENT_FAULT_ZERO, f->page << PAGE_SHIFT, 1);
+    return TRY_DONE;
+}
+
+static enum verdict anon_write(struct fault *f) {
+    if (lacks_frame(f))
+        return TRY_STOCK;
+    struct frame *fresh = take_frame(f);
+    machine_zero_page(frame_va(fresh));
+    replace(f, fresh);
+    event(EVENT_FAULT_ANON, f->page << PAGE_SHIFT, 1);
+    return TRY_DONE;
+}
+
+static enum verdict copy_from(struct fault *f, const struct frame *source) {
+    if (lacks_frame(f))
+        return TRY_STOCK;
+    struct frame *fresh = take_frame(f);
+    machine_copy_page(frame_va(fresh), frame_va(source));
+    replace(f, fresh);
+    event(EVENT_FAULT_COPY, f->page << PAGE_SHIFT, 1);
+    return TRY_DONE;
+}
+
+/* Only this slot maps the frame and nobody else refers to it: it may be written. No flush: a stale, lower right only faults. */
+static enum verdict take_over_frame(struct fault *f) {
+    slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
+    event(EVENT_FAULT_TAKE_FRAME, f->page << PAGE_SHIFT, 1);
+    return TRY_DONE;
+}
+
+static enum verdict break_frame(struct fault *f, struct frame *frame) {
+    if (atomic_load(&frame->counts) == FRAME_ONE_MAP)
+        return take_over_frame(f);
+    return copy_from(f, frame);
+}
+
+/* The object's frame of the faulting page, pinned; NULL: *verdict says why not. */
+static struct frame *object_frame(struct fault *f, u64 page, enum verdict *verdict) {
+    struct object *o = view_object(f->run.view);
+    u64 index = f->run.offset + (page - f->leaf->base - f->run.first);
+    if (index >= object_pages(o)) {
+        *verdict = TRY_BUS;
+        return NULL;
+    }
+    struct frame *frame = object_peek(o, index);
+    if (!frame) {
+        *verdict = TRY_OBJECT;
+        f->index = index;
+    }
+    return frame;
+}
+
+static void map_object_frame(struct fault *f, struct frame *frame, unsigned slot, bool write) {
+    unsigned faulting = f->slot;
+    f->slot = slot;
+    install(f, frame_phys(frame), write, 0);
+    f->slot = faulting;
+    atomic_add(&frame->counts, FRAME_ONE_MAP - FRAME_ONE_PIN); /* our pin becomes the mapping */
+}
+
+/* Neighbours that are cached already are mapped too: a program that reads one page of a file reads the next. */
+static void map_around(struct fault *f) {
+    unsigned first = align_down(f->slot, AROUND), end = first + AROUND;
+    first = max((u64)first, f->run.first);
+    end = min((u64)end, f->run.end);
+    u64 mapped = 0;
+    for (unsigned i = first; i < end; i++) {
+        enum verdict verdict;
+        struct frame *frame = NULL;
+        if (entry_empty(slot_read(&f->leaf->slots[i])))
+            frame = object_frame(f, f->leaf->base + i, &verdict);
+        if (!frame)
+            continue;
+        map_object_frame(f, frame, i, false);
+        mapped++;
+    }
+    event(EVENT_FAULT_AROUND, f->page << PAGE_SHIFT, mapped);
+}
+
+static enum verdict object_device(struct fault *f) {
+    struct object *o = view_object(f->run.view);
+    struct frame *frame = o->ops->device(o, f->run.offset + (f->page - f->leaf->base - f->run.first));
+    if (!frame)
+        return TRY_BUS;
+    install(f, frame_phys(frame), f->run.view->flags & VIEW_WRITE, ENTRY_SPECIAL);
+    return TRY_DONE;
+}
+
+static enum verdict object_read(struct fault *f) {
+    enum verdict verdict;
+    struct frame *frame = object_frame(f, f->page, &verdict);
+    if (!frame)
+        return verdict;
+    map_object_frame(f, frame, f->slot, false);
+    event(EVENT_FAULT_OBJECT, f->page << PAGE_SHIFT, 1);
+    if (!(f->run.view->flags & VIEW_RANDOM))
+        map_around(f);
+    return TRY_DONE;
+}
+
+static enum verdict object_copy(struct fault *f) {
+    enum verdict verdict;
+    struct frame *frame = object_frame(f, f->page, &verdict);
+    if (!frame)
+        return verdict;
+    verdict = copy_from(f, frame);
+    frame_unpin(frame);
+    return verdict;
+}
+
+static enum verdict object_write(struct fault *f, entry e) {
+    enum verdict verdict;
+    struct frame *frame = object_frame(f, f->page, &verdict);
+    if (!frame)
+        return verdict;
+    object_dirty(view_object(f->run.view), frame);
+    if (entry_present(e)) {
+        slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
+        frame_unpin(frame);
+    } else {
+        map_object_frame(f, frame, f->slot, true);
+    }
+    event(EVENT_FAULT_OBJECT, f->page << PAGE_SHIFT, 1);
+    return TRY_DONE;
+}
+
+static enum verdict empty_slot(struct fault *f) {
+    const struct view *v = f->run.view;
+    bool write = f->access == FAULT_WRITE;
+    if (!v->file)
+        return write ? anon_write(f) : anon_read(f);
+    if (view_object(v)->ops->device)
+        return object_device(f);
+    if (!write)
+        return object_read(f);
+    return v->flags & VIEW_SHARED ? object_write(f, 0) : object_copy(f);
+}
+
+static enum verdict write_to_present(struct fault *f, entry e) {
+    struct frame *frame = frame_of_phys(entry_phys(e));
+    if (f->run.view->flags & VIEW_SHARED)
+        return object_write(f, e);
+    if (frame == zero_frame)
+        return anon_write(f);
+    return frame->class == FRAME_ANON ? break_frame(f, frame) : copy_from(f, frame);
+}
+
+static enum verdict spurious(struct fault *f) {
+    machine_flush_local(f->page << PAGE_SHIFT);
+    event(EVENT_FAULT_SPURIOUS, f->page << PAGE_SHIFT, 1);
+    return TRY_DONE;
+}
+
+static enum verdict fault_leaf(struct fault *f) {
+    entry e = slot_read(&f->leaf->slots[f->slot]);
+    if (entry_empty(e))
+        return empty_slot(f);
+    assert(entry_present(e)); /* withheld only where the view allows nothing, and allowed() was asked */
+    if (f->access == FAULT_WRITE && !entry_writable(e))
+        return write_to_present(f, e);
+    return spurious(f);
+}
+
+/* With the deepest table of the path locked and the path compared: f->run is what the plan says. */
+static enum verdict fault_locked(struct fault *f, struct table *t) {
+    struct run *run = plan_find(t, f->page - t->base);
+    if (!run)
+        return TRY_GROW;
+    if (!allowed(run->view, f->access))
+        return TRY_ACCERR;
+    if (f->access == FAULT_WRITE && !f->walk.writable)
+        return TRY_AGAIN; /* fault_try breaks the path */
+    if (t->level > 1) {
+        struct table *made;
+        return table_make(t, slot_index(f->page, t->level), &f->stock, &made) ? TRY_AGAIN : TRY_STOCK;
+    }
+    f->leaf = t;
+    f->slot = slot_index(f->page, 1);
+    f->run = *run;
+    enum verdict verdict = fault_leaf(f);
+    if (verdict == TRY_OBJECT) {
+        f->view = run->view;
+        view_get(f->view);
+    }
+    return verdict;
+}
+
+static enum verdict fault_try(struct fault *f) {
+    enum verdict verdict = TRY_AGAIN;
+    while (verdict == TRY_AGAIN) {
+        walk_down(f->s, f->page, &f->walk);
+        struct table *t = f->walk.table[f->walk.level];
+        spin_lock(&t->lock);
+        bool held = walk_holds(f->s, f->page, &f->walk);
+        if (held)
+            verdict = fault_locked(f, t);
+        spin_unlock(&t->lock);
+        if (held && verdict == TRY_AGAIN && f->access == FAULT_WRITE && !f->walk.writable &&
+            walk_own(f->s, f->page, &f->walk, &f->stock) == STEP_STOCK)
+            verdict = TRY_STOCK;
+    }
+    return verdict;
+}
+
+/* Grow down: a range operation, then the fault is tried again. The gap below must stay: 256 pages to the next mapping,
+ * unless that one grows down too. */
+static enum verdict grow(struct fault *f) {
+    struct space *s = f->s;
+    struct piece stack, below;
+    struct view *view = NULL;
+    mutex_lock(&s->range);
+    space_close(s);
+    bool found = piece_next(s, f->page, &stack);
+    if (found && stack.first <= f->page)
+        found = false; /* somebody mapped it meanwhile: just try again */
+    else if (!found || !(stack.view->flags & VIEW_GROWSDOWN) || f->page < FIRST_PAGE ||
+             (piece_prev(s, f->page, &below) && below.end + GUARD_PAGES > f->page &&
+              !(below.view->flags & VIEW_GROWSDOWN) && (below.view->flags & VIEW_PROT)) ||
+             (s->stack + (stack.first - f->page)) << PAGE_SHIFT > s->limits.stack)
+        view = err_ptr(-ENOMEM);
+    else
+        view_get(view = stack.view);
+    space_open(s);
+    enum verdict verdict = view && is_err(view) ? TRY_MAPERR : TRY_AGAIN;
+    if (view && !is_err(view)) {
+        if (space_replace(s, f->page, stack.first, view, 0))
+            verdict = TRY_MAPERR;
+        view_put(view);
+    }
+    mutex_unlock(&s->range);
+    views_reap();
+    return verdict;
+}
+
+static enum verdict get_object_page(struct fault *f) {
+    if (f->held)
+        frame_unpin(f->held);
+    f->held = NULL;
+    int error = object_get(view_object(f->view), f->index, OBJECT_READ, &f->held);
+    view_put(f->view);
+    event(EVENT_FAULT_MAJOR, f->page << PAGE_SHIFT, 1);
+    if (!error)
+        return TRY_AGAIN;
+    return error == -ENOMEM ? TRY_STOCK : TRY_BUS;
+}
+
+static enum fault_outcome outcome_of(enum verdict verdict) {
+    switch (verdict) {
+    case TRY_DONE: return FAULT_DONE;
+    case TRY_MAPERR: return FAULT_MAPERR;
+    case TRY_ACCERR: return FAULT_ACCERR;
+    case TRY_BUS: return FAULT_BUS_ADRERR;
+    default: return FAULT_NOMEM;
+    }
+}
+
+enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access, u64 user_sp) {
+    struct fault f = {.s = s, .page = address >> PAGE_SHIFT, .access = access};
+    enum verdict verdict = f.page < USER_PAGES ? TRY_AGAIN : TRY_MAPERR;
+    if (access == FAULT_WRITE) /* nearly every write fault needs one; without it the first try would be in vain */
+        f.stock.frame = frame_alloc(0, FRAME_ANON, 0);
+    event(EVENT_FAULT, address, 1);
+    while (verdict == TRY_AGAIN) {
+        space_enter(s);
+        epoch_enter();
+        verdict = fault_try(&f);
+        epoch_leave();
+        space_leave(s);
+        if (verdict == TRY_STOCK)
+            verdict = stock_fill(&f.stock) ? TRY_STOCK : TRY_AGAIN;
+        else if (verdict == TRY_OBJECT)
+            verdict = get_object_page(&f);
+        else if (verdict == TRY_GROW)
+            verdict = grow(&f);
+    }
+    if (f.held)
+        frame_unpin(f.held);
+    stock_empty(&f.stock);
+    if (unlikely(f.view != NULL))
+        views_reap();
+    return outcome_of(verdict);
+}

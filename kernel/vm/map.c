@@ -1,0 +1,233 @@
+/* map.c - what system calls ask of an address space: find a place, check limits, and call the range operation. */
+#include "vm/inner.h"
+
+static bool range_valid(u64 address, u64 bytes) {
+    u64 top = USER_PAGES << PAGE_SHIFT;
+    return !(address & (PAGE_SIZE - 1)) && bytes && bytes <= top && address <= top - bytes;
+}
+
+static int check_limits(struct space *s, const struct view *v, u64 pages) {
+    struct tally y = {0};
+    tally_add(&y, v, pages);
+    if ((s->total + y.total) << PAGE_SHIFT > s->limits.address_space)
+        return -ENOMEM;
+    if (y.data && (s->data + y.data) << PAGE_SHIFT > s->limits.data)
+        return -ENOMEM;
+    return 0;
+}
+
+/* Where the mapping goes: its first page, or -errno. range held. */
+static long place(struct space *s, const struct map_request *r, u64 pages) {
+    u64 first = r->address >> PAGE_SHIFT, below = r->how & MAP_BELOW_4G ? (2 * GiB) >> PAGE_SHIFT : USER_PAGES;
+    struct piece p;
+    if (r->how & (MAP_AT | MAP_AT_FREE)) {
+        if (!range_valid(r->address, pages << PAGE_SHIFT))
+            return r->address & (PAGE_SIZE - 1) ? -EINVAL : -ENOMEM;
+        if (first < FIRST_PAGE)
+            return -EPERM;
+        if ((r->how & MAP_AT_FREE) && piece_next(s, first, &p) && p.first < first + pages)
+            return -EEXIST;
+        return first;
+    }
+    u64 hint = r->address ? max(page_align_up(r->address) >> PAGE_SHIFT, FIRST_PAGE) : 0;
+    first = gap_find(s, pages, hint, below);
+    return first ? (long)first : -ENOMEM;
+}
+
+static struct view *view_of_request(struct space *s, const struct map_request *r) {
+    struct view proto = {.flags = r->flags | s->locked_default,
+                         .max_prot = r->max_prot ? r->max_prot : VIEW_PROT,
+                         .file = r->file,
+                         .name = r->name};
+    if ((proto.flags & VIEW_WRITE) && !(proto.flags & (VIEW_SHARED | VIEW_NORESERVE)))
+        proto.flags |= VIEW_ACCOUNT;
+    return view_intern(&proto);
+}
+
+long space_map(struct space *s, const struct map_request *r) {
+    u64 bytes = page_align_up(r->bytes), pages = bytes >> PAGE_SHIFT;
+    if (!r->bytes || (r->offset & (PAGE_SIZE - 1)))
+        return -EINVAL;
+    if (bytes < r->bytes || pages > USER_PAGES)
+        return -ENOMEM;
+    if (r->file && (r->offset >> PAGE_SHIFT) + pages > (1ULL << 63) >> PAGE_SHIFT)
+        return -EOVERFLOW;
+    struct view *view = view_of_request(s, r);
+    if (!view)
+        return -ENOMEM;
+    mutex_lock(&s->range);
+    space_close(s);
+    long first = place(s, r, pages);
+    space_open(s);
+    int error = first < 0 ? first : check_limits(s, view, pages);
+    if (!error)
+        error = space_replace(s, first, first + pages, view, r->offset >> PAGE_SHIFT);
+    mutex_unlock(&s->range);
+    bool fill = (r->how & MAP_FILL) || (view->flags & (VIEW_LOCKED | VIEW_ONFAULT)) == VIEW_LOCKED;
+    view_put(view);
+    event(EVENT_MAP, error ? 0 : (u64)first << PAGE_SHIFT, 1);
+    if (!error && fill) /* mmap(2): failing to populate is not an error */
+        space_populate(s, (u64)first << PAGE_SHIFT, bytes, r->flags & VIEW_WRITE);
+    views_reap();
+    return error ? error : (long)((u64)first << PAGE_SHIFT);
+}
+
+int space_unmap(struct space *s, u64 address, u64 bytes) {
+    bytes = page_align_up(bytes);
+    if (!range_valid(address, bytes))
+        return -EINVAL;
+    u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
+    struct piece left, right;
+    int error = 0;
+    mutex_lock(&s->range);
+    space_close(s);
+    bool any = piece_next(s, first, &right) && right.first < end;
+    /* a hole in one mapping makes two of it */
+    bool splits = any && first && piece_next(s, first - 1, &left) && left.first < first && joined_next(s, first - 1, &left) &&
+                  left.end > end;
+    space_open(s);
+    if (splits && s->mappings + 1 > vm_max_map_count)
+        error = -ENOMEM;
+    if (any && !error)
+        error = space_replace(s, first, end, NULL, 0);
+    mutex_unlock(&s->range);
+    event(EVENT_UNMAP, address, 1);
+    views_reap();
+    return error;
+}
+
+/* The end of the part of [first, end) that starts at first, is mapped without a hole, and fits `ok`. *error says what ends it. */
+static u64 prefix(struct space *s, u64 first, u64 end, int (*ok)(const struct view *v, u64 argument), u64 argument,
+                  int *error) {
+    struct piece p;
+    u64 page = first;
+    *error = 0;
+    space_close(s);
+    while (page < end && !*error) {
+        if (!piece_next(s, page, &p) || p.first > page)
+            *error = -ENOMEM;
+        else
+            *error = ok(p.view, argument);
+        if (!*error)
+            page = min(p.end, end);
+    }
+    space_open(s);
+    return page;
+}
+
+static int may_protect(const struct view *v, u64 prot) { return prot & ~(u64)v->max_prot ? -EACCES : 0; }
+
+int space_protect(struct space *s, u64 address, u64 bytes, u32 prot) {
+    bytes = page_align_up(bytes);
+    if (!bytes)
+        return 0;
+    if (!range_valid(address, bytes))
+        return address & (PAGE_SIZE - 1) ? -EINVAL : -ENOMEM;
+    u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
+    int error, ends;
+    mutex_lock(&s->range);
+    end = prefix(s, first, end, may_protect, prot, &ends); /* Linux changes what comes before the hole */
+    error = first < end ? space_review(s, first, end, (struct view_change){prot, VIEW_PROT & ~prot}) : 0;
+    mutex_unlock(&s->range);
+    event(EVENT_PROTECT, address, 1);
+    views_reap();
+    return error ? error : ends;
+}
+
+/* For advice: each mapped part of the range; holes are remembered and reported at the end, as madvise(2) does. */
+static int each_part(struct space *s, u64 address, u64 bytes, int (*part)(struct space *s, const struct piece *p, void *a),
+                     void *argument) {
+    u64 page = address >> PAGE_SHIFT, end = page + (page_align_up(bytes) >> PAGE_SHIFT);
+    int error = 0;
+    bool hole = false;
+    mutex_lock(&s->range);
+    while (page < end && !error) {
+        struct piece p;
+        space_close(s);
+        bool found = piece_next(s, page, &p) && p.first < end;
+        space_open(s);
+        hole |= !found || p.first > page;
+        if (!found)
+            break;
+        p.end = min(p.end, end);
+        page = p.end;
+        error = part(s, &p, argument);
+    }
+    mutex_unlock(&s->range);
+    views_reap();
+    return error ? error : hole ? -ENOMEM : 0;
+}
+
+static int discard_part(struct space *s, const struct piece *p, void *argument) {
+    return p->view->flags & VIEW_LOCKED ? -EINVAL : space_empty(s, p->first, p->end);
+}
+
+int space_discard(struct space *s, u64 address, u64 bytes) {
+    if (!range_valid(address, page_align_up(bytes)))
+        return bytes ? -EINVAL : 0;
+    event(EVENT_DISCARD, address, 1);
+    return each_part(s, address, bytes, discard_part, NULL);
+}
+
+static int change_part(struct space *s, const struct piece *p, void *argument) {
+    return space_review(s, p->first, p->end, *(struct view_change *)argument);
+}
+
+int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear) {
+    struct view_change change = {set, clear};
+    if (!range_valid(address, page_align_up(bytes)))
+        return bytes ? -EINVAL : 0;
+    return each_part(s, address, bytes, change_part, &change);
+}
+
+int space_populate(struct space *s, u64 address, u64 bytes, bool write) {
+    int error = 0;
+    for (u64 a = address; a < address + bytes && !error; a += PAGE_SIZE) {
+        enum fault_outcome o = space_fault(s, a, write ? FAULT_WRITE : FAULT_READ, 0);
+        error = o == FAULT_DONE ? 0 : o == FAULT_NOMEM ? -ENOMEM : -EFAULT;
+    }
+    return error;
+}
+
+/* ---- brk ---- */
+
+void space_set_brk(struct space *s, u64 start) {
+    s->brk_start = s->brk = start;
+    s->info.brk_start = start;
+}
+
+static bool brk_fits(struct space *s, u64 old_end, u64 new_end) {
+    struct piece p;
+    space_close(s);
+    bool fits = new_end <= USER_PAGES && !(piece_next(s, old_end, &p) && p.first < new_end);
+    space_open(s);
+    return fits && ((new_end << PAGE_SHIFT) - s->brk_start) <= s->limits.data;
+}
+
+u64 space_brk(struct space *s, u64 address) {
+    struct view proto = {.flags = VIEW_READ | VIEW_WRITE | VIEW_HEAP | VIEW_ACCOUNT | s->locked_default, .max_prot = VIEW_PROT};
+    mutex_lock(&s->range);
+    u64 old_end = page_align_up(s->brk) >> PAGE_SHIFT, new_end = page_align_up(address) >> PAGE_SHIFT;
+    int error = address < s->brk_start ? -EINVAL : 0;
+    if (!error && new_end > old_end) {
+        struct view *view = view_intern(&proto);
+        error = !view || !brk_fits(s, old_end, new_end) ? -ENOMEM : check_limits(s, view, new_end - old_end);
+        if (!error)
+            error = space_replace(s, old_end, new_end, view, 0);
+        if (view)
+            view_put(view);
+    } else if (!error && new_end < old_end) {
+        error = space_replace(s, new_end, old_end, NULL, 0);
+    }
+    if (!error)
+        s->brk = address;
+    u64 now = s->brk;
+    mutex_unlock(&s->range);
+    views_reap();
+    return now;
+}
+
+void space_set_mmap_top(struct space *s, u64 address) {
+    s->gap_top = address >> PAGE_SHIFT;
+    gap_reset(s);
+}

@@ -1,0 +1,494 @@
+/* object.c - the cached frames of a file: found, filled, dirtied, written back, truncated, evicted; and who maps them.
+ *
+ * A frame in the tree has one pin for it; object_get adds one for its caller. Lock order: o->mutex, table locks, o->lock,
+ * a frame's hold bit. To visit the mappings of an object, links are taken from its list one by one under o->lock, and the
+ * table is locked after o->lock is released, under an epoch: it may be dead by then, which is said in it.
+ *
+ * Truncation: set the size, mark the frames closing (object_peek does not give them out any more), unmap, then free. A fault
+ * that took its frame before the mark maps it with the leaf locked, and the unmapper, which comes later, finds it there. */
+#include "vm/object.h"
+
+#include "vm/inner.h"
+#include "vm/slab.h"
+
+#define FILL_MOST 64u  /* pages of one read from a backend: 256 KiB, half of what one 9p message carries */
+#define FILL_FIRST 16u /* of the first read at a new place */
+
+void object_init(struct object *o, const struct object_ops *ops, u64 size) {
+    *o = (struct object){.ops = ops, .size = size};
+    mutex_init(&o->mutex);
+    spin_init(&o->lock);
+    list_init(&o->mappings);
+    waitq_init(&o->filling);
+}
+
+bool object_mapped(const struct object *o) { return !list_empty(&o->mappings); }
+
+static enum frame_class class_of(const struct object *o) { return o->ops->fill ? FRAME_FILE : FRAME_SHMEM; }
+
+/* ---- finding and filling ---- */
+
+static void dirty_locked(struct object *o, struct frame *f) {
+    if (f->flags & FRAME_DIRTY)
+        return;
+    atomic_or(&f->flags, FRAME_DIRTY);
+    o->dirty++;
+    if (!o->ops->write_back && f->class == FRAME_FILE)
+        frame_reclass(f, FRAME_SHMEM);
+}
+
+void object_dirty(struct object *o, struct frame *f) {
+    if (atomic_load_relaxed(&f->flags) & FRAME_DIRTY)
+        return;
+    spin_lock(&o->lock);
+    if (f->object.object == o)
+        dirty_locked(o, f);
+    spin_unlock(&o->lock);
+}
+
+struct frame *object_peek(struct object *o, u64 index) {
+    spin_lock(&o->lock);
+    struct frame *f = radix_find(&o->tree, index);
+    if (f && (atomic_load_relaxed(&f->flags) & (FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR)))
+        f = NULL;
+    if (f) {
+        frame_pin(f);
+        if (!(f->flags & FRAME_REFERENCED))
+            atomic_or(&f->flags, FRAME_REFERENCED);
+    }
+    spin_unlock(&o->lock);
+    return f;
+}
+
+static u64 index_of(const struct frame *f) { return (u64)f->index_high << 32 | f->object.index; }
+
+/* The frame leaves the tree, which drops its pin. o->lock held; returns the frame, for frame_unpin after unlocking. */
+static struct frame *tree_remove(struct object *o, u64 index) {
+    struct frame *f = radix_remove(&o->tree, index);
+    while (atomic_xchg(&f->hold, 1)) /* reclaim reads o's address from it */
+        machine_pause();
+    f->object.object = NULL;
+    atomic_store(&f->hold, 0);
+    o->cached--;
+    if (f->flags & FRAME_DIRTY)
+        o->dirty--;
+    return f;
+}
+
+static bool tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, struct radix_reserve *nodes) {
+    f->index_high = index >> 32;
+    f->object.index = (u32)index;
+    f->object.object = o;
+    f->flags = flags;
+    f->mapped = 0;
+    atomic_store(&f->pins, 2); /* last: hold_object believes a frame with one pin. The tree's and the caller's */
+    spin_lock(&o->lock);
+    int error = radix_insert(&o->tree, index, f, nodes);
+    if (!error)
+        o->cached++;
+    spin_unlock(&o->lock);
+    if (error)
+        f->counts = 0;
+    return !error;
+}
+
+/* How many pages to read at once, from `index` on. Twice as many as last time where a sequence continues. */
+static unsigned window(struct object *o, u64 index, enum object_use use) {
+    if (!o->ops->fill || use == OBJECT_OVERWRITE)
+        return 1;
+    u32 pages = FILL_FIRST;
+    if (index == atomic_load_relaxed(&o->ahead_next) && index)
+        pages = min(max(atomic_load_relaxed(&o->ahead_pages) * 2, FILL_FIRST), FILL_MOST);
+    u64 end = object_pages(o);
+    pages = index < end ? min((u64)pages, end - index) : 1;
+    if (frame_free_count() < 16 * pages) /* read-ahead never makes pressure worse */
+        pages = 1;
+    atomic_store_relaxed(&o->ahead_next, index + pages);
+    atomic_store_relaxed(&o->ahead_pages, pages);
+    return pages;
+}
+
+/* New frames for [index, index + count) into the tree, being filled; stops at the first index that is taken. */
+static int insert_blank(struct object *o, u64 index, unsigned count, u8 flags, bool zeroed, struct frame **out) {
+    struct radix_reserve nodes = {0};
+    unsigned n = 0;
+    int error = 0;
+    while (n < count && !error) {
+        struct frame *f = frame_alloc(0, class_of(o), zeroed ? FRAME_ZEROED : 0);
+        error = f ? radix_reserve(&nodes, RADIX_HEIGHT_MOST) : -ENOMEM;
+        if (!error && tree_insert(o, index + n, f, flags, &nodes))
+            out[n++] = f;
+        else if (f) {
+            frame_free(f, 0);
+            error = error ? error : -EEXIST;
+        }
+    }
+    radix_release(&nodes);
+    return n ? (int)n : error;
+}
+
+static void fill_done(struct object *o, u64 index, struct frame **frames, unsigned count, int error) {
+    for (unsigned i = 0; i < count; i++) {
+        if (error) {
+            spin_lock(&o->lock);
+            tree_remove(o, index + i);
+            spin_unlock(&o->lock);
+            atomic_or(&frames[i]->flags, FRAME_ERROR);
+        }
+        atomic_and(&frames[i]->flags, (u8)~FRAME_FILLING);
+    }
+    waitq_wake_all(&o->filling);
+    for (unsigned i = error ? 0 : 1; i < count; i++) /* the first stays pinned for the caller */
+        frame_unpin(frames[i]);
+    if (error)
+        for (unsigned i = 0; i < count; i++)
+            frame_unpin(frames[i]); /* the tree's */
+}
+
+static int fill(struct object *o, u64 index, enum object_use use, struct frame **out) {
+    struct frame *frames[FILL_MOST];
+    bool from_backend = o->ops->fill && use != OBJECT_OVERWRITE;
+    int count = insert_blank(o, index, window(o, index, use), from_backend ? FRAME_FILLING | FRAME_REFERENCED : 0,
+                             !o->ops->fill && use != OBJECT_OVERWRITE, frames);
+    if (count <= 0)
+        return count;
+    int error = 0;
+    if (from_backend) {
+        error = o->ops->fill(o, index, frames, count);
+        event(EVENT_OBJECT_FILL, index, count);
+        fill_done(o, index, frames, count, error);
+    }
+    *out = error ? NULL : frames[0];
+    return error;
+}
+
+int object_get(struct object *o, u64 index, enum object_use use, struct frame **out) {
+    int error = -EEXIST; /* somebody else put it there: look again */
+    *out = NULL;
+    while (error == -EEXIST) {
+        spin_lock(&o->lock);
+        struct frame *f = radix_find(&o->tree, index);
+        if (f)
+            frame_pin(f);
+        spin_unlock(&o->lock);
+        if (!f) {
+            error = fill(o, index, use, out);
+            continue;
+        }
+        wait_until(&o->filling, !(atomic_load(&f->flags) & FRAME_FILLING));
+        if (atomic_load(&f->flags) & FRAME_ERROR) {
+            frame_unpin(f);
+            error = -EIO;
+            continue;
+        }
+        if (!(f->flags & FRAME_REFERENCED))
+            atomic_or(&f->flags, FRAME_REFERENCED);
+        *out = f;
+        error = 0;
+    }
+    if (!error && use != OBJECT_READ)
+        object_dirty(o, *out);
+    return error;
+}
+
+/* ---- the mappings ---- */
+
+enum visit {
+    VISIT_UNMAP,         /* the object's frames, and private copies of them */
+    VISIT_UNMAP_OBJECT,  /* the object's frames only */
+    VISIT_WRITE_PROTECT, /* shared mappings may not write until they fault again */
+};
+
+static bool concerns(entry e, enum visit visit) {
+    if (entry_empty(e) || entry_special(e))
+        return false;
+    if (visit == VISIT_WRITE_PROTECT)
+        return entry_present(e) && entry_writable(e) && frame_of_phys(entry_phys(e))->class != FRAME_ANON;
+    return visit == VISIT_UNMAP || frame_of_phys(entry_phys(e))->class != FRAME_ANON;
+}
+
+/* First step, before the flush: the slots stop translating, or writing. */
+static bool withdraw(struct table *t, unsigned first, unsigned end, enum visit visit) {
+    bool any = false;
+    for (unsigned i = first; i < end; i++) {
+        entry e = slot_read(&t->slots[i]);
+        if (!concerns(e, visit))
+            continue;
+        if (visit == VISIT_WRITE_PROTECT)
+            slot_clear_bits(&t->slots[i], ENTRY_WRITE);
+        else if (entry_present(e))
+            slot_store(&t->slots[i], entry_withhold(slot_exchange(&t->slots[i], 0)));
+        any = true;
+    }
+    return any;
+}
+
+static void forget(struct table *t, unsigned first, unsigned end, enum visit visit) {
+    for (unsigned i = first; i < end; i++) {
+        entry e = slot_read(&t->slots[i]);
+        if (!concerns(e, visit))
+            continue;
+        slot_store(&t->slots[i], 0);
+        leaf_forget(t, e);
+    }
+}
+
+/* The slots of run r, of a leaf, that show pages [first, end) of the object. */
+static bool slots_of(const struct run *r, u64 first, u64 end, unsigned *from, unsigned *to) {
+    u64 a = max(first, r->offset), b = min(end, r->offset + (r->end - r->first));
+    if (a >= b)
+        return false;
+    *from = r->first + (a - r->offset);
+    *to = r->first + (b - r->offset);
+    return true;
+}
+
+/* One leaf, edited in place for all its sharers: whose they are is not known, so everyone is flushed. The leaf stays locked
+ * meanwhile: what is withdrawn in the first step is what is forgotten in the second. */
+static void visit_leaf(struct object *o, struct table *t, u64 first, u64 end, enum visit visit) {
+    unsigned from, to;
+    bool any = false;
+    for (unsigned i = 0; i < t->run_count; i++)
+        if (view_object(t->runs[i].view) == o && slots_of(&t->runs[i], first, end, &from, &to))
+            any |= withdraw(t, from, to, visit);
+    if (!any)
+        return;
+    machine_flush_everyone();
+    event(EVENT_FLUSH_EVERYONE, 0, 1);
+    if (visit == VISIT_WRITE_PROTECT)
+        return;
+    for (unsigned i = 0; i < t->run_count; i++)
+        if (view_object(t->runs[i].view) == o && slots_of(&t->runs[i], first, end, &from, &to))
+            forget(t, from, to, visit);
+}
+
+/* Every table that maps pages [first, end) of o. o->mutex held: one visit at a time. */
+static void visit_mappings(struct object *o, u64 first, u64 end, enum visit visit) {
+    assert(mutex_held(&o->mutex));
+    spin_lock(&o->lock);
+    u64 pass = ++o->pass;
+    while (!list_empty(&o->mappings)) {
+        struct link *l = list_first(&o->mappings, struct link, in_object);
+        if (l->pass == pass)
+            break; /* visited ones are at the tail, new ones come to the head */
+        l->pass = pass;
+        list_del(&l->in_object);
+        list_add_tail(&o->mappings, &l->in_object);
+        struct table *t = l->table;
+        epoch_enter(); /* t may be unlinked once o->lock is released, but not freed */
+        spin_unlock(&o->lock);
+        spin_lock(&t->lock);
+        if (!t->dead && t->level == 1)
+            visit_leaf(o, t, first, end, visit);
+        spin_unlock(&t->lock);
+        epoch_leave();
+        spin_lock(&o->lock);
+    }
+    spin_unlock(&o->lock);
+}
+
+/* ---- removing ---- */
+
+/* The next frame of [from, end) in the tree, pinned; NULL at the end. */
+static struct frame *next_frame(struct object *o, u64 from, u64 end, u64 *index) {
+    void *value = NULL;
+    spin_lock(&o->lock);
+    *index = radix_next(&o->tree, from, &value);
+    struct frame *f = *index < end ? value : NULL;
+    if (f)
+        frame_pin(f);
+    spin_unlock(&o->lock);
+    return f;
+}
+
+static void remove_range(struct object *o, u64 first, u64 end) {
+    u64 index;
+    struct frame *f;
+    while ((f = next_frame(o, first, end, &index))) {
+        wait_until(&o->filling, !(atomic_load(&f->flags) & FRAME_FILLING));
+        spin_lock(&o->lock);
+        bool mine = radix_find(&o->tree, index) == f; /* a failed fill takes it out itself */
+        if (mine)
+            tree_remove(o, index);
+        spin_unlock(&o->lock);
+        if (mine)
+            frame_unpin(f);
+        frame_unpin(f);
+        first = index + 1;
+    }
+}
+
+static void mark_closing(struct object *o, u64 first, u64 end) {
+    void *value;
+    spin_lock(&o->lock);
+    for (u64 i = radix_next(&o->tree, first, &value); i < end; i = radix_next(&o->tree, i + 1, &value))
+        atomic_or(&((struct frame *)value)->flags, FRAME_CLOSING);
+    spin_unlock(&o->lock);
+}
+
+void object_resize(struct object *o, u64 size) {
+    assert(mutex_held(&o->mutex));
+    u64 old = o->size, first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    atomic_store(&o->size, size);
+    if (size >= old)
+        return;
+    mark_closing(o, first, RADIX_NONE);
+    visit_mappings(o, first, RADIX_NONE, VISIT_UNMAP);
+    remove_range(o, first, RADIX_NONE);
+    struct frame *last = size % PAGE_SIZE ? object_peek(o, size >> PAGE_SHIFT) : NULL;
+    if (last) {
+        memset((char *)frame_va(last) + size % PAGE_SIZE, 0, PAGE_SIZE - size % PAGE_SIZE);
+        frame_unpin(last);
+    }
+}
+
+void object_punch(struct object *o, u64 first, u64 end) {
+    assert(mutex_held(&o->mutex));
+    mark_closing(o, first, end);
+    visit_mappings(o, first, end, VISIT_UNMAP_OBJECT);
+    remove_range(o, first, end);
+}
+
+void object_destroy(struct object *o) {
+    assert(list_empty(&o->mappings));
+    remove_range(o, 0, RADIX_NONE);
+    wait_until(&o->filling, !atomic_load(&o->users));
+    spin_lock(&o->filling.lock); /* who set users to 0 may still be waking us */
+    spin_unlock(&o->filling.lock);
+}
+
+static bool droppable(const struct frame *f) {
+    return f->counts == FRAME_ONE_PIN && !(f->flags & (FRAME_DIRTY | FRAME_FILLING)) && f->class == FRAME_FILE;
+}
+
+void object_drop(struct object *o, u64 first, u64 end) {
+    void *value;
+    spin_lock(&o->lock);
+    for (u64 i = radix_next(&o->tree, first, &value); i < end; i = radix_next(&o->tree, i + 1, &value))
+        if (droppable(value))
+            frame_unpin(tree_remove(o, i));
+    spin_unlock(&o->lock);
+}
+
+/* ---- write-back ---- */
+
+static bool take_dirty(struct object *o, struct frame *f) {
+    spin_lock(&o->lock);
+    bool dirty = f->object.object == o && (f->flags & FRAME_DIRTY);
+    if (dirty) {
+        atomic_and(&f->flags, (u8)~FRAME_DIRTY);
+        o->dirty--;
+    }
+    spin_unlock(&o->lock);
+    return dirty;
+}
+
+int object_sync(struct object *o, u64 first, u64 end) {
+    u64 index;
+    struct frame *f;
+    int error = 0;
+    if (!o->ops->write_back || !atomic_load(&o->dirty))
+        return 0;
+    mutex_lock(&o->mutex);
+    while ((f = next_frame(o, first, end, &index))) {
+        if (take_dirty(o, f)) {
+            /* clear dirty, take the right to write from all mappings, then write: a later write faults and is seen */
+            if (atomic_load(&o->writable_shared))
+                visit_mappings(o, index, index + 1, VISIT_WRITE_PROTECT);
+            int failed = o->ops->write_back(o, index, f);
+            event(EVENT_OBJECT_WRITE_BACK, index, 1);
+            if (failed) {
+                error = error ? error : failed;
+                o->error = failed;
+                object_dirty(o, f);
+            }
+        }
+        frame_unpin(f);
+        first = index + 1;
+    }
+    mutex_unlock(&o->mutex);
+    return error;
+}
+
+/* ---- reclaim: a clock over the frame descriptors ---- */
+
+static struct mutex reclaiming = MUTEX_INIT(reclaiming); /* one at a time; protects hand */
+static u64 hand;
+static u64 (*shrinkers[8])(u64 pages);
+static unsigned shrinker_count;
+
+void reclaim_register(u64 (*shrink)(u64 pages)) {
+    assert(shrinker_count < array_count(shrinkers));
+    shrinkers[shrinker_count++] = shrink;
+}
+
+/* The object of a frame that might be evicted, kept from going away; NULL: not this frame. */
+static struct object *hold_object(struct frame *f) {
+    struct object *o = NULL;
+    if (atomic_xchg(&f->hold, 1))
+        return NULL;
+    if (f->class == FRAME_FILE && f->pins == 1 && !(f->flags & (FRAME_DIRTY | FRAME_FILLING | FRAME_CLOSING)))
+        o = f->object.object;
+    if (o)
+        atomic_add(&o->users, 1);
+    atomic_store(&f->hold, 0);
+    return o;
+}
+
+static void release_object(struct object *o) {
+    spin_lock(&o->filling.lock);
+    bool last = atomic_sub(&o->users, 1) == 0;
+    spin_unlock(&o->filling.lock);
+    if (last)
+        waitq_wake_all(&o->filling);
+}
+
+static bool evict_from(struct object *o, struct frame *f) {
+    if (!mutex_try(&o->mutex))
+        return false;
+    u64 index = index_of(f);
+    if (atomic_load(&f->mapped))
+        visit_mappings(o, index, index + 1, VISIT_UNMAP_OBJECT);
+    spin_lock(&o->lock);
+    bool gone = f->object.object == o && droppable(f) && radix_find(&o->tree, index_of(f)) == f;
+    if (gone)
+        tree_remove(o, index_of(f));
+    spin_unlock(&o->lock);
+    if (gone)
+        frame_unpin(f);
+    mutex_unlock(&o->mutex);
+    return gone;
+}
+
+static bool evict(struct frame *f) {
+    if (f->class != FRAME_FILE)
+        return false;
+    if (f->flags & FRAME_REFERENCED) { /* a second chance */
+        atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
+        return false;
+    }
+    struct object *o = hold_object(f);
+    if (!o)
+        return false;
+    bool gone = evict_from(o, f);
+    release_object(o);
+    if (gone)
+        event(EVENT_EVICT, 0, 1);
+    return gone;
+}
+
+u64 vm_reclaim(u64 pages) {
+    u64 freed = 0;
+    if (mutex_held(&reclaiming))
+        return 0;
+    mutex_lock(&reclaiming);
+    for (u64 step = 0; step < 2 * frame_count && freed < pages; step++) {
+        freed += evict(&frames[hand]);
+        hand = hand + 1 < frame_count ? hand + 1 : 0;
+    }
+    for (unsigned i = 0; i < shrinker_count && freed < pages; i++)
+        freed += shrinkers[i](pages - freed);
+    freed += slab_shrink();
+    mutex_unlock(&reclaiming);
+    return freed;
+}

@@ -1,0 +1,188 @@
+/* piece.c - reading the plans of a whole space: the next and the previous piece, mappings joined across tables, totals. */
+#include "vm/inner.h"
+
+/* The space is closed, so no pointer on its own paths changes; a shared table may gain a lower table at any time, and gets its
+ * runs moved down under its lock: hence each table is read locked, and the lower one only after. */
+static bool next_in(struct table *t, u64 page, struct piece *out) {
+    u64 rel = page > t->base ? page - t->base : 0, step = slot_pages(t->level);
+    while (rel < table_pages(t)) {
+        spin_lock(&t->lock);
+        unsigned i = plan_from(t, rel), slot = t->level > 1 ? table_next(t, rel / step) : TABLE_SLOTS;
+        struct run *run = i < t->run_count ? &t->runs[i] : NULL;
+        struct table *lower = NULL;
+        if (slot < TABLE_SLOTS && (!run || slot * step < max(run->first, rel) + 1)) {
+            lower = table_of_entry(slot_read(&t->slots[slot]));
+        } else if (run) {
+            u64 first = max(run->first, rel);
+            *out = (struct piece){t->base + first, t->base + run->end, run->view, run->offset};
+            if (run->view->file)
+                out->offset += first - run->first;
+        }
+        spin_unlock(&t->lock);
+        if (!lower)
+            return run != NULL;
+        if (next_in(lower, page, out))
+            return true;
+        rel = (slot + 1) * step;
+    }
+    return false;
+}
+
+static bool prev_in(struct table *t, u64 page, struct piece *out) {
+    u64 rel = min(page - t->base, table_pages(t)), step = slot_pages(t->level);
+    while (rel > 0) {
+        spin_lock(&t->lock);
+        unsigned i = plan_from(t, rel - 1); /* the run with rel - 1, or the first after it */
+        if (i == t->run_count || t->runs[i].first >= rel)
+            i--; /* wraps to no run */
+        struct run *run = i < t->run_count ? &t->runs[i] : NULL;
+        int slot = t->level > 1 ? table_prev(t, (rel - 1) / step) : -1;
+        struct table *lower = NULL;
+        if (slot >= 0 && (!run || slot * step >= run->end))
+            lower = table_of_entry(slot_read(&t->slots[slot]));
+        else if (run)
+            *out = (struct piece){t->base + run->first, t->base + min(run->end, rel), run->view, run->offset};
+        spin_unlock(&t->lock);
+        if (!lower)
+            return run != NULL;
+        if (prev_in(lower, page, out))
+            return true;
+        rel = slot * step;
+    }
+    return false;
+}
+
+bool piece_next(struct space *s, u64 page, struct piece *out) { return next_in(s->root, page, out); }
+bool piece_prev(struct space *s, u64 page, struct piece *out) { return prev_in(s->root, page, out); }
+
+bool joined_next(struct space *s, u64 page, struct piece *out) {
+    struct piece next;
+    if (!piece_next(s, page, out))
+        return false;
+    while (piece_next(s, out->end, &next) && run_continues(out->view, out->end, out->offset + (out->end - out->first),
+                                                           next.view, next.first, next.offset))
+        out->end = next.end;
+    return true;
+}
+
+u64 joined_count(struct space *s, u64 first, u64 end) {
+    struct piece p;
+    u64 n = 0;
+    for (u64 page = first; page < end && joined_next(s, page, &p) && p.first < end; page = p.end)
+        n++;
+    return n;
+}
+
+void tally_add(struct tally *y, const struct view *v, s64 pages) {
+    u32 f = v->flags;
+    y->total += pages;
+    if (f & VIEW_GROWSDOWN)
+        y->stack += pages;
+    else if ((f & VIEW_WRITE) && !(f & VIEW_SHARED))
+        y->data += pages;
+    if ((f & VIEW_EXEC) && !(f & VIEW_WRITE))
+        y->exec += pages;
+    if (f & VIEW_LOCKED)
+        y->locked += pages;
+    if (f & VIEW_ACCOUNT)
+        y->committed += pages;
+    if (f & VIEW_SHARED)
+        y->shared += pages;
+    if (f & (VIEW_DONTFORK | VIEW_WIPEONFORK | VIEW_LOCKED | VIEW_ONFAULT))
+        y->special += pages;
+}
+
+void tally_apply(struct space *s, const struct tally *y) {
+    s->total += y->total;
+    s->data += y->data;
+    s->stack += y->stack;
+    s->exec += y->exec;
+    s->locked += y->locked;
+    s->committed += y->committed;
+    s->shared += y->shared;
+    s->special_for_fork += y->special;
+    s->peak_total = max(s->peak_total, s->total);
+}
+
+/* ---- for /proc ---- */
+
+bool space_walk(struct space *s, u64 from, struct mapping *out) {
+    struct piece p;
+    mutex_lock(&s->range);
+    space_close(s);
+    bool found = joined_next(s, page_align_up(from) >> PAGE_SHIFT, &p);
+    if (found) {
+        view_get(p.view);
+        *out = (struct mapping){p.first << PAGE_SHIFT, p.end << PAGE_SHIFT, p.view, p.offset << PAGE_SHIFT};
+    }
+    space_open(s);
+    mutex_unlock(&s->range);
+    return found;
+}
+
+void space_walk_end(struct mapping *m) {
+    view_put(m->view);
+    views_reap();
+}
+
+static void usage_of_frame(struct frame *f, u64 sharers, entry e, struct space_usage *u) {
+    u64 users = (u64)atomic_load(&f->mapped) + sharers - 1;
+    bool dirty = (e & ENTRY_DIRTY) || (f->flags & FRAME_DIRTY) || f->class == FRAME_ANON;
+    if (f->class == FRAME_ANON)
+        u->anon++;
+    else if (f->class == FRAME_SHMEM)
+        u->shmem++;
+    else
+        u->file++;
+    if (users > 1)
+        dirty ? u->shared_dirty++ : u->shared_clean++;
+    else
+        dirty ? u->private_dirty++ : u->private_clean++;
+    if (e & ENTRY_ACCESSED)
+        u->referenced++;
+    u->pss_bytes += PAGE_SIZE / users;
+}
+
+static void usage_in(struct table *t, u64 first, u64 end, u64 sharers, struct space_usage *u) {
+    u64 step = slot_pages(t->level);
+    unsigned from = first > t->base ? (first - t->base) / step : 0;
+    unsigned to = min((end - t->base + step - 1) / step, (u64)TABLE_SLOTS);
+    sharers *= atomic_load(&t->shares);
+    for (unsigned i = from; i < to; i++) {
+        entry e = slot_read(&t->slots[i]);
+        if (t->level > 1) {
+            if ((t->below[i / 64] >> (i % 64)) & 1)
+                usage_in(table_of_entry(e), first, end, sharers, u);
+        } else if (!entry_empty(e) && !entry_special(e)) {
+            usage_of_frame(frame_of_phys(entry_phys(e)), sharers, e, u);
+        }
+    }
+}
+
+void space_usage(struct space *s, u64 start, u64 end, struct space_usage *out) {
+    *out = (struct space_usage){0};
+    mutex_lock(&s->range);
+    space_close(s);
+    epoch_enter();
+    usage_in(s->root, start >> PAGE_SHIFT, min(end, USER_PAGES << PAGE_SHIFT) >> PAGE_SHIFT, 1, out);
+    epoch_leave();
+    space_open(s);
+    mutex_unlock(&s->range);
+}
+
+static u64 tables_in(struct table *t) {
+    u64 n = 1;
+    if (t->level > 1)
+        for (unsigned i = table_next(t, 0); i < TABLE_SLOTS; i = table_next(t, i + 1))
+            n += tables_in(table_of_entry(slot_read(&t->slots[i])));
+    return n;
+}
+
+void space_totals(struct space *s, struct space_totals *out) {
+    mutex_lock(&s->range);
+    space_close(s);
+    *out = (struct space_totals){s->total, s->data, s->stack, s->exec, s->locked, s->committed, s->shared,
+                                 s->mappings, tables_in(s->root), s->peak_total, 0};
+    space_open(s);
+    mutex_unlock(&s->range);
+}

@@ -1,0 +1,287 @@
+/* space.c - an address space's life: created, entered by faults, closed by operations, forked, torn down. And the walk from
+ * its root that everything begins with. */
+#include "vm/inner.h"
+
+#include "vm/slab.h"
+
+struct frame *zero_frame;
+u64 vm_max_map_count = MAX_MAP_COUNT;
+u64 (*event_counters)[VM_EVENTS];
+void (*event_sink)(enum vm_event event, u64 address, u64 pages);
+
+static struct slab_cache *space_cache;
+
+/* Which space each CPU is inside of. One line a CPU: entering shares nothing with other CPUs. */
+static struct inside {
+    struct space *space;
+    bool visitor; /* its bit in space->visitors is set */
+} __attribute__((aligned(64))) inside[MACHINE_CPUS];
+
+void vm_init(void) {
+    event_counters = kzalloc(sizeof(*event_counters) * MACHINE_CPUS);
+    space_cache = slab_create("space", sizeof(struct space), 64);
+    zero_frame = frame_alloc(0, FRAME_KERNEL, FRAME_ZEROED);
+    if (!event_counters || !space_cache || !zero_frame)
+        panic("no memory for the VM's own start");
+    frame_pin(zero_frame);
+    radix_init();
+    tables_init();
+}
+
+static struct space *space_new(bool randomise) {
+    struct space *s = slab_alloc_zeroed(space_cache);
+    struct table *root = s ? table_create(TABLE_LEVELS) : NULL;
+    if (!root) {
+        slab_free(space_cache, s);
+        return NULL;
+    }
+    s->root = root;
+    s->m.root = table_phys(root);
+    s->references = 1;
+    s->randomise = randomise;
+    s->limits = (struct space_limits){~0ULL, ~0ULL, ~0ULL, ~0ULL};
+    mutex_init(&s->range);
+    machine_root_init(root->slots);
+    s->gap_top = USER_PAGES;
+    gap_reset(s);
+    return s;
+}
+
+struct space *space_create(bool randomise) { return space_new(randomise); }
+void space_get(struct space *s) { atomic_add(&s->references, 1); }
+struct space_info *space_info(struct space *s) { return &s->info; }
+struct space_limits *space_limits(struct space *s) { return &s->limits; }
+void space_load(struct space *s) { machine_load(s ? &s->m : NULL); }
+
+void space_put(struct space *s) {
+    if (atomic_sub(&s->references, 1))
+        return;
+    machine_evict(&s->m);
+    table_drop(s->root);
+    if (s->info.exe)
+        s->info.exe->ops->put(s->info.exe);
+    slab_free(space_cache, s);
+    views_reap();
+}
+
+/* ---- the fork exclusion ---- */
+
+void space_enter(struct space *s) {
+    unsigned cpu = cpu_id();
+    struct inside *here = &inside[cpu];
+    u64 bit = 1ULL << (cpu % 64);
+    if (unlikely(!(atomic_load_relaxed(&s->m.cpus[cpu / 64]) & bit))) {
+        here->visitor = true;
+        atomic_or(&s->visitors[cpu / 64], bit);
+    }
+    for (;;) {
+        atomic_store_relaxed(&here->space, s);
+        atomic_fence(); /* my entry is seen, or I see that it is closed */
+        if (likely(!atomic_load(&s->closed)))
+            return;
+        atomic_store(&here->space, NULL);
+        while (atomic_load(&s->closed))
+            machine_pause();
+    }
+}
+
+void space_leave(struct space *s) {
+    unsigned cpu = cpu_id();
+    struct inside *here = &inside[cpu];
+    assert(here->space == s);
+    atomic_store(&here->space, NULL);
+    if (unlikely(here->visitor)) {
+        here->visitor = false;
+        atomic_and(&s->visitors[cpu / 64], ~(1ULL << (cpu % 64)));
+    }
+}
+
+void space_close(struct space *s) {
+    assert(mutex_held(&s->range) && !s->closed);
+    atomic_store(&s->closed, 1);
+    atomic_fence(); /* whoever enters after this sees it; whoever entered before is in the masks */
+    unsigned self = cpu_id();
+    for (unsigned word = 0; word <= (cpu_count - 1) / 64; word++) {
+        u64 mask = atomic_load(&s->m.cpus[word]) | atomic_load(&s->visitors[word]);
+        for (; mask; mask &= mask - 1) {
+            unsigned cpu = word * 64 + __builtin_ctzll(mask);
+            while (cpu != self && atomic_load(&inside[cpu].space) == s)
+                machine_pause();
+        }
+    }
+}
+
+void space_open(struct space *s) {
+    assert(s->closed);
+    atomic_store(&s->closed, 0);
+}
+
+/* ---- the walk ---- */
+
+void walk_down(struct space *s, u64 page, struct walk *w) {
+    struct table *t = s->root;
+    w->writable = true;
+    w->level = TABLE_LEVELS;
+    w->table[TABLE_LEVELS] = t;
+    while (w->level > 1) {
+        entry e = slot_read(&t->slots[slot_index(page, w->level)]);
+        if (!entry_is_table(e))
+            break;
+        w->writable &= entry_writable(e);
+        t = table_of_entry(e);
+        w->table[--w->level] = t;
+    }
+}
+
+bool walk_holds(struct space *s, u64 page, const struct walk *w) {
+    struct table *t = s->root;
+    assert(spin_held(&w->table[w->level]->lock));
+    for (unsigned level = TABLE_LEVELS; level > w->level; level--) {
+        entry e = slot_read(&t->slots[slot_index(page, level)]);
+        if (!entry_is_table(e) || table_of_entry(e) != w->table[level - 1])
+            return false;
+        t = w->table[level - 1];
+    }
+    return !t->dead && !(t->level > 1 && entry_is_table(slot_read(&t->slots[slot_index(page, t->level)])));
+}
+
+enum step table_own(struct space *s, struct table *t, unsigned i, struct stock *k, struct table **lower) {
+    assert(spin_held(&t->lock));
+    entry e = slot_read(&t->slots[i]);
+    struct table *old = table_of_entry(e);
+    *lower = old;
+    if (entry_writable(e))
+        return STEP_DONE;
+    enum step step = STEP_DONE;
+    spin_lock(&old->lock);
+    if (atomic_load(&old->shares) == 1) {
+        slot_set_bits(&t->slots[i], ENTRY_WRITE); /* no flush: a CPU that has the lower right faults once more */
+        event(EVENT_TABLE_TAKEN, old->base << PAGE_SHIFT, 1);
+    } else if (!table_clone_fits(old, k)) {
+        step = STEP_STOCK;
+    } else {
+        struct table *fresh = table_clone(old, k);
+        spin_lock(&fresh->lock);
+        slot_exchange(&t->slots[i], entry_table(table_phys(fresh), true));
+        /* Both stay locked until no CPU of ours has the old pointer: else one could cache through it what another process
+         * puts into the old table meanwhile, and keep it when the same slot of the new one gets a frame of ours. */
+        machine_flush(&s->m, fresh->base << PAGE_SHIFT, (fresh->base + 1) << PAGE_SHIFT, true);
+        atomic_sub(&old->shares, 1); /* was >= 2, under its lock: somebody else still has it */
+        spin_unlock(&fresh->lock);
+        *lower = fresh;
+    }
+    spin_unlock(&old->lock);
+    return step;
+}
+
+enum step walk_own(struct space *s, u64 page, struct walk *w, struct stock *k) {
+    for (unsigned level = TABLE_LEVELS; level > w->level; level--) {
+        struct table *t = w->table[level], *lower;
+        unsigned i = slot_index(page, level);
+        entry e = slot_read(&t->slots[i]);
+        if (entry_writable(e) && entry_is_table(e) && table_of_entry(e) == w->table[level - 1])
+            continue;
+        spin_lock(&t->lock);
+        e = slot_read(&t->slots[i]);
+        enum step step = STEP_AGAIN;
+        if (!t->dead && entry_is_table(e) && table_of_entry(e) == w->table[level - 1])
+            step = table_own(s, t, i, k, &lower);
+        spin_unlock(&t->lock);
+        if (step != STEP_DONE)
+            return step;
+        w->table[level - 1] = lower; /* perhaps a clone: the lower tables are the same, but now shared */
+    }
+    w->writable = true;
+    return STEP_DONE;
+}
+
+/* ---- fork ---- */
+
+static bool fork_fits(struct space *s, struct stock *k) {
+    return table_clone_fits(s->root, k);
+}
+
+/* The child's root is a clone of the parent's: the rights of all levels are ANDed, so lowering the root's slots is enough to
+ * keep both from writing. The child gets one reference on every view of the root's plan; all else comes with the tables. */
+static void fork_commit(struct space *s, struct space *child, struct stock *k) {
+    spin_lock(&s->root->lock);
+    struct table *root = table_clone(s->root, k);
+    spin_unlock(&s->root->lock);
+    machine_root_init(root->slots);
+    child->root = root;
+    child->m.root = table_phys(root);
+    /* Rights were lowered, at the top: whatever caches a right of a lower level with it, goes, before the child may run. */
+    machine_flush(&s->m, 0, USER_PAGES << PAGE_SHIFT, true);
+}
+
+static void fork_copy_totals(struct space *s, struct space *child) {
+    child->total = s->total, child->data = s->data, child->stack = s->stack, child->exec = s->exec;
+    child->locked = s->locked, child->committed = s->committed, child->shared = s->shared;
+    child->mappings = s->mappings, child->special_for_fork = s->special_for_fork, child->peak_total = s->total;
+    child->brk_start = s->brk_start, child->brk = s->brk, child->gap_top = s->gap_top;
+    memcpy(child->gap_from, s->gap_from, sizeof(s->gap_from));
+    child->randomise = s->randomise;
+    child->info = s->info;
+    child->limits = s->limits;
+    if (child->info.exe)
+        child->info.exe->ops->get(child->info.exe);
+}
+
+/* What a child must not see as its parent does (DONTFORK, WIPEONFORK, locks) is changed in the child by ordinary range
+ * operations, before it runs; they break just the paths they touch. */
+static int fork_special(struct space *child) {
+    struct piece p;
+    int error = 0;
+    mutex_lock(&child->range);
+    for (u64 page = 0; !error && child->special_for_fork && piece_next(child, page, &p); page = p.end) {
+        if (p.view->flags & VIEW_DONTFORK)
+            error = space_replace(child, p.first, p.end, NULL, 0);
+        else if (p.view->flags & VIEW_WIPEONFORK)
+            error = space_empty(child, p.first, p.end);
+        else if (p.view->flags & (VIEW_LOCKED | VIEW_ONFAULT))
+            error = space_review(child, p.first, p.end, (struct view_change){.clear = VIEW_LOCKED | VIEW_ONFAULT});
+    }
+    mutex_unlock(&child->range);
+    return error;
+}
+
+static struct space *fork_blank(void) {
+    struct space *child = slab_alloc_zeroed(space_cache);
+    if (child) {
+        child->references = 1;
+        mutex_init(&child->range);
+    }
+    return child;
+}
+
+struct space *space_fork(struct space *s) {
+    struct stock k = STOCK_EMPTY;
+    struct space *child = fork_blank();
+    int error = child ? 0 : -ENOMEM;
+    bool done = false;
+    mutex_lock(&s->range);
+    while (!error && !done) {
+        space_close(s);
+        done = fork_fits(s, &k);
+        if (done) {
+            fork_commit(s, child, &k);
+            fork_copy_totals(s, child);
+        }
+        space_open(s);
+        if (!done)
+            error = stock_fill(&k);
+    }
+    mutex_unlock(&s->range);
+    stock_empty(&k);
+    if (done && child->special_for_fork)
+        error = fork_special(child);
+    if (!error) {
+        event(EVENT_FORK, 0, 1);
+        return child;
+    }
+    if (done)
+        space_put(child);
+    else
+        slab_free(space_cache, child);
+    return err_ptr(error);
+}

@@ -1,0 +1,332 @@
+/* table.c - making, copying and dropping page tables; the stock that operations allocate beforehand. */
+#include "vm/table.h"
+
+#include "vm/event.h"
+#include "vm/slab.h"
+
+static struct slab_cache *table_cache;
+static u64 live; /* tables that exist, retired ones not counted; atomic */
+
+void tables_init(void) {
+    table_cache = slab_create("table", sizeof(struct table), 64);
+    if (!table_cache)
+        panic("no memory for the cache of tables");
+}
+
+u64 table_count(void) { return atomic_load(&live); }
+
+struct table *table_create(unsigned level) {
+    struct table *t = slab_alloc_zeroed(table_cache);
+    struct frame *f = t ? frame_alloc(0, FRAME_TABLE, FRAME_ZEROED) : NULL;
+    struct ring *ring = f && level == 1 ? kmalloc(sizeof(*ring)) : NULL;
+    if (!f || (level == 1 && !ring)) {
+        if (f)
+            frame_free(f, 0);
+        slab_free(table_cache, t);
+        return NULL;
+    }
+    f->owner.slab = t;
+    t->slots = frame_va(f);
+    t->level = level;
+    t->lo = TABLE_SLOTS;
+    t->shares = 1;
+    t->runs = t->few;
+    t->run_room = array_count(t->few);
+    list_init(&t->links);
+    list_init(&t->ring_link);
+    if (ring) {
+        spin_init(&ring->lock);
+        list_init(&ring->tables);
+        list_add(&ring->tables, &t->ring_link);
+        t->ring = ring;
+    }
+    atomic_add(&live, 1);
+    return t;
+}
+
+static void release_table(struct epoch_entry *e) {
+    struct table *t = container_of(e, struct table, retire);
+    frame_free(frame_of_va(t->slots), 0);
+    slab_free(table_cache, t);
+}
+
+static void release_ring(struct epoch_entry *e) { kfree(container_of(e, struct ring, retire)); }
+
+static void ring_leave(struct table *t) {
+    struct ring *ring = t->ring;
+    spin_lock(&ring->lock);
+    list_del(&t->ring_link);
+    bool last = list_empty(&ring->tables);
+    spin_unlock(&ring->lock);
+    if (last) /* no table, so no frame names it; a reverse mapper may still look */
+        epoch_retire(&ring->retire, release_ring);
+    t->ring = NULL;
+}
+
+void table_retire(struct table *t) {
+    assert(t->run_count == 0 && list_empty(&t->links));
+    if (t->runs != t->few)
+        kfree(t->runs);
+    if (t->ring)
+        ring_leave(t);
+    atomic_sub(&live, 1);
+    epoch_retire(&t->retire, release_table);
+}
+
+unsigned table_next(const struct table *t, unsigned i) {
+    while (i < TABLE_SLOTS) {
+        u64 word = t->below[i / 64] >> (i % 64);
+        if (word)
+            return i + __builtin_ctzll(word);
+        i = (i / 64 + 1) * 64;
+    }
+    return TABLE_SLOTS;
+}
+
+int table_prev(const struct table *t, int i) {
+    while (i >= 0) {
+        u64 word = t->below[i / 64] << (63 - i % 64);
+        if (word)
+            return i - __builtin_clzll(word);
+        i = i / 64 * 64 - 1;
+    }
+    return -1;
+}
+
+void table_point(struct table *t, unsigned i, struct table *lower, bool write) {
+    slot_store(&t->slots[i], entry_table(table_phys(lower), write));
+    t->below[i / 64] |= 1ULL << (i % 64);
+    table_used(t, i);
+}
+
+struct table *table_unpoint(struct table *t, unsigned i) {
+    struct table *lower = table_of_entry(slot_exchange(&t->slots[i], 0));
+    t->below[i / 64] &= ~(1ULL << (i % 64));
+    return lower;
+}
+
+/* ---- the stock ---- */
+
+bool stock_has(struct stock *k, unsigned tables, unsigned links, unsigned run_room) {
+    bool enough = k->table_count >= tables && k->link_count >= links && k->runs_room >= run_room;
+    if (!enough) {
+        k->want_tables = max(k->want_tables, tables);
+        k->want_links = max(k->want_links, links);
+        k->want_runs = max(k->want_runs, run_room);
+    }
+    return enough;
+}
+
+static int fill_runs(struct stock *k) {
+    unsigned room = align_up(k->want_runs + 2, 4u);
+    struct run *runs = kmalloc(room * sizeof(*runs));
+    if (!runs)
+        return -ENOMEM;
+    kfree(k->runs);
+    k->runs = runs;
+    k->runs_room = room;
+    return 0;
+}
+
+int stock_fill(struct stock *k) {
+    while (k->table_count < k->want_tables) {
+        struct table *t = table_create(1); /* any level: table_take says which */
+        if (!t)
+            return -ENOMEM;
+        t->next = k->tables;
+        k->tables = t;
+        k->table_count++;
+    }
+    while (k->link_count < k->want_links) {
+        struct link *l = kmalloc(sizeof(*l));
+        if (!l)
+            return -ENOMEM;
+        l->next = k->links;
+        k->links = l;
+        k->link_count++;
+    }
+    if (k->want_frame && !k->frame) {
+        k->frame = frame_alloc(0, FRAME_ANON, 0);
+        if (!k->frame)
+            return -ENOMEM;
+    }
+    int error = k->runs_room < k->want_runs ? fill_runs(k) : 0;
+    k->want_tables = k->want_links = k->want_runs = 0;
+    k->want_frame = false;
+    return error;
+}
+
+void stock_empty(struct stock *k) {
+    while (k->tables) {
+        struct table *t = k->tables;
+        k->tables = t->next;
+        table_retire(t);
+    }
+    while (k->links) {
+        struct link *l = k->links;
+        k->links = l->next;
+        kfree(l);
+    }
+    kfree(k->runs);
+    if (k->frame)
+        frame_free(k->frame, 0);
+    *k = (struct stock)STOCK_EMPTY;
+}
+
+static struct table *table_take(struct stock *k, unsigned level, u64 base) {
+    struct table *t = k->tables;
+    k->tables = t->next;
+    k->table_count--;
+    t->next = NULL;
+    t->level = level;
+    t->base = base;
+    if (level > 1)
+        ring_leave(t);
+    return t;
+}
+
+/* ---- copying ---- */
+
+static unsigned link_total(const struct table *t) {
+    unsigned n = 0;
+    const struct list *l;
+    for (l = t->links.next; l != &t->links; l = l->next)
+        n++;
+    return n;
+}
+
+bool table_clone_fits(struct table *from, struct stock *k) {
+    return stock_has(k, 1, link_total(from), from->run_count > array_count(from->few) ? from->run_count : 0);
+}
+
+static void clone_plan(struct table *to, struct table *from, struct stock *k) {
+    bool fits = from->run_count <= to->run_room || plan_room(to, from->run_count, k);
+    assert(fits);
+    for (unsigned i = 0; i < from->run_count; i++) {
+        struct run *r = &from->runs[i];
+        plan_set(to, r->first, r->end, r->view, r->offset, k);
+    }
+}
+
+static void clone_leaf(struct table *to, struct table *from) {
+    for (unsigned i = from->lo; i < from->hi; i++) {
+        entry e = slot_read(&from->slots[i]);
+        if (entry_empty(e))
+            continue;
+        if (entry_writable(e)) /* no flush: the path to a shared table has no write permission since the fork */
+            slot_clear_bits(&from->slots[i], ENTRY_WRITE);
+        if (!entry_special(e))
+            atomic_add(&frame_of_phys(entry_phys(e))->mapped, 1);
+        to->slots[i] = e & ~(entry_present(e) ? ENTRY_WRITE : 0);
+    }
+    to->anon = from->anon;
+    to->object = from->object;
+    to->special = from->special;
+}
+
+static void clone_upper(struct table *to, struct table *from) {
+    for (unsigned i = table_next(from, 0); i < TABLE_SLOTS; i = table_next(from, i + 1)) {
+        struct table *lower = table_of_entry(slot_read(&from->slots[i]));
+        atomic_add(&lower->shares, 1); /* we hold the lock of a table that points to it, so it is at least 1 */
+        slot_clear_bits(&from->slots[i], ENTRY_WRITE);
+        to->slots[i] = entry_table(table_phys(lower), false);
+    }
+    memcpy(to->below, from->below, sizeof(to->below));
+}
+
+struct table *table_clone(struct table *from, struct stock *k) {
+    assert(spin_held(&from->lock));
+    struct table *to = table_take(k, from->level, from->base);
+    if (from->level == 1) {
+        ring_leave(to);
+        to->ring = from->ring;
+        spin_lock(&to->ring->lock);
+        list_add(&from->ring_link, &to->ring_link);
+        spin_unlock(&to->ring->lock);
+        clone_leaf(to, from);
+    } else {
+        clone_upper(to, from);
+    }
+    to->lo = from->lo;
+    to->hi = from->hi;
+    clone_plan(to, from, k);
+    event(EVENT_TABLE_BROKEN, from->base << PAGE_SHIFT, 1);
+    return to;
+}
+
+/* ---- making ---- */
+
+bool table_make(struct table *t, unsigned i, struct stock *k, struct table **made) {
+    assert(spin_held(&t->lock) && entry_empty(t->slots[i]));
+    u64 first = i * slot_pages(t->level), end = first + slot_pages(t->level);
+    unsigned from = plan_from(t, first), to = from, links = 0;
+    for (; to < t->run_count && t->runs[to].first < end; to++)
+        links += t->runs[to].view->file != NULL;
+    if (!stock_has(k, 1, links, 0) || !plan_room(t, 2, k))
+        return false;
+    /* an array for the new table: only when its runs do not fit into few; it may take the stock's after t took its own */
+    if (to - from > array_count(t->few) && !stock_has(k, 0, 0, to - from))
+        return false;
+    struct table *lower = table_take(k, t->level - 1, t->base + first);
+    if (to - from > array_count(t->few))
+        plan_room(lower, to - from, k);
+    for (unsigned n = from; n < to; n++) {
+        struct run *r = &t->runs[n];
+        u64 a = max(r->first, first), b = min(r->end, end);
+        plan_set(lower, a - first, b - first, r->view, r->offset + (a - r->first), k);
+    }
+    plan_set(t, first, end, NULL, 0, NULL);
+    table_point(t, i, lower, true); /* no flush: an empty slot is not cached, and nothing is withdrawn */
+    event(EVENT_TABLE_MADE, lower->base << PAGE_SHIFT, 1);
+    *made = lower;
+    return true;
+}
+
+/* ---- dropping ---- */
+
+void leaf_count(struct table *t, entry e, int by) {
+    if (entry_special(e)) {
+        t->special += by;
+        return;
+    }
+    if (frame_of_phys(entry_phys(e))->class == FRAME_ANON)
+        t->anon += by;
+    else
+        t->object += by;
+}
+
+void leaf_forget(struct table *t, entry e) {
+    leaf_count(t, e, -1);
+    if (entry_special(e))
+        return;
+    frame_unmap(frame_of_phys(entry_phys(e)));
+}
+
+static void drop_leaf(struct table *t) {
+    for (unsigned i = t->lo; i < t->hi; i++) {
+        entry e = slot_read(&t->slots[i]);
+        if (entry_empty(e))
+            continue;
+        t->slots[i] = 0;
+        leaf_forget(t, e);
+    }
+}
+
+void table_drop(struct table *t) {
+    spin_lock(&t->lock);
+    bool last = atomic_sub(&t->shares, 1) == 0;
+    if (last) {
+        t->dead = true;
+        if (t->level == 1)
+            drop_leaf(t);
+        if (t->run_count)
+            plan_set(t, 0, table_pages(t), NULL, 0, NULL);
+    }
+    spin_unlock(&t->lock);
+    if (!last)
+        return;
+    if (t->level > 1) /* at most TABLE_LEVELS deep */
+        for (unsigned i = table_next(t, 0); i < TABLE_SLOTS; i = table_next(t, i + 1))
+            table_drop(table_of_entry(slot_read(&t->slots[i])));
+    table_retire(t);
+}
