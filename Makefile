@@ -26,6 +26,16 @@ $(O)/%.o: %.S
 	$(CC) $(KFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
 -include $(OBJECTS:.o=.d)
 
+# The image is linked twice: first without the table of function names, then with the one made from the first (symbols.c).
+LINK := $(CC) -nostdlib -static -no-pie -Wl,-T,kernel/quire.ld -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
+$(O)/quire.first: $(OBJECTS) kernel/quire.ld
+	$(LINK) $(OBJECTS) -o $@
+$(O)/symbols.S: $(O)/quire.first kernel/lib/symbols.awk
+	nm -n $< | awk -f kernel/lib/symbols.awk >$@
+$(O)/quire.elf: $(O)/symbols.S
+	$(CC) -c $< -o $(O)/symbols.o
+	$(LINK) $(OBJECTS) $(O)/symbols.o -o $@
+
 # ---- the command: one program for this machine, beside its kernel; `quire` here is a copy of the one in build/
 TOOL_FLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wshadow \
               -fstack-protector-strong

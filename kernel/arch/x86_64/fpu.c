@@ -1,0 +1,105 @@
+/* fpu.c - the floating-point and vector registers of user programs; the kernel itself uses none.
+ *
+ * Saved and restored at every switch (eager): nothing lazy that a speculative access could see. Areas are in XSAVE's standard
+ * format, which is also a signal frame's; without XSAVE, FXSAVE's 512 bytes. */
+#include "arch/x86_64/x86.h"
+
+/* Enabled where the CPU has them: x87, SSE, AVX, AVX-512's three, PKRU. Not MPX (bits 3, 4: gone from Linux and from
+ * compilers), nor AMX (a program must ask for its 8 KiB). */
+#define FEATURE_PKRU (1UL << 9)
+#define FEATURES (0xe7UL | FEATURE_PKRU)
+#define FXSAVE_BYTES 512
+#define MXCSR_OFFSET 24
+#define MXCSR_MASK_OFFSET 28
+#define MXCSR_START 0x1f80 /* all exceptions masked: what a program starts with */
+#define FCW_START 0x37f
+#define PKRU_START 0x55555554 /* only key 0 is open: Linux's init_pkru */
+
+struct area {
+    u8 legacy[FXSAVE_BYTES];
+    u64 features, compacted, reserved[6]; /* XSAVE's header */
+};
+
+unsigned fpu_bytes = FXSAVE_BYTES;
+u64 fpu_features = 3;
+static u32 mxcsr_mask = 0xffbf; /* when FXSAVE reports 0 (SDM volume 1, 11.6.6) */
+
+static void save(void *area) {
+    u32 low = (u32)fpu_features, high = (u32)(fpu_features >> 32);
+    if (cpu_has.xsaveopt)
+        __asm__ volatile("xsaveopt64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
+    else if (cpu_has.xsave)
+        __asm__ volatile("xsave64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
+    else
+        __asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+}
+
+static void load(const void *area) {
+    u32 low = (u32)fpu_features, high = (u32)(fpu_features >> 32);
+    if (cpu_has.xsave)
+        __asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
+    else
+        __asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
+}
+
+void fpu_init(void) {
+    static u8 probe[FXSAVE_BYTES] __attribute__((aligned(16)));
+    __asm__ volatile("fninit");
+    if (cpu_has.xsave) {
+        struct cpuid supported = cpuid(0xd, 0);
+        fpu_features = FEATURES & ((u64)supported.d << 32 | supported.a);
+        if (!cpu_has.pku)
+            fpu_features &= ~FEATURE_PKRU;
+        __asm__ volatile("xsetbv" : : "c"(0), "a"((u32)fpu_features), "d"((u32)(fpu_features >> 32)));
+        fpu_bytes = cpuid(0xd, 0).b; /* for the features now enabled */
+    }
+    if (cpu_self()->id == 0) {
+        __asm__ volatile("fxsave64 (%0)" : : "r"(probe) : "memory");
+        u32 mask;
+        memcpy(&mask, probe + MXCSR_MASK_OFFSET, 4);
+        mxcsr_mask = mask ? mask : mxcsr_mask;
+    }
+}
+
+void arch_fpu_init(void *at) {
+    struct area *area = at;
+    u32 mxcsr = MXCSR_START, pkru = PKRU_START;
+    u16 fcw = FCW_START;
+    memset(area, 0, fpu_bytes);
+    memcpy(area->legacy, &fcw, 2);
+    memcpy(area->legacy + MXCSR_OFFSET, &mxcsr, 4);
+    if (cpu_has.xsave)
+        area->features = 3;
+    if (fpu_features & FEATURE_PKRU) {
+        area->features |= FEATURE_PKRU;
+        memcpy((char *)at + cpuid(0xd, 9).b, &pkru, 4);
+    }
+}
+
+void arch_fpu_save(struct arch_task *t) {
+    if (t->fpu)
+        save(t->fpu);
+}
+void arch_fpu_load(struct arch_task *t) {
+    if (t->fpu)
+        load(t->fpu);
+}
+
+/* What XRSTOR would fault on: features not enabled, a compacted or reserved header, reserved bits of MXCSR. */
+bool arch_fpu_sanitise(void *at) {
+    struct area *area = at;
+    u32 mxcsr;
+    memcpy(&mxcsr, area->legacy + MXCSR_OFFSET, 4);
+    mxcsr &= mxcsr_mask;
+    memcpy(area->legacy + MXCSR_OFFSET, &mxcsr, 4);
+    bool good = true;
+    if (cpu_has.xsave) {
+        good = !area->compacted;
+        for (unsigned i = 0; i < array_count(area->reserved); i++)
+            good = good && !area->reserved[i];
+        area->features &= fpu_features;
+        area->compacted = 0;
+        memset(area->reserved, 0, sizeof(area->reserved));
+    }
+    return good;
+}

@@ -1,0 +1,142 @@
+/* tlb.c - what the CPUs remember of page tables, and how they are made to forget: the machine's side of vm/machine.h.
+ *
+ * Guarantee: when machine_flush and its like return, no CPU uses a translation that the tables, as they were when the call
+ * began, no longer give. How: a CPU that wants it writes its request into its own block, sets its bit in the inbox
+ * (`shooters`) of each target, and sends an interrupt to those whose inbox was empty; a target takes the whole word, serves
+ * each request, and counts down. One request a CPU at a time, for the kernel is not preempted and interrupts send none; any
+ * number of CPUs at once, for while waiting each serves its own inbox, interrupts on or off.
+ *
+ * No PCID: loading a root forgets all user translations. Kernel pages are global: they stay, and only stacks ever go. */
+#include "arch/x86_64/x86.h"
+#include "vm/machine.h"
+
+#define PAGES_ONE_BY_ONE 32 /* above this, forgetting everything is cheaper than so many INVLPGs */
+
+enum { FLUSH_RANGE, FLUSH_USER, FLUSH_ALL, EVICT };
+_Static_assert(MACHINE_CPUS == CPU_MAX, "one bit a CPU");
+
+static void flush_user_local(void) { write_cr3(read_cr3()); } /* forgets pointers to lower tables too */
+
+static void flush_all_local(void) { /* global ones too: a change of PGE does (SDM volume 3, 4.10.4.1) */
+    bool on = irq_save();
+    u64 cr4 = read_cr4();
+    write_cr4(cr4 & ~(u64)CR4_PGE);
+    write_cr4(cr4);
+    irq_restore(on);
+}
+
+static void bit_clear(u64 *set, unsigned bit) { atomic_and(&set[bit / 64], ~(1UL << bit % 64)); }
+
+void machine_load(struct machine_space *m) {
+    struct cpu_arch *a = cpu_arch_self();
+    bool on = irq_save(); /* an eviction request in the middle would see neither the old nor the new */
+    struct machine_space *old = a->loaded;
+    if (old != m) {
+        if (m)
+            atomic_or(&m->cpus[a->cpu.id / 64], 1UL << a->cpu.id % 64); /* before the first translation is made */
+        write_cr3(m ? m->root : kernel_root_phys);
+        a->loaded = m;
+        if (old)
+            bit_clear(old->cpus, a->cpu.id);
+    }
+    irq_restore(on);
+}
+
+static void serve(const struct tlb_request *r) {
+    switch (r->what) {
+    case FLUSH_RANGE:
+        for (u64 at = r->start; at < r->end; at += PAGE_SIZE)
+            __asm__ volatile("invlpg (%0)" : : "r"(at) : "memory");
+        break;
+    case FLUSH_USER:
+        flush_user_local();
+        break;
+    case FLUSH_ALL:
+        flush_all_local();
+        break;
+    case EVICT:
+        if (cpu_arch_self()->loaded == r->evict)
+            machine_load(NULL);
+        break;
+    }
+}
+
+void tlb_interrupt(void) {
+    struct cpu_arch *a = cpu_arch_self();
+    for (unsigned w = 0; w < CPU_MAX / 64; w++) {
+        if (!atomic_load_relaxed(&a->shooters[w]))
+            continue;
+        for (u64 bits = atomic_xchg(&a->shooters[w], 0); bits; bits &= bits - 1) {
+            struct tlb_request *r = &((struct cpu_arch *)cpu_of[w * 64 + __builtin_ctzl(bits)])->request;
+            serve(r);
+            atomic_sub(&r->waiting, 1); /* from here on the request is its owner's again */
+        }
+    }
+}
+
+/* Have request r served by the CPUs of `mask` (NULL: all that run), this one included. Returns when all have. */
+static void shoot(struct tlb_request wanted, const u64 *mask) {
+    struct cpu_arch *a = cpu_arch_self();
+    u64 targets[CPU_MAX / 64];
+    u32 count = 0;
+    bool here = false;
+    atomic_fence(); /* what was stored into tables comes before the look at who may have cached it (machine_load: the reverse) */
+    for (unsigned w = 0; w * 64 < cpu_count; w++) {
+        u64 running = cpu_count - w * 64 >= 64 ? ~0UL : (1UL << (cpu_count - w * 64)) - 1;
+        targets[w] = mask ? atomic_load(&mask[w]) & running : running;
+        if (w == a->cpu.id / 64) {
+            here = targets[w] >> a->cpu.id % 64 & 1;
+            targets[w] &= ~(1UL << a->cpu.id % 64);
+        }
+        for (u64 bits = targets[w]; bits; bits &= bits - 1)
+            count++;
+    }
+    if (count) {
+        a->request = wanted;
+        atomic_store(&a->request.waiting, count);
+        for (unsigned w = 0; w * 64 < cpu_count; w++)
+            for (u64 bits = targets[w]; bits; bits &= bits - 1) {
+                struct cpu_arch *target = (struct cpu_arch *)cpu_of[w * 64 + __builtin_ctzl(bits)];
+                if (!atomic_or(&target->shooters[a->cpu.id / 64], 1UL << a->cpu.id % 64))
+                    apic_ipi(target->cpu.apic_id, VECTOR_TLB);
+            }
+    }
+    if (here)
+        serve(&wanted);
+    while (count && atomic_load(&a->request.waiting)) {
+        tlb_interrupt();
+        cpu_pause();
+    }
+}
+
+void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
+    bool all = tables || (end - start) >> PAGE_SHIFT > PAGES_ONE_BY_ONE;
+    shoot((struct tlb_request){.what = all ? FLUSH_USER : FLUSH_RANGE, .start = start & PAGE_MASK, .end = end}, m->cpus);
+}
+
+void machine_flush_everyone(void) { shoot((struct tlb_request){.what = FLUSH_USER}, NULL); }
+void tlb_flush_kernel_all(void) { shoot((struct tlb_request){.what = FLUSH_ALL}, NULL); }
+void machine_evict(struct machine_space *m) { shoot((struct tlb_request){.what = EVICT, .evict = m}, m->cpus); }
+void machine_flush_local(u64 address) { __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory"); }
+void machine_pause(void) { cpu_pause(); }
+
+/* Whole pages: by bytes where the CPU does that fast (ERMS), else by words. */
+void machine_zero_page(void *page) {
+    if (cpu_has.erms) {
+        u64 count = PAGE_SIZE;
+        __asm__ volatile("rep stosb" : "+D"(page), "+c"(count) : "a"(0) : "memory");
+    } else {
+        u64 count = PAGE_SIZE / 8;
+        __asm__ volatile("rep stosq" : "+D"(page), "+c"(count) : "a"(0) : "memory");
+    }
+}
+
+void machine_copy_page(void *to, const void *from) {
+    if (cpu_has.erms) {
+        u64 count = PAGE_SIZE;
+        __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+    } else {
+        u64 count = PAGE_SIZE / 8;
+        __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+    }
+}
