@@ -178,8 +178,8 @@ def load():
     """All tests, in order of their names within a suite."""
     tests = []
     for path in sorted(glob.glob(TESTS + "/cli/*.py")) + sorted(glob.glob(TESTS + "/programs/*.py")):
-        if os.path.basename(path) in ("tour.py",):
-            continue  # programs for the guest, not suites
+        if os.path.basename(path) == "tour.py":
+            continue  # a program for the guest, not a suite
         registered.clear()
         load_module(path)
         suite = os.path.basename(os.path.dirname(path)) + "/" + os.path.basename(path)[:-3]

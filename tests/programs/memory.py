@@ -1,0 +1,32 @@
+"""What memory does, seen from programs."""
+from harness import *
+
+compare("tour", "sh", "-c", "python3 %s/programs/tour.py | cut -c1-40 | tail -n +2" % TESTS, options=["-m", "128M"])
+
+
+@test
+def terabytes_promised(t):
+    result = t.quire("python3", "-c", "import mmap; a = [mmap.mmap(-1, 1 << 42, flags=0x4022) for i in range(8)]; a[3][1 << 41] = 5; print(a[3][1 << 41], a[3][7])", options=["-m", "64M"])
+    t.equal("status, stdout", (0, b"5 0\n"), (result.status, result.out))
+
+
+@test
+def small_machine(t):
+    result = t.quire("bash", "-c", "echo $(ls / | wc -l)", options=["-m", "16M", "-c", "1"])
+    t.equal("status and stderr", (0, b""), (result.status, result.err))
+
+
+@test
+def out_of_memory_is_137_with_a_line(t):
+    result = t.quire("python3", "-c", "x = []\nwhile True: x.append(bytearray(1 << 20))", options=["-m", "64M", "--sysctl", "vm.overcommit_memory=1"])
+    t.equal("status", 137, result.status)
+    t.true(f"one line: {result.err!r}", b"memory" in result.err and result.err.count(b"\n") == 1)
+
+
+@test
+def unimplemented_call_is_enosys(t):
+    source = t.write("nosys.c", "#include <stdio.h>\n#include <errno.h>\n#include <unistd.h>\nint main(void) { long r = syscall(9999); printf(\"%ld %d\\n\", r, errno == ENOSYS); return 0; }\n")
+    t.equal("gcc", 0, t.run(["gcc", "-o", t.dir + "/nosys", source]).status)
+    result = t.command("run", "--", "./nosys")
+    t.equal("status, stdout", (0, b"-1 1\n"), (result.status, result.out))
+    t.true(f"one line names the call: {result.err!r}", b"9999" in result.err and result.err.count(b"\n") == 1)
