@@ -126,7 +126,7 @@ static void take_hello(struct session *session, int32_t version) {
 
 /* The program stopped, so the command stops, by the same signal; the shell sees a stopped job. */
 static void stop(struct session *session, int number) {
-    sigset_t one, pending;
+    sigset_t one, before, pending;
     if (number != SIGTSTP && number != SIGTTIN && number != SIGTTOU)
         number = SIGSTOP;
     terminal_restore();
@@ -136,7 +136,7 @@ static void stop(struct session *session, int number) {
     raise(number);
     pthread_sigmask(SIG_UNBLOCK, &one,
                     NULL); /* here we stop, unless our group is orphaned: then nobody could continue us */
-    pthread_sigmask(SIG_BLOCK, &one, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     terminal_raw();
     send_window(session);
     /* The CONT that woke us is forwarded like any signal; without one, the program must not stay stopped either. */

@@ -75,12 +75,12 @@ void terminal_restore(void) {
         return;
     raw = false;
     say_raw(false);
-    /* TCSADRAIN: what the program wrote still leaves by the raw rules. SIGTTOU must not stop us here: we may have
-     * become a background process, and still hold the duty to give the modes back. */
+    /* Not TCSADRAIN: on a terminal whose output is held (Ctrl-S) that would hang us. SIGTTOU must not stop us here: we
+     * may have become a background process, and still hold the duty to give the modes back. */
     sigset_t ttou, old;
     sigemptyset(&ttou);
     sigaddset(&ttou, SIGTTOU);
     pthread_sigmask(SIG_BLOCK, &ttou, &old);
-    tcsetattr(terminal, TCSADRAIN, &before);
+    tcsetattr(terminal, TCSANOW, &before);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
