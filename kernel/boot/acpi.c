@@ -1,7 +1,10 @@
 /* acpi.c - the one ACPI table that we read: MADT, which names the CPUs and the IO-APICs. ACPI 6.4, sections 5.2.5 to 5.2.12.
  *
- * Read once, at boot, before the memory it lies in is given out. Without it apic.c falls back to QEMU's firmware interface. */
+ * Read once, under the boot tables, before the memory it lies in is given out. Without it apic.c falls back to QEMU's
+ * firmware interface. */
 #include "arch/x86_64/x86.h"
+
+#define READABLE_END (1UL << 30) /* what the boot tables map */
 
 struct header {
     char signature[4];
@@ -36,12 +39,8 @@ static u32 number(const u8 *at) {
     return value;
 }
 
-/* Only what the direct map shows can be read: tables lie in RAM, or in the BIOS's frames. */
 static const void *table_at(u64 phys, size_t bytes) {
-    for (unsigned i = 0; i < boot_range_count; i++)
-        if (phys >= boot_ranges[i].start && phys + bytes <= boot_ranges[i].start + boot_ranges[i].bytes)
-            return phys_to_va(phys);
-    return NULL;
+    return phys && phys < READABLE_END && bytes <= READABLE_END - phys ? phys_to_va(phys) : NULL;
 }
 
 static const void *table_checked(u64 phys, const char *signature) {
@@ -72,7 +71,7 @@ static void madt_read(const struct madt *m) {
 }
 
 void acpi_init(void) {
-    const struct root_pointer *root = boot_rsdp ? table_at(boot_rsdp, sizeof(*root)) : NULL;
+    const struct root_pointer *root = table_at(boot_rsdp, sizeof(*root));
     if (!root || memcmp(root->signature, "RSD PTR ", 8))
         return;
     bool wide = root->revision >= 2 && root->xsdt;

@@ -22,6 +22,7 @@ struct memory_entry {
 #define TYPE_RAM 1
 #define TYPE_ACPI 3 /* RAM, once the tables in it were read */
 
+#define HOLE_START 0xa0000 /* the PC's video memory and option ROMs: plain RAM on a microvm, which its map does not say */
 #define FIRMWARE_START 0xf0000 /* QEMU's BIOS lies over these 16 frames of -m, which its map leaves out or calls reserved */
 #define FIRMWARE_END 0x100000
 #define ENTRIES_MOST 32
@@ -63,11 +64,28 @@ static void ram_add(u64 start, u64 end) {
     range_add(start, end, RAM_FREE);
 }
 
+/* Whether the frames between 640 KiB and the BIOS keep what is written. Not asked of a machine with a PCI bus, where video
+ * memory would, too. What the firmware left there is kept, for it is read later (ACPI's tables). */
+static bool hole_is_ram(void) {
+    out32(0xcf8, 0x80000000); /* the PCI configuration address: reads back where there is one */
+    bool good = in32(0xcf8) != 0x80000000;
+    for (u64 at = HOLE_START; at < FIRMWARE_START && good; at += PAGE_SIZE) {
+        volatile u64 *word = phys_to_va(at);
+        u64 old = *word;
+        *word = ~old;
+        good = *word == ~old;
+        *word = old;
+    }
+    return good;
+}
+
 /* The loader's entries may be unsorted, and touch: sort, join, round inwards to frames. */
 static void memory_map(const struct memory_entry *given, unsigned count) {
     struct memory_entry ram[ENTRIES_MOST];
     unsigned used = 0;
     bool firmware_seen = false;
+    if (hole_is_ram()) /* with the frame below it, of which the BIOS reserves a piece for itself */
+        ram[used++] = (struct memory_entry){HOLE_START - PAGE_SIZE, FIRMWARE_START - HOLE_START + PAGE_SIZE, TYPE_RAM, 0};
     for (unsigned i = 0; i < count; i++) {
         if ((given[i].type != TYPE_RAM && given[i].type != TYPE_ACPI) || used == ENTRIES_MOST)
             continue;
@@ -198,6 +216,7 @@ void boot_main(u64 start_info) {
     cpu_block_init(&boot_cpu, 0);
     cpu_block_load(&boot_cpu);
     start_info_read(start_info);
+    acpi_init(); /* before boot_alloc takes the memory that the tables lie in */
     cpu_detect();
     paging_init();
     mapped_end = ~0UL;

@@ -102,8 +102,9 @@ u32 apic_timer_left(void) { return apic_read(APIC_TIMER_LEFT); }
 #define MICROVM_IOAPIC 0xfec00000 /* QEMU hw/i386/microvm.c; a second one, when there is ACPI, 64 KiB above */
 
 static struct ioapic {
+    u64 phys;
     volatile u32 *registers;
-    u32 gsi_base, lines;
+    u32 gsi_base, lines; /* no lines: it does not answer */
 } ioapics[4];
 static unsigned ioapic_count;
 
@@ -125,17 +126,20 @@ static void ioapic_write(struct ioapic *io, u32 reg, u32 value) {
 }
 
 void apic_io_add(u64 phys, u32 gsi_base) {
-    struct ioapic *io = &ioapics[ioapic_count];
-    if (ioapic_count == array_count(ioapics) || !(io->registers = device_map(phys, PAGE_SIZE)))
+    if (ioapic_count < array_count(ioapics))
+        ioapics[ioapic_count++] = (struct ioapic){.phys = phys, .gsi_base = gsi_base};
+}
+
+static void ioapic_start(struct ioapic *io) {
+    io->registers = device_map(io->phys, PAGE_SIZE);
+    u32 version = io->registers ? ioapic_read(io, IOAPIC_VERSION) : 0;
+    if (version == 0 || version == ~0u) {
+        kprintf(LOG_ERR "IO-APIC at %#lx does not answer: its devices cannot interrupt\n", io->phys);
         return;
-    u32 version = ioapic_read(io, IOAPIC_VERSION);
-    if (version == 0 || version == ~0u) /* nothing answers there */
-        return;
-    io->gsi_base = gsi_base;
+    }
     io->lines = (version >> 16 & 0xff) + 1;
     for (u32 i = 0; i < io->lines; i++)
         ioapic_write(io, IOAPIC_LINE + 2 * i, LINE_MASKED);
-    ioapic_count++;
 }
 
 /* QEMU's firmware interface: how many CPUs there are. Their APIC ids count from 0. */
@@ -152,13 +156,12 @@ static void cpus_of_fw_cfg(void) {
 void apic_init(void) {
     out8(0x21, 0xff); /* an old PIC, if there is one, keeps silent */
     out8(0xa1, 0xff);
-    acpi_init();
     if (!apic_cpu_count)
         cpus_of_fw_cfg();
     if (!ioapic_count)
         apic_io_add(MICROVM_IOAPIC, 0);
-    if (!ioapic_count)
-        kprintf(LOG_ERR "no IO-APIC found: devices cannot interrupt\n");
+    for (unsigned i = 0; i < ioapic_count; i++)
+        ioapic_start(&ioapics[i]);
 }
 
 int irq_register(unsigned gsi, void (*handler)(void *), void *argument) {

@@ -131,6 +131,12 @@ static inline u64 va_to_phys(const void *direct) { return (u64)direct - DIRECT_B
 
 static inline void out8(u16 port, u8 value) { __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port)); }
 static inline void out16(u16 port, u16 value) { __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port)); }
+static inline void out32(u16 port, u32 value) { __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port)); }
+static inline u32 in32(u16 port) {
+    u32 value;
+    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
 static inline u8 in8(u16 port) {
     u8 value;
     __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
@@ -253,7 +259,7 @@ const char *kstack_guard_name(u64 address, char *buffer, size_t size); /* what a
 /* apic.c */
 extern unsigned apic_cpu_count;
 extern u32 apic_cpu_ids[CPU_MAX];
-void apic_init(void);             /* boot CPU: find the APICs */
+void apic_init(void);             /* boot CPU, after acpi_init: the other CPUs' ids, the IO-APICs */
 void apic_start(void);            /* each CPU: enable its own */
 u32 apic_own_id(void);
 void apic_eoi(void);
