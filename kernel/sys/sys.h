@@ -180,3 +180,22 @@ long sys_timerfd_settime(int fd, int flags, const struct __kernel_itimerspec __u
 long sys_timerfd_gettime(int fd, struct __kernel_itimerspec __user *out);
 long sys_signalfd(int fd, const u64 __user *mask, size_t bytes);
 long sys_signalfd4(int fd, const u64 __user *mask, size_t bytes, int flags);
+
+/* sys/mm.c */
+struct iovec;
+
+long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset);
+long sys_munmap(u64 address, u64 bytes);
+long sys_mprotect(u64 address, u64 bytes, u64 prot);
+long sys_brk(u64 address);
+long sys_mremap(u64 old, u64 old_bytes, u64 new_bytes, u64 flags, u64 to);
+long sys_madvise(u64 address, u64 bytes, int advice);
+long sys_mincore(u64 address, u64 bytes, u8 __user *vector);
+long sys_msync(u64 address, u64 bytes, int flags);
+long sys_mlock(u64 address, u64 bytes);
+long sys_mlock2(u64 address, u64 bytes, int flags);
+long sys_munlock(u64 address, u64 bytes);
+long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
+                          u64 remote_count, u64 flags);
+long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
+                           u64 remote_count, u64 flags);

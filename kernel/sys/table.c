@@ -35,6 +35,21 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(signalfd),
     CALL(signalfd4),
 
+    /* sys/mm.c */
+    CALL(mmap),
+    CALL(munmap),
+    CALL(mprotect),
+    CALL(brk),
+    CALL(mremap),
+    CALL(madvise),
+    CALL(mincore),
+    CALL(msync),
+    CALL(mlock),
+    CALL(mlock2),
+    CALL(munlock),
+    CALL(process_vm_readv),
+    CALL(process_vm_writev),
+
     /* The owners of the other families append their groups here, each under the name of its file. */
 };
 

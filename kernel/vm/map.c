@@ -231,3 +231,34 @@ void space_set_mmap_top(struct space *s, u64 address) {
     s->gap_top = address >> PAGE_SHIFT;
     gap_reset(s);
 }
+
+/* ---- msync ---- */
+
+static int hold_file(struct space *s, u64 page, u64 end, struct piece *p) {
+    space_close(s);
+    bool found = piece_next(s, page, p) && p->first < end;
+    if (found)
+        view_get(p->view);
+    space_open(s);
+    return found;
+}
+
+int space_sync(struct space *s, u64 address, u64 bytes) {
+    u64 page = address >> PAGE_SHIFT, end = page + (page_align_up(bytes) >> PAGE_SHIFT);
+    int error = 0;
+    struct piece p;
+    while (page < end && !error) {
+        mutex_lock(&s->range); /* not across the I/O: the view's reference keeps the file */
+        bool found = hold_file(s, page, end, &p);
+        mutex_unlock(&s->range);
+        if (!found || p.first > page)
+            error = -ENOMEM;
+        if (!error && p.view->file && (p.view->flags & VIEW_SHARED))
+            error = object_sync(view_object(p.view), p.offset, p.offset + (min(p.end, end) - p.first));
+        if (found)
+            view_put(p.view);
+        page = p.end;
+    }
+    views_reap();
+    return error;
+}

@@ -96,6 +96,21 @@ enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access a
  * /proc/PID/mem). force: may write a private copy where the view is not writable. Returns bytes done, or -EFAULT when none. */
 ssize_t space_copy(struct space *s, u64 address, void *buffer, size_t bytes, bool write, bool force);
 
+/* space_futex_key: what identifies a futex word: a private one (or any word of private memory) by space and address, one in
+ * a shared mapping by object and offset (futex(2)). -EFAULT when nothing is mapped there. Takes no reference. */
+struct futex_key {
+    const void *where;
+    u64 offset;
+};
+int space_futex_key(struct space *s, u64 address, bool shared, struct futex_key *key);
+/* space_present: what the slot of a page holds, for mincore and pagemap: a PAGE_* mask; *frame: its number. */
+#define PAGE_MAPPED 1u    /* some view covers it */
+#define PAGE_PRESENT 2u   /* a frame of it is mapped */
+#define PAGE_CACHED 4u    /* not mapped, but the object has it in memory */
+#define PAGE_EXCLUSIVE 8u /* no other slot maps the frame */
+#define PAGE_OF_FILE 16u  /* a frame of a file or of shared memory */
+u32 space_present(struct space *s, u64 address, u64 *frame);
+
 /* space_walk: the mappings in address order, neighbours with the same view joined. next starts at 0.
  * Returns false at the end. Holds nothing between calls: a view of a range is consistent, the list may change meanwhile.
  * *out holds a reference on out->view: call space_walk_end(out) before the next call or when done. */

@@ -1,0 +1,37 @@
+/* main.c - the order of start-up: memory, processors, tasks; then, in a task of its own, devices, files, the program. */
+#include "main.h"
+
+#include "boot/boot.h"
+#include "fs/vfs.h"
+#include "task/task.h"
+#include "vm/frame.h"
+#include "vm/slab.h"
+#include "vm/space.h"
+
+struct boot_config boot_config;
+
+/* From here on things may sleep: the command is asked what to run, the files are mounted, the program starts. */
+static void start(void *unused argument) {
+    int error;
+    host_init();
+    if ((error = host_configure(&boot_config)))
+        panic("no configuration from the command: error %d", error);
+    vfs_init();
+    if ((error = vfs_mount_all(&boot_config)))
+        host_fail(125, "the file systems cannot be mounted: error %d", -error);
+    if ((error = process_start_first(&boot_config)))
+        host_fail(125, "the first process cannot be started: error %d", -error);
+    kthread_exit();
+}
+
+void kernel_main(void) {
+    frame_init(boot_ranges, boot_range_count);
+    slab_init();
+    arch_init_late();
+    vm_init();
+    task_init();
+    smp_start();
+    if (!kthread_start("start", start, NULL))
+        panic("no memory for the first task");
+    sched_cpu_main();
+}

@@ -1,0 +1,292 @@
+/* mm.c - the system calls on memory: mmap(2) and its family. They check arguments and call the space. */
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+#include <linux/capability.h>
+#include <linux/resource.h>
+#include <linux/uio.h>
+
+#include "fs/file.h"
+#include "fs/vfs.h"
+#include "sys/sys.h"
+#include "task/task.h"
+#include "vm/slab.h"
+#include "vm/space.h"
+
+#define KNOWN_MAP_FLAGS                                                                                                \
+    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE |    \
+     MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_SYNC | MAP_FIXED_NOREPLACE | MAP_DENYWRITE | MAP_EXECUTABLE |        \
+     MAP_UNINITIALIZED)
+
+static struct space *space(void) { return process_current()->space; }
+
+/* The limits that vm/ looks at follow the process's (setrlimit may have changed them). */
+static struct space *limited_space(void) {
+    struct process *p = process_current();
+    struct space_limits *l = space_limits(p->space);
+    l->address_space = p->limits[RLIMIT_AS].rlim_cur;
+    l->data = p->limits[RLIMIT_DATA].rlim_cur;
+    l->stack = p->limits[RLIMIT_STACK].rlim_cur;
+    l->locked = p->limits[RLIMIT_MEMLOCK].rlim_cur;
+    return p->space;
+}
+
+static u32 view_prot(u64 prot) {
+    return (prot & PROT_READ ? VIEW_READ : 0) | (prot & PROT_WRITE ? VIEW_WRITE : 0) | (prot & PROT_EXEC ? VIEW_EXEC : 0);
+}
+
+/* What a file allows: mmap(2), EACCES. */
+static int check_file(struct file *f, struct map_request *r, u64 flags) {
+    bool shared = flags & MAP_TYPE & MAP_SHARED;
+    if (f->mode & FILE_PATH)
+        return -EBADF;
+    if (!(f->mode & FILE_READ))
+        return -EACCES;
+    if (shared && (r->flags & VIEW_WRITE) && (!(f->mode & FILE_WRITE) || (f->flags & O_APPEND && !(f->mode & FILE_WRITE))))
+        return -EACCES;
+    if (shared && !(f->mode & FILE_WRITE))
+        r->max_prot = VIEW_READ | VIEW_EXEC;
+    if (f->ops->map)
+        return f->ops->map(f, r->flags, r->offset, r->bytes);
+    return (f->inode->mode & S_IFMT) == S_IFREG ? 0 : -ENODEV;
+}
+
+static int check_flags(u64 flags, u64 address, u64 bytes, u64 offset) {
+    u64 type = flags & MAP_TYPE;
+    if ((offset & (PAGE_SIZE - 1)) || !bytes || (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
+        return -EINVAL;
+    if (type == MAP_SHARED_VALIDATE && (flags & ~(u64)KNOWN_MAP_FLAGS))
+        return -EOPNOTSUPP;
+    if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC))
+        return -EOPNOTSUPP;
+    if ((flags & MAP_GROWSDOWN) && type != MAP_PRIVATE)
+        return -EINVAL;
+    if ((flags & MAP_HUGETLB) && (flags & MAP_ANONYMOUS))
+        return -ENOMEM; /* no huge pages are set aside: as Linux with nr_hugepages = 0 */
+    return 0;
+}
+
+static void fill_request(struct map_request *r, u64 flags) {
+    if (flags & MAP_TYPE & MAP_SHARED)
+        r->flags |= VIEW_SHARED;
+    if (flags & MAP_GROWSDOWN)
+        r->flags |= VIEW_GROWSDOWN;
+    if (flags & MAP_NORESERVE)
+        r->flags |= VIEW_NORESERVE;
+    if (flags & MAP_LOCKED)
+        r->flags |= VIEW_LOCKED;
+    if (flags & MAP_FIXED_NOREPLACE)
+        r->how |= MAP_AT_FREE;
+    else if (flags & MAP_FIXED)
+        r->how |= MAP_AT;
+    if ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
+        r->how |= MAP_FILL;
+    if (flags & MAP_32BIT)
+        r->how |= MAP_BELOW_4G;
+}
+
+/* Shared anonymous memory is a file without a name, as on Linux (shmem_zero_setup). */
+static struct file *shared_memory(u64 bytes) { return shmem_file("dev/zero", bytes, O_RDWR); }
+
+long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
+    struct map_request r = {.address = address, .bytes = bytes, .flags = view_prot(prot), .offset = offset};
+    struct file *f = NULL;
+    long result = check_flags(flags, address, bytes, offset);
+    if (result)
+        return result;
+    fill_request(&r, flags);
+    if (!(flags & MAP_ANONYMOUS)) {
+        f = fd_get(fd);
+        if (!f)
+            return -EBADF;
+        result = check_file(f, &r, flags);
+        if (!result && f->vm.object == NULL) /* a device that maps as anonymous memory: /dev/zero */
+            flags |= MAP_ANONYMOUS;
+    }
+    if (!result && (flags & MAP_ANONYMOUS)) {
+        if (f)
+            file_put(f);
+        f = r.flags & VIEW_SHARED ? shared_memory(page_align_up(bytes)) : NULL;
+        r.offset = 0;
+        if (is_err(f))
+            return ptr_err(f);
+    }
+    if (!result) {
+        r.file = f ? &f->vm : NULL;
+        result = space_map(limited_space(), &r);
+    }
+    if (f)
+        file_put(f);
+    return result;
+}
+
+long sys_munmap(u64 address, u64 bytes) { return space_unmap(space(), address, bytes); }
+
+long sys_mprotect(u64 address, u64 bytes, u64 prot) {
+    if (prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN | PROT_GROWSUP | PROT_SEM))
+        return -EINVAL;
+    if ((prot & (PROT_GROWSDOWN | PROT_GROWSUP)) == (PROT_GROWSDOWN | PROT_GROWSUP))
+        return -EINVAL;
+    return space_protect(space(), address, bytes, view_prot(prot));
+}
+
+long sys_brk(u64 address) { return space_brk(limited_space(), address); }
+
+long sys_mremap(u64 old, u64 old_bytes, u64 new_bytes, u64 flags, u64 to) {
+    u32 how = 0;
+    if (flags & ~(u64)(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP))
+        return -EINVAL;
+    how |= flags & MREMAP_MAYMOVE ? REMAP_MAY_MOVE : 0;
+    how |= flags & MREMAP_FIXED ? REMAP_FIXED : 0;
+    how |= flags & MREMAP_DONTUNMAP ? REMAP_DONT_UNMAP : 0;
+    return space_remap(limited_space(), old, old_bytes, new_bytes, how, to);
+}
+
+long sys_madvise(u64 address, u64 bytes, int advice) {
+    struct space *s = space();
+    if (address % PAGE_SIZE || page_align_up(bytes) < bytes || address + page_align_up(bytes) < address)
+        return -EINVAL;
+    switch (advice) {
+    case MADV_NORMAL: return space_change(s, address, bytes, 0, VIEW_SEQUENTIAL | VIEW_RANDOM);
+    case MADV_SEQUENTIAL: return space_change(s, address, bytes, VIEW_SEQUENTIAL, VIEW_RANDOM);
+    case MADV_RANDOM: return space_change(s, address, bytes, VIEW_RANDOM, VIEW_SEQUENTIAL);
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED: return space_discard(s, address, bytes);
+    case MADV_FREE: return space_discard(s, address, bytes); /* may be taken at any time: now is one */
+    case MADV_DONTFORK: return space_change(s, address, bytes, VIEW_DONTFORK, 0);
+    case MADV_DOFORK: return space_change(s, address, bytes, 0, VIEW_DONTFORK);
+    case MADV_WIPEONFORK: return space_change(s, address, bytes, VIEW_WIPEONFORK, 0);
+    case MADV_KEEPONFORK: return space_change(s, address, bytes, 0, VIEW_WIPEONFORK);
+    case MADV_DONTDUMP: return space_change(s, address, bytes, VIEW_DONTDUMP, 0);
+    case MADV_DODUMP: return space_change(s, address, bytes, 0, VIEW_DONTDUMP);
+    case MADV_HUGEPAGE: return space_change(s, address, bytes, VIEW_HUGE, VIEW_NOHUGE);
+    case MADV_NOHUGEPAGE: return space_change(s, address, bytes, VIEW_NOHUGE, VIEW_HUGE);
+    case MADV_POPULATE_READ: return space_populate(s, address, bytes, false);
+    case MADV_POPULATE_WRITE: return space_populate(s, address, bytes, true);
+    case MADV_WILLNEED:
+    case MADV_COLD:
+    case MADV_PAGEOUT: return space_change(s, address, bytes, 0, 0); /* nothing to hurry or to evict: only holes are reported */
+    default: return -EINVAL;
+    }
+}
+
+long sys_mincore(u64 address, u64 bytes, u8 __user *vector) {
+    struct space *s = space();
+    u64 frame, pages = page_align_up(bytes) >> PAGE_SHIFT;
+    if (address % PAGE_SIZE)
+        return -EINVAL;
+    if (address > USER_TOP || bytes > USER_TOP - address)
+        return -ENOMEM;
+    for (u64 i = 0; i < pages; i++) {
+        u32 state = space_present(s, address + (i << PAGE_SHIFT), &frame);
+        u8 in_core = (state & (PAGE_PRESENT | PAGE_CACHED)) != 0;
+        if (!(state & PAGE_MAPPED))
+            return -ENOMEM;
+        if (copy_to_user(vector + i, &in_core, 1))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+long sys_msync(u64 address, u64 bytes, int flags) {
+    if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || address % PAGE_SIZE || (flags & MS_ASYNC && flags & MS_SYNC))
+        return -EINVAL;
+    return space_sync(space(), address, flags & MS_SYNC ? bytes : 0);
+}
+
+static long lock_range(u64 address, u64 bytes, u32 set) {
+    struct space *s = limited_space();
+    u64 end = page_align_up(address + bytes);
+    address &= PAGE_MASK;
+    if (end < address)
+        return -EINVAL;
+    if (!process_current()->limits[RLIMIT_MEMLOCK].rlim_cur && !capable(CAP_IPC_LOCK))
+        return -EPERM;
+    if (end - address > space_limits(s)->locked && !capable(CAP_IPC_LOCK))
+        return -ENOMEM;
+    long result = space_change(s, address, end - address, set, VIEW_LOCKED | VIEW_ONFAULT);
+    if (!result && !(set & VIEW_ONFAULT))
+        (void)space_populate(s, address, end - address, false);
+    return result;
+}
+
+long sys_mlock(u64 address, u64 bytes) { return lock_range(address, bytes, VIEW_LOCKED); }
+
+long sys_mlock2(u64 address, u64 bytes, int flags) {
+    if (flags & ~MLOCK_ONFAULT)
+        return -EINVAL;
+    return lock_range(address, bytes, VIEW_LOCKED | (flags ? VIEW_ONFAULT : 0));
+}
+
+long sys_munlock(u64 address, u64 bytes) {
+    u64 end = page_align_up(address + bytes);
+    address &= PAGE_MASK;
+    return end < address ? -EINVAL : space_change(space(), address, end - address, 0, VIEW_LOCKED | VIEW_ONFAULT);
+}
+
+/* One side of process_vm_readv(2): copies between our iovecs and the other space, in pieces of a kernel buffer. */
+static ssize_t move_piece(struct space *other, u64 theirs, u64 ours, size_t bytes, bool write, void *buffer) {
+    size_t n = min(bytes, (size_t)PAGE_SIZE);
+    if (write && copy_from_user(buffer, (void __user *)ours, n))
+        return -EFAULT;
+    ssize_t done = space_copy(other, theirs, buffer, n, write, false);
+    if (done > 0 && !write && copy_to_user((void __user *)ours, buffer, done))
+        return -EFAULT;
+    return done;
+}
+
+static ssize_t move_vectors(struct space *other, const struct iovec *local, u64 local_count, const struct iovec *remote,
+                            u64 remote_count, bool write, void *buffer) {
+    ssize_t done = 0;
+    u64 l = 0, r = 0, l_at = 0, r_at = 0;
+    while (l < local_count && r < remote_count) {
+        size_t n = min(local[l].iov_len - l_at, remote[r].iov_len - r_at);
+        ssize_t moved = n ? move_piece(other, (u64)remote[r].iov_base + r_at, (u64)local[l].iov_base + l_at, n, write, buffer) : 0;
+        if (moved < 0)
+            return done ? done : moved;
+        done += moved;
+        l_at += moved;
+        r_at += moved;
+        if (l_at == local[l].iov_len)
+            l++, l_at = 0;
+        if (r_at == remote[r].iov_len)
+            r++, r_at = 0;
+    }
+    return done;
+}
+
+static long process_vm(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
+                       u64 remote_count, u64 flags, bool write) {
+    if (flags || local_count > UIO_MAXIOV || remote_count > UIO_MAXIOV)
+        return -EINVAL;
+    struct process *p = process_find(pid);
+    if (!p)
+        return -ESRCH;
+    const struct credentials *me = cred_current();
+    bool allowed = capable(CAP_SYS_PTRACE) || (me->uid == p->cred.uid && me->uid == p->cred.euid && p->dumpable);
+    struct space *other = allowed ? process_space(p) : NULL;
+    struct iovec *vectors = kmalloc((local_count + remote_count + 1) * sizeof(*vectors));
+    void *buffer = pages_alloc(0, 0);
+    long result = !allowed ? -EPERM : !other ? -ESRCH : !vectors || !buffer ? -ENOMEM : 0;
+    if (!result && (copy_from_user(vectors, local, local_count * sizeof(*vectors)) ||
+                    copy_from_user(vectors + local_count, remote, remote_count * sizeof(*vectors))))
+        result = -EFAULT;
+    if (!result)
+        result = move_vectors(other, vectors, local_count, vectors + local_count, remote_count, write, buffer);
+    if (buffer)
+        pages_free(buffer, 0);
+    kfree(vectors);
+    if (other)
+        space_put(other);
+    process_put(p);
+    return result;
+}
+
+long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
+                          u64 remote_count, u64 flags) {
+    return process_vm(pid, local, local_count, remote, remote_count, flags, false);
+}
+
+long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
+                           u64 remote_count, u64 flags) {
+    return process_vm(pid, local, local_count, remote, remote_count, flags, true);
+}

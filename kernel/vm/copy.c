@@ -1,0 +1,108 @@
+/* copy.c - looking into an address space from outside: remote copies, futex keys, what a page holds. */
+#include "vm/inner.h"
+
+/* Run `look` on the deepest table of page's path, locked, inside the fork exclusion. */
+static long with_table(struct space *s, u64 page, long (*look)(struct walk *w, struct table *t, u64 page, void *a), void *a) {
+    struct walk w;
+    bool held = false;
+    long result = 0;
+    space_enter(s);
+    epoch_enter();
+    while (!held) {
+        walk_down(s, page, &w);
+        struct table *t = w.table[w.level];
+        spin_lock(&t->lock);
+        held = walk_holds(s, page, &w);
+        if (held)
+            result = look(&w, t, page, a);
+        spin_unlock(&t->lock);
+    }
+    epoch_leave();
+    space_leave(s);
+    return result;
+}
+
+struct copy {
+    u64 offset; /* in the page */
+    char *buffer;
+    size_t bytes;
+    bool write;
+};
+
+/* Copies if the slot allows it now; 0: it must be faulted in first. The leaf is locked, so the frame stays. */
+static long copy_now(struct walk *w, struct table *t, u64 page, void *argument) {
+    struct copy *c = argument;
+    entry e = t->level == 1 ? slot_read(&t->slots[page - t->base]) : 0;
+    if (!entry_present(e) || (c->write && !(entry_writable(e) && w->writable)))
+        return 0;
+    char *at = (char *)frame_va(frame_of_phys(entry_phys(e))) + c->offset;
+    if (c->write)
+        memcpy(at, c->buffer, c->bytes);
+    else
+        memcpy(c->buffer, at, c->bytes);
+    return 1;
+}
+
+ssize_t space_copy(struct space *s, u64 address, void *buffer, size_t bytes, bool write, bool force) {
+    size_t done = 0;
+    enum fault_outcome outcome = FAULT_DONE;
+    while (done < bytes && outcome == FAULT_DONE) {
+        u64 at = address + done;
+        struct copy c = {at % PAGE_SIZE, (char *)buffer + done, min(bytes - done, PAGE_SIZE - at % PAGE_SIZE), write};
+        if (at >> PAGE_SHIFT >= USER_PAGES)
+            outcome = FAULT_MAPERR;
+        else if (with_table(s, at >> PAGE_SHIFT, copy_now, &c))
+            done += c.bytes;
+        else
+            outcome = space_fault(s, at, write ? FAULT_WRITE : FAULT_READ, 0);
+    }
+    return done ? (ssize_t)done : bytes ? -EFAULT : 0;
+}
+
+struct key_search {
+    struct futex_key *key;
+    u64 address;
+};
+
+static long find_key(struct walk *w, struct table *t, u64 page, void *argument) {
+    struct key_search *search = argument;
+    struct run *r = plan_find(t, page - t->base);
+    if (!r)
+        return -EFAULT;
+    if (r->view->file && (r->view->flags & VIEW_SHARED))
+        *search->key = (struct futex_key){view_object(r->view), ((r->offset + (page - t->base - r->first)) << PAGE_SHIFT) |
+                                                                    (search->address % PAGE_SIZE)};
+    return 0;
+}
+
+int space_futex_key(struct space *s, u64 address, bool shared, struct futex_key *key) {
+    struct key_search search = {key, address};
+    *key = (struct futex_key){s, address};
+    if (address >> PAGE_SHIFT >= USER_PAGES)
+        return -EFAULT;
+    return shared ? with_table(s, address >> PAGE_SHIFT, find_key, &search) : 0;
+}
+
+static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
+    u64 *number = argument;
+    struct run *r = plan_find(t, page - t->base);
+    entry e = t->level == 1 ? slot_read(&t->slots[page - t->base]) : 0;
+    if (!r)
+        return 0;
+    if (entry_empty(e) || entry_special(e)) {
+        struct object *o = view_object(r->view);
+        struct frame *f = o && !o->ops->device ? object_peek(o, r->offset + (page - t->base - r->first)) : NULL;
+        if (f)
+            frame_unpin(f);
+        return PAGE_MAPPED | (f ? PAGE_CACHED : 0);
+    }
+    struct frame *f = frame_of_phys(entry_phys(e));
+    *number = frame_number(f);
+    return PAGE_MAPPED | PAGE_PRESENT | (f->mapped == 1 && w->writable ? PAGE_EXCLUSIVE : 0) |
+           (f->class != FRAME_ANON ? PAGE_OF_FILE : 0);
+}
+
+u32 space_present(struct space *s, u64 address, u64 *frame) {
+    *frame = 0;
+    return address >> PAGE_SHIFT < USER_PAGES ? with_table(s, address >> PAGE_SHIFT, look_at, frame) : 0;
+}

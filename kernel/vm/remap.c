@@ -1,0 +1,271 @@
+/* remap.c - mremap(2): shrink, grow in place, or move.
+ *
+ * A move maps the new range first, then carries the frames over, leaf by leaf, then unmaps the old range. Anonymous frames
+ * name the ring and index they are mapped at; so one that is mapped more than once is copied before it moves (its
+ * copy-on-write done early), and the others are told their new place with both leaves locked. All of that is made ready in
+ * a pass of its own, since it takes memory; the pass that moves takes none. */
+#include "vm/inner.h"
+
+struct move {
+    struct space *s;
+    u64 from, to; /* first pages */
+    u64 pages;
+    struct stock stock;
+};
+
+/* A leaf for `page`, exclusive; STEP_DONE with *leaf == NULL when there is none and `make` is false. */
+static enum step own_leaf(struct move *m, u64 page, bool make, struct table **leaf) {
+    struct walk w;
+    enum step step = STEP_DONE;
+    *leaf = NULL;
+    walk_down(m->s, page, &w);
+    if (w.level > 1 && !make)
+        return STEP_DONE;
+    if (!w.writable)
+        step = walk_own(m->s, page, &w, &m->stock);
+    while (step == STEP_DONE && w.level > 1) {
+        struct table *t = w.table[w.level], *made;
+        spin_lock(&t->lock);
+        if (!table_make(t, slot_index(page, w.level), &m->stock, &made))
+            step = STEP_STOCK;
+        else
+            w.table[--w.level] = made;
+        spin_unlock(&t->lock);
+    }
+    if (step == STEP_DONE)
+        *leaf = w.table[1];
+    return step;
+}
+
+/* The part that one source leaf and one target leaf share, from `done` on. */
+static u64 chunk(const struct move *m, u64 done) {
+    u64 a = TABLE_SLOTS - (m->from + done) % TABLE_SLOTS, b = TABLE_SLOTS - (m->to + done) % TABLE_SLOTS;
+    return min(m->pages - done, min(a, b));
+}
+
+/* The slot's anonymous frame is somebody else's too: it becomes our own copy. */
+static enum step copy_slot(struct move *m, struct table *t, unsigned i, entry e) {
+    struct frame *old = frame_of_phys(entry_phys(e)), *fresh = m->stock.frame;
+    if (!fresh) {
+        m->stock.want_frame = true;
+        return STEP_STOCK;
+    }
+    m->stock.frame = NULL;
+    fresh->anon.ring = t->ring;
+    fresh->anon.index = i;
+    fresh->mapped = 1;
+    machine_copy_page(frame_va(fresh), frame_va(old));
+    entry now = entry_frame(frame_phys(fresh), false, !(e & ENTRY_NOEXEC)) | ENTRY_DIRTY;
+    slot_exchange(&t->slots[i], entry_present(e) ? now : entry_withhold(now));
+    leaf_count(t, now, 1);
+    machine_flush(&m->s->m, (t->base + i) << PAGE_SHIFT, (t->base + i + 1) << PAGE_SHIFT, false);
+    leaf_forget(t, e);
+    return STEP_DONE;
+}
+
+static bool must_copy(entry e) {
+    if (entry_empty(e) || entry_special(e))
+        return false;
+    struct frame *f = frame_of_phys(entry_phys(e));
+    return f->class == FRAME_ANON && atomic_load(&f->mapped) > 1;
+}
+
+static enum step ready_chunk(struct move *m, u64 done, u64 n) {
+    struct table *source, *target;
+    enum step step = own_leaf(m, m->from + done, false, &source);
+    if (step != STEP_DONE || !source)
+        return step;
+    step = own_leaf(m, m->to + done, true, &target);
+    unsigned first = (m->from + done) % TABLE_SLOTS;
+    spin_lock(&source->lock);
+    for (unsigned i = first; i < first + n && step == STEP_DONE; i++) {
+        entry e = slot_read(&source->slots[i]);
+        if (must_copy(e))
+            step = copy_slot(m, source, i, e);
+    }
+    spin_unlock(&source->lock);
+    return step;
+}
+
+static void carry(struct table *from, unsigned i, struct table *to, unsigned j) {
+    entry e = slot_read(&from->slots[i]);
+    if (entry_empty(e) || !entry_empty(slot_read(&to->slots[j])))
+        return; /* a thread that already uses the new place keeps what it wrote there */
+    e = slot_exchange(&from->slots[i], 0);
+    leaf_count(from, e, -1);
+    leaf_count(to, e, 1);
+    if (!entry_special(e) && frame_of_phys(entry_phys(e))->class == FRAME_ANON) {
+        frame_of_phys(entry_phys(e))->anon.ring = to->ring;
+        frame_of_phys(entry_phys(e))->anon.index = j;
+    }
+    slot_store(&to->slots[j], e);
+    table_used(to, j);
+}
+
+static enum step move_chunk(struct move *m, u64 done, u64 n) {
+    struct table *source, *target;
+    enum step step = ready_chunk(m, done, n);
+    if (step == STEP_DONE)
+        step = own_leaf(m, m->from + done, false, &source);
+    if (step != STEP_DONE || !source)
+        return step;
+    step = own_leaf(m, m->to + done, true, &target);
+    assert(step == STEP_DONE);
+    unsigned i = (m->from + done) % TABLE_SLOTS, j = (m->to + done) % TABLE_SLOTS;
+    spin_lock(source->base < target->base ? &source->lock : &target->lock); /* two leaves: by address */
+    if (source != target)
+        spin_lock(source->base < target->base ? &target->lock : &source->lock);
+    for (u64 k = 0; k < n; k++)
+        carry(source, i + k, target, j + k);
+    spin_unlock(&source->lock);
+    if (source != target)
+        spin_unlock(&target->lock);
+    machine_flush(&m->s->m, (m->from + done) << PAGE_SHIFT, (m->from + done + n) << PAGE_SHIFT, false);
+    return STEP_DONE;
+}
+
+static int each_chunk(struct move *m, enum step (*act)(struct move *m, u64 done, u64 n)) {
+    int error = 0;
+    for (u64 done = 0; done < m->pages && !error;) {
+        u64 n = chunk(m, done);
+        space_close(m->s);
+        enum step step = act(m, done, n);
+        space_open(m->s);
+        if (step == STEP_STOCK)
+            error = stock_fill(&m->stock);
+        else if (step == STEP_DONE)
+            done += n;
+    }
+    return error;
+}
+
+static int move_frames(struct space *s, u64 from, u64 to, u64 pages) {
+    struct move m = {.s = s, .from = from, .to = to, .pages = pages};
+    int error = each_chunk(&m, ready_chunk);
+    if (!error)
+        error = each_chunk(&m, move_chunk);
+    stock_empty(&m.stock);
+    return error;
+}
+
+struct remap {
+    struct space *s;
+    u64 old, old_pages, new_pages, to;
+    u32 how;
+    struct view *view; /* a reference */
+    u64 offset;        /* of `old` in the file, pages */
+    u64 mapping_end;
+};
+
+/* The mapping that holds the old range: one view, continuous. -EFAULT otherwise. range held. */
+static int find_mapping(struct remap *r) {
+    struct piece p;
+    space_close(r->s);
+    bool whole = joined_next(r->s, r->old, &p) && p.first == r->old && p.end >= r->old + r->old_pages;
+    if (whole) {
+        view_get(p.view);
+        r->view = p.view;
+        r->offset = p.offset;
+        r->mapping_end = p.end;
+    }
+    space_open(r->s);
+    return whole ? 0 : -EFAULT;
+}
+
+static bool grows_here(struct remap *r) {
+    struct piece p;
+    u64 end = r->old + r->old_pages, new_end = r->old + r->new_pages;
+    if ((r->how & (REMAP_FIXED | REMAP_DONT_UNMAP)) || r->mapping_end != end || new_end > USER_PAGES)
+        return false;
+    space_close(r->s);
+    bool free = !(piece_next(r->s, end, &p) && p.first < new_end);
+    space_open(r->s);
+    return free;
+}
+
+static int find_target(struct remap *r) {
+    if (r->how & REMAP_FIXED)
+        return 0;
+    space_close(r->s);
+    r->to = gap_find(r->s, r->new_pages, 0, USER_PAGES);
+    space_open(r->s);
+    return r->to ? 0 : -ENOMEM;
+}
+
+static long move(struct remap *r) {
+    struct space *s = r->s;
+    int error = find_target(r);
+    if (!error)
+        error = space_replace(s, r->to, r->to + r->new_pages, r->view, r->offset);
+    if (error)
+        return error;
+    error = r->old_pages ? move_frames(s, r->old, r->to, min(r->old_pages, r->new_pages)) : 0;
+    if (error)
+        (void)space_replace(s, r->to, r->to + r->new_pages, NULL, 0); /* nothing has moved yet */
+    else if (r->old_pages && !(r->how & REMAP_DONT_UNMAP))
+        error = space_replace(s, r->old, r->old + r->old_pages, NULL, 0);
+    return error ? error : (long)(r->to << PAGE_SHIFT);
+}
+
+static long remap_locked(struct remap *r) {
+    struct space *s = r->s;
+    long result = find_mapping(r);
+    if (result)
+        return result;
+    u64 growth = r->new_pages > r->old_pages ? r->new_pages - r->old_pages : 0;
+    if (!r->old_pages && !(r->view->flags & VIEW_SHARED))
+        return -EINVAL;
+    if ((r->how & REMAP_DONT_UNMAP) && (r->view->file && (r->view->flags & VIEW_SHARED)) && !r->view->file->object)
+        return -EINVAL;
+    if (growth && (s->total + growth) << PAGE_SHIFT > s->limits.address_space)
+        return -ENOMEM;
+    if (!(r->how & (REMAP_FIXED | REMAP_DONT_UNMAP)) && r->old_pages && !growth) {
+        if (r->new_pages < r->old_pages)
+            result = space_replace(s, r->old + r->new_pages, r->old + r->old_pages, NULL, 0);
+        return result ? result : (long)(r->old << PAGE_SHIFT);
+    }
+    if (r->old_pages && grows_here(r)) {
+        result = space_replace(s, r->old + r->old_pages, r->old + r->new_pages, r->view, r->offset + r->old_pages);
+        return result ? result : (long)(r->old << PAGE_SHIFT);
+    }
+    return r->how & REMAP_MAY_MOVE ? move(r) : -ENOMEM;
+}
+
+static int check_arguments(u64 old, u64 old_bytes, u64 new_bytes, u32 how, u64 to) {
+    u64 top = USER_PAGES << PAGE_SHIFT;
+    if (old % PAGE_SIZE || !new_bytes || new_bytes > top)
+        return -EINVAL;
+    if ((how & (REMAP_FIXED | REMAP_DONT_UNMAP)) && !(how & REMAP_MAY_MOVE))
+        return -EINVAL;
+    if ((how & REMAP_DONT_UNMAP) && old_bytes != new_bytes)
+        return -EINVAL;
+    if (how & REMAP_FIXED) {
+        if (to % PAGE_SIZE || to > top - new_bytes || to >> PAGE_SHIFT < FIRST_PAGE)
+            return -EINVAL;
+        if (old < to + new_bytes && to < old + old_bytes)
+            return -EINVAL;
+    }
+    return old > top || old_bytes > top - old ? -EFAULT : 0;
+}
+
+long space_remap(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how, u64 to) {
+    old_bytes = page_align_up(old_bytes);
+    new_bytes = page_align_up(new_bytes);
+    long result = check_arguments(old, old_bytes, new_bytes, how, to);
+    if (result)
+        return result;
+    struct remap r = {.s = s,
+                      .old = old >> PAGE_SHIFT,
+                      .old_pages = old_bytes >> PAGE_SHIFT,
+                      .new_pages = new_bytes >> PAGE_SHIFT,
+                      .to = to >> PAGE_SHIFT,
+                      .how = how};
+    mutex_lock(&s->range);
+    result = remap_locked(&r);
+    mutex_unlock(&s->range);
+    if (r.view)
+        view_put(r.view);
+    event(EVENT_REMAP, old, 1);
+    views_reap();
+    return result;
+}
