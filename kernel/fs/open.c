@@ -48,6 +48,8 @@ static int open_kind(struct inode *inode, struct file *f) {
             return inode->file_ops->open(inode, f);
         return fifo_open(inode, f);
     case S_IFCHR:
+        if (inode->file_ops && inode->file_ops->open)
+            return inode->file_ops->open(inode, f);
         return chardev_open(inode, f);
     default:
         return inode->file_ops && inode->file_ops->open ? inode->file_ops->open(inode, f) : 0;
