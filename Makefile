@@ -3,7 +3,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 O ?= build
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules $(if $(V),,--silent)
 .DELETE_ON_ERROR:
 
 INCLUDES := -nostdinc -isystem $(shell $(CC) -print-file-name=include 2>/dev/null) -isystem /usr/include -isystem /usr/include/x86_64-linux-gnu
@@ -58,6 +58,7 @@ TEST_NEEDS := $(NEEDS) clang clang-format gawk perl sqlite3 dash tar gzip
 run: ## build, and run a program that forks and maps, and see what memory did
 	@tool/set-up $(NEEDS)
 	@$(MAKE) --no-print-directory all
+	@echo '$$ ./quire run -m 64M --stats -- python3 tests/programs/tour.py'
 	./quire run -m 64M --stats -- python3 tests/programs/tour.py
 
 test: ## build with gcc and with clang, and run every test
@@ -81,7 +82,7 @@ clean: ## remove what make made
 	rm -rf build build-clang quire
 
 help: ## this list
-	@echo 'make: the kernel, build/quire.elf, and the command, ./quire'
+	@echo 'make: the kernel, build/quire.elf, and the command, ./quire (V=1 shows the commands)'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile
 
 .PHONY: all run test soak format check-format clean help host-test
