@@ -1,0 +1,199 @@
+/* devfs.c - character devices, by number: and /dev, the tree that names them.
+ *
+ * A device is a line of `devices`: opening any inode with its number (in /dev, or made by mknod elsewhere) gives the
+ * file its operations. /dev is a synthetic tree, constant; /dev/shm and /dev/pts are empty directories to mount on. */
+#include <linux/kdev_t.h>
+#include <linux/major.h>
+#include <linux/poll.h>
+#include <linux/random.h>
+
+#include "arch/x86_64/usercopy.h"
+#include "fs/io.h"
+#include "fs/synth.h"
+#include "fs/tty.h"
+#include "lib/random.h"
+#include "task/task.h"
+#include "vm/slab.h"
+
+/* Device numbers as stat(2) shows them (makedev(3)), for the small ones: major in bits 8..19, minor in 0..7. */
+#define DEVICE(major, minor) ((major) << 8 | (minor))
+#define CHUNK 512 /* bytes of randomness at a time: on the stack */
+
+/* ---- memory devices: null(4), full(4) ---- */
+
+static ssize_t null_read(struct file *file, struct iov *to, u64 *position) { return 0; }
+static ssize_t null_write(struct file *file, struct iov *from, u64 *position) {
+    ssize_t bytes = from->bytes;
+    from->bytes = 0;
+    return bytes;
+}
+
+static ssize_t zero_read(struct file *file, struct iov *to, u64 *position) {
+    size_t wanted = to->bytes, done = 0;
+    while (done < wanted) {
+        size_t some = min(wanted - done, 64 * KiB), moved = iov_zero(to, some);
+        done += moved;
+        if (moved < some || signal_pending()) /* reads of gigabytes can be interrupted */
+            break;
+    }
+    return done || !wanted ? (ssize_t)done : -EFAULT;
+}
+
+static ssize_t full_write(struct file *file, struct iov *from, u64 *position) { return -ENOSPC; }
+
+/* Every position is 0: lseek(2) on them succeeds and does nothing. */
+static s64 null_seek(struct file *file, s64 offset, int whence) { return file->position = 0; }
+
+static const struct file_ops null_ops = {.read = null_read, .write = null_write, .seek = null_seek};
+static const struct file_ops zero_ops = {
+    .read = zero_read,
+    .write = null_write,
+    .seek = null_seek,
+    .maps_anonymous = true,
+};
+static const struct file_ops full_ops = {.read = zero_read, .write = full_write, .seek = null_seek};
+
+/* ---- randomness: random(4) ---- */
+
+static ssize_t random_read(struct file *file, struct iov *to, u64 *position) {
+    u8 chunk[CHUNK];
+    ssize_t done = 0;
+    while (to->bytes) {
+        size_t some = min(to->bytes, sizeof(chunk));
+        random_bytes(chunk, some);
+        size_t moved = iov_put(to, chunk, some);
+        done += moved;
+        if (moved < some)
+            return done ? done : -EFAULT;
+        if (signal_pending())
+            break;
+    }
+    return done;
+}
+
+static ssize_t random_write(struct file *file, struct iov *from, u64 *position) {
+    u8 chunk[CHUNK];
+    ssize_t done = 0;
+    while (from->bytes) {
+        size_t some = min(from->bytes, sizeof(chunk)), moved = iov_take(from, chunk, some);
+        random_seed(chunk, moved);
+        done += moved;
+        if (moved < some)
+            return done ? done : -EFAULT;
+        if (signal_pending())
+            break;
+    }
+    return done;
+}
+
+static u32 random_poll(struct file *file, struct poll_table *table) {
+    return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
+}
+
+static long random_ioctl(struct file *file, u32 command, u64 argument) {
+    if (command == RNDGETENTCNT)
+        return put_user(256, (int __user *)argument); /* bits: what Linux's pool holds when it is seeded */
+    return -EINVAL;
+}
+
+static s64 random_seek(struct file *file, s64 offset, int whence) { return file->position; }
+
+static const struct file_ops random_ops = {
+    .read = random_read,
+    .write = random_write,
+    .poll = random_poll,
+    .ioctl = random_ioctl,
+    .seek = random_seek,
+};
+
+/* ---- /dev/kmsg: what is written becomes a line of our log ---- */
+
+static ssize_t kmsg_write(struct file *file, struct iov *from, u64 *position) {
+    size_t bytes = from->bytes, taken;
+    if (bytes > 1024 - 32) /* a record's greatest length on Linux, less its prefix */
+        return -EINVAL;
+    char *text = kmalloc(bytes + 1);
+    if (!text)
+        return -ENOMEM;
+    taken = iov_take(from, text, bytes);
+    text[taken] = 0;
+    if (taken == bytes)
+        kprintf(LOG_INFO "%s%s", text, taken && text[taken - 1] == '\n' ? "" : "\n");
+    kfree(text);
+    return taken == bytes ? (ssize_t)bytes : -EFAULT;
+}
+
+static ssize_t kmsg_read(struct file *file, struct iov *to, u64 *position) {
+    return -EAGAIN; /* the log is the host's */
+}
+static const struct file_ops kmsg_ops = {.read = kmsg_read, .write = kmsg_write, .seek = null_seek};
+
+/* ---- terminals ---- */
+
+static int open_console(struct file *file) {
+    struct tty *t = tty_host();
+    return t ? tty_open(t, file) : -ENXIO;
+}
+
+/* ---- by number ---- */
+
+static const struct device {
+    u32 number;
+    const struct file_ops *ops;
+    int (*open)(struct file *file); /* where the operations are not constant */
+} devices[] = {
+    {.number = DEVICE(MEM_MAJOR, 3), .ops = &null_ops},
+    {.number = DEVICE(MEM_MAJOR, 5), .ops = &zero_ops},
+    {.number = DEVICE(MEM_MAJOR, 7), .ops = &full_ops},
+    {.number = DEVICE(MEM_MAJOR, 8), .ops = &random_ops},
+    {.number = DEVICE(MEM_MAJOR, 9), .ops = &random_ops},
+    {.number = DEVICE(MEM_MAJOR, 11), .ops = &kmsg_ops},
+    {.number = DEVICE(TTYAUX_MAJOR, 0), .open = tty_open_current},
+    {.number = DEVICE(TTYAUX_MAJOR, 1), .open = open_console},
+};
+
+int chardev_open(struct inode *inode, struct file *file) {
+    for (unsigned i = 0; i < array_count(devices); i++) {
+        if (devices[i].number != inode->rdev)
+            continue;
+        file->ops = devices[i].ops;
+        return devices[i].open ? devices[i].open(file) : 0;
+    }
+    return -ENXIO;
+}
+
+/* ---- /dev ---- */
+
+static const struct synth_node dev_root = {
+    .mode = S_IFDIR | 0755,
+    .children =
+        (const struct synth_node[]){
+            {.name = "console", .mode = S_IFCHR | 0600, .rdev = DEVICE(TTYAUX_MAJOR, 1)},
+            {.name = "fd", .mode = S_IFLNK | 0777, .content = "/proc/self/fd"},
+            {.name = "full", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 7)},
+            {.name = "kmsg", .mode = S_IFCHR | 0644, .rdev = DEVICE(MEM_MAJOR, 11)},
+            {.name = "null", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 3)},
+            {.name = "pts", .mode = S_IFDIR | 0755},
+            {.name = "random", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 8)},
+            {.name = "shm", .mode = S_IFDIR | 01777},
+            {.name = "stderr", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/2"},
+            {.name = "stdin", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/0"},
+            {.name = "stdout", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/1"},
+            {.name = "tty", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 0)},
+            {.name = "urandom", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 9)},
+            {.name = "zero", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 5)},
+            {.name = NULL},
+        },
+};
+
+static struct super dev_super = {
+    .type = "devtmpfs",
+    .dev = 5,
+    .options = "rw,mode=755",
+};
+
+struct super *devfs_super(void) {
+    if (!dev_super.root && synth_mount(&dev_super, &dev_root))
+        return NULL;
+    return &dev_super;
+}
