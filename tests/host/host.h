@@ -1,0 +1,115 @@
+/* host.h - kernel/vm on this machine: a hosted machine, CPUs that are fibers, and a frame for tests.
+ *
+ * Each test runs in a process of its own, on a fresh machine, from a seed: `build/host-tests NAME SEED` replays it. */
+#pragma once
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "boot/boot.h"
+#include "lib/base.h"
+#include "lib/sync.h"
+#include "vm/epoch.h"
+#include "vm/frame.h"
+#include "vm/machine.h"
+#include "vm/radix.h"
+#include "vm/slab.h"
+#include "vm/space.h"
+
+/* ---- tests (main.c) */
+
+#define test_seeds(name, seeds)                                                                                        \
+    static void name(void);                                                                                            \
+    __attribute__((constructor)) static void register_##name(void) { test_register(#name, __FILE__, name, seeds); }    \
+    static void name(void)
+#define test(name) test_seeds(name, 1)
+void test_register(const char *name, const char *file, void (*body)(void), unsigned seeds);
+
+extern u64 test_seed;
+extern bool test_verbose; /* -v: random tests say what they do */
+noreturn void test_fail(const char *file, int line, const char *format, ...) printf_like(3, 4);
+#define check(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            test_fail(__FILE__, __LINE__, "not true: %s", #condition);                                                 \
+    } while (0)
+#define check_eq(a, b)                                                                                                 \
+    do {                                                                                                               \
+        u64 ca_ = (u64)(a), cb_ = (u64)(b);                                                                            \
+        if (ca_ != cb_)                                                                                                \
+            test_fail(__FILE__, __LINE__, "%s is %#lx (%ld), %s is %#lx (%ld)", #a, (long)ca_, (long)ca_, #b,          \
+                      (long)cb_, (long)cb_);                                                                           \
+    } while (0)
+#define check_text(a, b) test_same_text(__FILE__, __LINE__, #a, (a), (b))
+void test_same_text(const char *file, int line, const char *what, const char *is, const char *should);
+/* check_panics: body ends in a panic whose text contains `says`. Runs it in a process of its own. */
+#define check_panics(says, body) test_panics(__FILE__, __LINE__, says, body)
+void test_panics(const char *file, int line, const char *says, void (*body)(void));
+
+u64 rnd(void);        /* from the seed */
+u64 rnd_below(u64 n); /* 0 .. n-1 */
+static inline bool one_in(u64 n) { return rnd_below(n) == 0; }
+
+/* ---- fibers (fiber.c): tasks that are spread over the CPUs by a seeded scheduler */
+
+/* fiber_add: body(argument) will run as a task that uses `space` (NULL: none). fibers_run: runs all to their ends; at
+ * each atomic operation, lock and sleep of kernel/vm another may go on, once in `odds` times on average (0: only where
+ * one waits). */
+void fiber_add(const char *name, void (*body)(void *argument), void *argument, struct space *space);
+void fibers_run(unsigned odds);
+void fiber_use(struct space *space); /* the calling task uses another space from now on, and loads it */
+void host_step(void);
+void host_lock(struct spin *lock);
+bool host_try(struct spin *lock);
+void host_unlock(struct spin *lock);
+void host_may_sleep(const char *what); /* panics in an epoch section or under a spin lock */
+void fibers_print(FILE *to);
+const char *fiber_name(void);
+
+/* ---- the machine (machine.c) */
+
+struct host_config {
+    unsigned cpus;
+    u64 bytes;                                      /* of memory */
+    u64 hole, hole_bytes, reserved, reserved_bytes; /* parts of it */
+    bool bare;                                      /* no vm_init: frames and slabs only */
+};
+void machine_start(struct host_config config); /* fields of 0: 2 CPUs, 16 MiB */
+void host_cpu(unsigned cpu);                   /* outside of fibers: the test goes on on this CPU */
+
+/* Accesses of a program, on this CPU, by its TLB, then by a walk, then by space_fault. The space is the loaded one. */
+enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t bytes, enum fault_access access);
+static inline enum fault_outcome mem_write(struct space *s, u64 address, u64 value) {
+    return mem_access(s, address, &value, sizeof(value), FAULT_WRITE);
+}
+static inline enum fault_outcome mem_read(struct space *s, u64 address, u64 *value) {
+    return mem_access(s, address, value, sizeof(*value), FAULT_READ);
+}
+extern u64 host_flush_skip;  /* the nth flush from now does nothing (0: none); for tests of the tests */
+extern u64 host_flush_count; /* flushes so far */
+
+/* What is in use, to be the same again at the end. */
+struct host_count {
+    struct frame_totals frames;
+    u64 kmalloc, radix_nodes, tables, views;
+};
+void host_settle(void); /* epochs, slabs, caches: nothing waits */
+struct host_count host_count(void);
+void host_same(const char *file, int line, const struct host_count *before);
+#define check_no_leak(before) host_same(__FILE__, __LINE__, &(before))
+
+/* ---- files for mappings (file.c) */
+
+struct host_file {
+    struct vm_file file;
+    struct object object;
+    u64 references;
+    u64 pages;                          /* of contents */
+    u8 *contents;                       /* what is stored; NULL: shared memory without a backend */
+    unsigned fills, writes, fail_fills; /* fail_fills: so many fills end in -EIO */
+    char letter;
+};
+struct host_file *host_file_new(char letter, u64 bytes, bool backed);
+void host_file_put(struct host_file *f); /* the test's own reference */

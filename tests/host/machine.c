@@ -1,0 +1,340 @@
+/* machine.c - the hosted machine: memory in an array, CPUs with a software TLB, the page walk in C. It implements
+ * vm/machine.h.
+ *
+ * The TLB caches leaf entries, with the rights of the whole path, and pointers to lower tables at every level, and
+ * forgets nothing until it is told to; so a flush that is missing shows as an access to what is no longer there. What
+ * is checked at each access: every table that the walk reads is a table now, and the frame belongs to a program now.
+ *
+ * As on x86, a page fault forgets what was cached for its own address (Intel SDM vol. 3A, 4.10.4.1), so a right that
+ * was raised needs no flush. */
+#include <sys/mman.h>
+
+#include "host.h"
+#include "vm/table.h"
+
+#define TLB_SLOTS 1024u /* a power of two; half of it is used at most: more than any test's pages and tables */
+#define DIRECT_HOLE (64 * KiB)
+
+struct tlb_line {
+    u64 key; /* 1 + (page number of what the entry covers | level << 56); 0: unused */
+    entry e; /* its write and no-execute bits are those of the whole path */
+};
+struct host_cpu {
+    struct machine_space *loaded;
+    struct tlb_line tlb[TLB_SLOTS];
+    unsigned used;
+};
+static struct host_cpu cpus[MACHINE_CPUS];
+unsigned cpu_count = 1;
+char *frame_direct;
+u64 host_flush_skip, host_flush_count;
+
+/* ---- boot */
+
+struct memory_range boot_ranges[8];
+unsigned boot_range_count;
+
+void *boot_alloc(size_t bytes, size_t align) {
+    struct memory_range *free = NULL;
+    for (unsigned i = 0; i < boot_range_count; i++)
+        if (boot_ranges[i].kind == RAM_FREE && boot_ranges[i].bytes >= bytes + PAGE_SIZE)
+            free = &boot_ranges[i];
+    check(free && free[1].kind == RAM_BOOT);
+    bytes = page_align_up(bytes);
+    free->bytes -= bytes;
+    free[1].start -= bytes;
+    free[1].bytes += bytes;
+    return memset(frame_direct + free[1].start, 0, bytes);
+}
+
+static void range_add(u64 start, u64 end, enum memory_kind kind) {
+    boot_ranges[boot_range_count++] = (struct memory_range){start, end - start, kind};
+}
+
+/* kernel | free | boot [| hole | free | boot] [reserved] */
+static void lay_out(const struct host_config *c) {
+    u64 end = c->bytes, from = DIRECT_HOLE;
+    range_add(0, from, RAM_KERNEL);
+    if (c->hole) {
+        range_add(from, c->hole, RAM_FREE);
+        range_add(c->hole, c->hole, RAM_BOOT);
+        from = c->hole + c->hole_bytes;
+    }
+    if (c->reserved) {
+        range_add(from, c->reserved, RAM_FREE);
+        range_add(c->reserved, c->reserved, RAM_BOOT);
+        range_add(c->reserved, c->reserved + c->reserved_bytes, RAM_RESERVED);
+        from = c->reserved + c->reserved_bytes;
+    }
+    range_add(from, end, RAM_FREE);
+    range_add(end, end, RAM_BOOT);
+}
+
+void machine_start(struct host_config c) {
+    c.bytes = c.bytes ? c.bytes : 16 * MiB;
+    cpu_count = c.cpus ? c.cpus : 2;
+    frame_direct = mmap(NULL, c.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    check(frame_direct != MAP_FAILED);
+    lay_out(&c);
+    frame_poison = true;
+    frame_init(boot_ranges, boot_range_count);
+    slab_init();
+    if (!c.bare)
+        vm_init();
+    else
+        radix_init();
+    for (unsigned i = 0; i < cpu_count; i++) { /* what a CPU allocates once is no leak */
+        host_cpu(i);
+        kfree(kmalloc(16));
+    }
+    host_cpu(0);
+}
+
+/* ---- the seam */
+
+void machine_zero_page(void *page) { memset(page, 0, PAGE_SIZE); }
+void machine_copy_page(void *to, const void *from) { memcpy(to, from, PAGE_SIZE); }
+
+#define KERNEL_SLOT (0xfeedULL << 12 | ENTRY_PRESENT) /* what stands for the kernel's half of a root */
+void machine_root_init(entry *root) { root[TABLE_SLOTS / 2] = KERNEL_SLOT; }
+
+static void tlb_forget(struct host_cpu *c) {
+    memset(c->tlb, 0, sizeof(c->tlb));
+    c->used = 0;
+}
+
+/* tlb_filter: forget the lines of which `gone` says so. */
+static void tlb_filter(struct host_cpu *c, bool (*gone)(unsigned level, u64 page, u64 first, u64 end, bool tables),
+                       u64 first, u64 end, bool tables) {
+    struct tlb_line kept[TLB_SLOTS];
+    unsigned n = 0;
+    for (unsigned i = 0; i < TLB_SLOTS; i++) {
+        u64 key = c->tlb[i].key - 1;
+        unsigned level = (unsigned)(key >> 56) & 7;
+        if (c->tlb[i].key && !gone(level | (entry_is_table(c->tlb[i].e) && level > 1 ? 8 : 0), key & ~(255ULL << 56),
+                                   first, end, tables))
+            kept[n++] = c->tlb[i];
+    }
+    if (n == c->used)
+        return;
+    tlb_forget(c);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned at = (unsigned)(kept[i].key * 0x9e3779b97f4a7c15ULL >> 54);
+        while (c->tlb[at].key)
+            at = (at + 1) % TLB_SLOTS;
+        c->tlb[at] = kept[i];
+    }
+    c->used = n;
+}
+
+static struct tlb_line *tlb_line(struct host_cpu *c, unsigned level, u64 page) {
+    u64 key = 1 + ((page & ~(slot_pages(level) - 1)) | (u64)level << 56);
+    unsigned at = (unsigned)(key * 0x9e3779b97f4a7c15ULL >> 54);
+    while (c->tlb[at].key && c->tlb[at].key != key)
+        at = (at + 1) % TLB_SLOTS;
+    return &c->tlb[at];
+}
+static entry tlb_find(struct host_cpu *c, unsigned level, u64 page) { return tlb_line(c, level, page)->e; }
+static void tlb_keep(struct host_cpu *c, unsigned level, u64 page, entry e) {
+    if (c->used >= TLB_SLOTS / 2)
+        tlb_forget(c);
+    struct tlb_line *l = tlb_line(c, level, page);
+    c->used += !l->key;
+    *l = (struct tlb_line){1 + ((page & ~(slot_pages(level) - 1)) | (u64)level << 56), e};
+}
+
+/* level has bit 3 set for a pointer to a lower table */
+static bool in_range(unsigned level, u64 page, u64 first, u64 end, bool tables) {
+    if (level & 8)
+        return tables;
+    return page < end && page + slot_pages(level) > first;
+}
+/* what a fault at page `first` forgets: all that translates it */
+static bool on_path(unsigned level, u64 page, u64 first, u64 end, bool tables) {
+    (void)end, (void)tables;
+    return page <= first && first < page + slot_pages(level & 7);
+}
+
+void machine_load(struct machine_space *m) {
+    unsigned id = cpu_id();
+    struct host_cpu *c = &cpus[id];
+    if (c->loaded == m)
+        return;
+    if (m)
+        __atomic_fetch_or(&m->cpus[id / 64], 1ULL << (id % 64), __ATOMIC_SEQ_CST);
+    struct machine_space *old = c->loaded;
+    c->loaded = m;
+    tlb_forget(c);
+    if (old)
+        __atomic_fetch_and(&old->cpus[id / 64], ~(1ULL << (id % 64)), __ATOMIC_SEQ_CST);
+}
+
+void machine_evict(struct machine_space *m) {
+    for (unsigned i = 0; i < cpu_count; i++) {
+        if (cpus[i].loaded != m)
+            continue;
+        cpus[i].loaded = NULL;
+        tlb_forget(&cpus[i]);
+        m->cpus[i / 64] &= ~(1ULL << (i % 64));
+    }
+}
+
+/* flush_counts: this flush happens. */
+static bool flush_counts(void) {
+    host_step(); /* the others go on until the interrupt reaches them */
+    host_flush_count++;
+    return !host_flush_skip || --host_flush_skip;
+}
+
+void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
+    bool real = flush_counts();
+    for (unsigned i = 0; i < cpu_count && real; i++)
+        if (m->cpus[i / 64] & 1ULL << (i % 64))
+            tlb_filter(&cpus[i], in_range, start >> PAGE_SHIFT, end >> PAGE_SHIFT, tables);
+    host_step();
+}
+
+void machine_flush_everyone(void) {
+    bool real = flush_counts();
+    for (unsigned i = 0; i < cpu_count && real; i++)
+        tlb_forget(&cpus[i]);
+    host_step();
+}
+
+void machine_flush_local(u64 address) {
+    u64 page = address >> PAGE_SHIFT;
+    tlb_filter(&cpus[cpu_id()], in_range, page, page + 1, false);
+}
+
+/* ---- accesses */
+
+static bool allows(entry e, enum fault_access access) {
+    return access == FAULT_WRITE ? entry_writable(e) : access == FAULT_EXEC ? !(e & ENTRY_NOEXEC) : true;
+}
+
+/* walk: read the tables, from the lowest that is cached. Returns the leaf entry with the rights of the path, 0: page
+ * fault. */
+static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
+    unsigned level = TABLE_LEVELS;
+    entry path = ENTRY_WRITE;
+    u64 table = c->loaded->root;
+    for (unsigned l = 2; l <= TABLE_LEVELS; l++) {
+        entry cached = tlb_find(c, l, page);
+        if (!cached || !entry_is_table(cached))
+            continue;
+        table = entry_phys(cached);
+        path = cached & (ENTRY_WRITE | ENTRY_NOEXEC);
+        level = l - 1;
+        break;
+    }
+    for (;; level--) {
+        struct frame *f = frame_of_phys(table);
+        if (f >= frames + frame_count || f->class != FRAME_TABLE)
+            panic("CPU %u walks page %#lx through frame %#lx of class %u, which is no table", cpu_id(),
+                  (unsigned long)page, (unsigned long)frame_number(f), f->class);
+        entry *slot = (entry *)frame_va(f) + slot_index(page, level);
+        entry e = *slot;
+        if (!entry_present(e) || !(e & ENTRY_USER))
+            return 0;
+        path = (path & e & ENTRY_WRITE) | ((path | e) & ENTRY_NOEXEC);
+        if (level > 1 && entry_is_table(e)) {
+            *slot |= ENTRY_ACCESSED;
+            table = entry_phys(e);
+            tlb_keep(c, level, page, (e & ~(ENTRY_WRITE | ENTRY_NOEXEC)) | path);
+            continue;
+        }
+        e = (e & ~(ENTRY_WRITE | ENTRY_NOEXEC)) | path;
+        if (!allows(e, access))
+            return 0;
+        *slot |= ENTRY_ACCESSED | (access == FAULT_WRITE ? ENTRY_DIRTY : 0);
+        e |= access == FAULT_WRITE ? ENTRY_DIRTY : 0;
+        tlb_keep(c, level, page, e);
+        return e;
+    }
+}
+
+static entry translate(struct host_cpu *c, u64 page, enum fault_access access) {
+    for (unsigned level = 1; level <= 3; level++) {
+        entry e = tlb_find(c, level, page);
+        if (!e || (level > 1 && entry_is_table(e)))
+            continue;
+        if (!allows(e, access))
+            return 0;
+        if (access != FAULT_WRITE || (e & ENTRY_DIRTY))
+            return e;
+    }
+    return walk(c, page, access);
+}
+
+static void check_frame(const struct frame *f, u64 page, enum fault_access access) {
+    bool ours = f->class == FRAME_ANON || f->class == FRAME_FILE || f->class == FRAME_SHMEM;
+    if (!ours && !(f->class == FRAME_KERNEL && access != FAULT_WRITE)) /* the zero frame, the vdso */
+        panic("CPU %u, %s: access %d to page %#lx reaches frame %#lx of class %u", cpu_id(), fiber_name(), access,
+              (unsigned long)page, (unsigned long)frame_number(f), f->class);
+}
+
+enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t bytes, enum fault_access access) {
+    enum fault_outcome outcome = FAULT_DONE;
+    unsigned tries = 0;
+    while (bytes && outcome == FAULT_DONE) {
+        struct host_cpu *c = &cpus[cpu_id()]; /* again each time: a fault may sleep */
+        u64 page = address >> PAGE_SHIFT;
+        check(c->loaded != NULL);
+        host_step();
+        entry e = translate(c, page, access);
+        if (!e) {
+            tlb_filter(c, on_path, page, page + 1, true);
+            if (++tries > 10000)
+                panic("the fault at %#lx (access %d) comes again and again", (unsigned long)address, access);
+            outcome = space_fault(s, address, access, 0);
+            continue;
+        }
+        size_t here = min(bytes, PAGE_SIZE - (address & (PAGE_SIZE - 1)));
+        struct frame *f = frame_of_phys(entry_phys(e));
+        check_frame(f, page, access);
+        char *at = (char *)frame_va(f) + (address & (PAGE_SIZE - 1));
+        if (access == FAULT_WRITE)
+            memcpy(at, buffer, here);
+        else
+            memcpy(buffer, at, here);
+        buffer = (char *)buffer + here;
+        address += here;
+        bytes -= here;
+    }
+    return outcome;
+}
+
+/* ---- what is in use */
+
+void host_settle(void) {
+    epoch_drain(true);
+    slab_shrink();
+    frame_caches_drain();
+}
+
+struct host_count host_count(void) {
+    struct host_count n = {
+        .kmalloc = kmalloc_live(), .radix_nodes = radix_nodes_live(), .tables = table_count(), .views = view_count()};
+    frame_totals(&n.frames);
+    return n;
+}
+
+void host_same(const char *file, int line, const struct host_count *before) {
+    static const char *const names[] = {"free", "reserved", "kernel", "slab", "table", "anon", "file", "shmem"};
+    _Static_assert(array_count(names) == FRAME_CLASSES, "a name each");
+    host_settle();
+    struct host_count now = host_count();
+    for (unsigned i = 0; i < FRAME_CLASSES; i++)
+        if (now.frames.frames[i] != before->frames.frames[i])
+            test_fail(
+                file, line,
+                "frames of class %s: %lu, were %lu (kmalloc %lu, was %lu; tables %lu, were %lu; views %lu, were %lu)",
+                names[i], now.frames.frames[i], before->frames.frames[i], now.kmalloc, before->kmalloc, now.tables,
+                before->tables, now.views, before->views);
+    if (now.kmalloc != before->kmalloc || now.radix_nodes != before->radix_nodes || now.tables != before->tables ||
+        now.views != before->views)
+        test_fail(file, line,
+                  "kmalloc blocks %lu, were %lu; radix nodes %lu, were %lu; tables %lu, were %lu; views %lu, were %lu",
+                  now.kmalloc, before->kmalloc, now.radix_nodes, before->radix_nodes, now.tables, before->tables,
+                  now.views, before->views);
+}

@@ -1,0 +1,206 @@
+/* main.c - runs the tests: each one, and each seed of it, in a process of its own, so that no test sees another's
+ * machine and a panic ends only its own.
+ *
+ *     host-tests                    all
+ *     host-tests NAME...            those whose name contains NAME
+ *     host-tests NAME SEED          one, from that seed
+ *     -v: random tests tell what they do   --more N: N times as many seeds   --list */
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host.h"
+
+#include <sanitizer/common_interface_defs.h>
+
+#define TESTS_MOST 512
+#define SECONDS_MOST 100 /* one test, one seed */
+#define JOBS 2
+#define PANIC_STATUS 3
+
+struct one_test {
+    const char *name, *file;
+    void (*body)(void);
+    unsigned seeds;
+};
+static struct one_test tests[TESTS_MOST];
+static unsigned test_count;
+static const char *running = "?";
+static bool panic_quiet; /* a panic is expected: its text only */
+
+u64 test_seed;
+bool test_verbose;
+static u64 rnd_state;
+
+void test_register(const char *name, const char *file, void (*body)(void), unsigned seeds) {
+    tests[test_count++] = (struct one_test){name, file, body, seeds};
+}
+
+/* xorshift* of Marsaglia and Vigna: 64 bits of state are enough to drive a test */
+u64 rnd(void) {
+    rnd_state ^= rnd_state >> 12;
+    rnd_state ^= rnd_state << 25;
+    rnd_state ^= rnd_state >> 27;
+    return rnd_state * 0x2545f4914f6cdd1dULL;
+}
+u64 rnd_below(u64 n) { return (rnd() >> 16) % n; }
+
+static void say_how(void) { fprintf(stderr, "  again: build/host-tests %s %lu\n", running, (unsigned long)test_seed); }
+
+void test_fail(const char *file, int line, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "FAILED %s, seed %lu: %s:%d: ", running, (unsigned long)test_seed, file, line);
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\n");
+    va_end(args);
+    say_how();
+    fibers_print(stderr);
+    __sanitizer_print_stack_trace();
+    _exit(1);
+}
+
+void panic(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    if (!panic_quiet)
+        fprintf(stderr, "FAILED %s, seed %lu: ", running, (unsigned long)test_seed);
+    fprintf(stderr, "panic: ");
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\n");
+    va_end(args);
+    if (panic_quiet)
+        _exit(PANIC_STATUS);
+    say_how();
+    fibers_print(stderr);
+    __sanitizer_print_stack_trace();
+    _exit(1);
+}
+
+int kprintf(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int n = test_verbose ? vfprintf(stderr, format, args) : 0;
+    va_end(args);
+    return n;
+}
+int kvsnprintf(char *buffer, size_t size, const char *format, va_list args) {
+    return vsnprintf(buffer, size, format, args);
+}
+int ksnprintf(char *buffer, size_t size, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(buffer, size, format, args);
+    va_end(args);
+    return n;
+}
+
+void test_same_text(const char *file, int line, const char *what, const char *is, const char *should) {
+    if (strcmp(is, should))
+        test_fail(file, line, "%s\n   is     |%s|\n   should |%s|", what, is, should);
+}
+
+void test_panics(const char *file, int line, const char *says, void (*body)(void)) {
+    int ends[2], status;
+    char text[1000] = "";
+    check(!pipe(ends));
+    pid_t child = fork();
+    if (!child) {
+        dup2(ends[1], 2);
+        panic_quiet = true;
+        body();
+        _exit(0);
+    }
+    close(ends[1]);
+    for (ssize_t n = 0, more; (more = read(ends[0], text + n, sizeof(text) - 1 - (size_t)n)) > 0;)
+        n += more;
+    close(ends[0]);
+    waitpid(child, &status, 0);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != PANIC_STATUS || !strstr(text, says))
+        test_fail(file, line, "should panic with \"%s\"; status %#x, said \"%s\"", says, status, text);
+}
+
+static void hung(int signal) {
+    (void)signal;
+    static const char text[] = "FAILED: no end within the time limit\n";
+    if (write(2, text, sizeof(text) - 1) < 0)
+        _exit(1);
+    say_how();
+    fibers_print(stderr);
+    __sanitizer_print_stack_trace();
+    _exit(1);
+}
+
+static pid_t start(const struct one_test *t, u64 seed) {
+    pid_t child = fork();
+    if (child)
+        return child;
+    signal(SIGALRM, hung);
+    alarm(SECONDS_MOST);
+    running = t->name;
+    test_seed = seed;
+    rnd_state = (seed + 1) * 0x9e3779b97f4a7c15ULL;
+    t->body();
+    _exit(0);
+}
+
+static bool finish(unsigned *jobs) {
+    int status;
+    if (wait(&status) < 0)
+        return true;
+    --*jobs;
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "FAILED: a test ended by signal %d\n", WTERMSIG(status));
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool wanted(const struct one_test *t, char **names, int count) {
+    bool found = count == 0;
+    for (int i = 0; i < count; i++)
+        found |= strstr(t->name, names[i]) != NULL;
+    return found;
+}
+
+int main(int argc, char **argv) {
+    unsigned more = 1, jobs = 0, runs = 0, failed = 0;
+    bool one_seed = false, list = false;
+    u64 seed = 0;
+    char *names[64];
+    int name_count = 0;
+    for (int i = 1; i < argc; i++) {
+        char *end;
+        u64 number = strtoul(argv[i], &end, 0);
+        if (!strcmp(argv[i], "-v")) {
+            test_verbose = true;
+        } else if (!strcmp(argv[i], "--list")) {
+            list = true;
+        } else if (!strcmp(argv[i], "--more") && i + 1 < argc) {
+            more = (unsigned)atoi(argv[++i]);
+        } else if (name_count && *argv[i] && !*end) {
+            seed = number;
+            one_seed = true;
+        } else if (name_count < (int)array_count(names)) {
+            names[name_count++] = argv[i];
+        }
+    }
+    time_t began = time(NULL);
+    for (unsigned i = 0; i < test_count; i++) {
+        const struct one_test *t = &tests[i];
+        if (!wanted(t, names, name_count))
+            continue;
+        if (list)
+            printf("%s (%u seeds, %s)\n", t->name, t->seeds, t->file);
+        unsigned last = list ? 0 : one_seed ? 1 : t->seeds == 1 ? 1 : t->seeds * more;
+        for (unsigned k = 0; k < last && failed < 10; k++) {
+            start(t, one_seed ? seed : k);
+            runs++;
+            if (++jobs == JOBS)
+                failed += !finish(&jobs);
+        }
+    }
+    while (jobs)
+        failed += !finish(&jobs);
+    printf("%u runs of %u tests, %u failed, %ld s\n", runs, test_count, failed, (long)(time(NULL) - began));
+    return failed || (!runs && !list);
+}

@@ -1,0 +1,36 @@
+/* wrap.c - the allocators as kernel/vm calls them: the linker sends each call from another file here first (--wrap). A
+ * call that may sleep panics under a spin lock or in an epoch section, whether it would have slept this time or not. */
+#include "host.h"
+
+struct frame *__real_frame_alloc(unsigned order, enum frame_class class, unsigned how);
+void *__real_slab_alloc(struct slab_cache *c);
+void *__real_slab_alloc_zeroed(struct slab_cache *c);
+void *__real_kmalloc(size_t bytes);
+void *__real_kzalloc(size_t bytes);
+struct frame *__wrap_frame_alloc(unsigned order, enum frame_class class, unsigned how);
+void *__wrap_slab_alloc(struct slab_cache *c);
+void *__wrap_slab_alloc_zeroed(struct slab_cache *c);
+void *__wrap_kmalloc(size_t bytes);
+void *__wrap_kzalloc(size_t bytes);
+
+struct frame *__wrap_frame_alloc(unsigned order, enum frame_class class, unsigned how) {
+    if (!(how & FRAME_ATOMIC))
+        host_may_sleep("frame_alloc");
+    return __real_frame_alloc(order, class, how);
+}
+void *__wrap_slab_alloc(struct slab_cache *c) {
+    host_may_sleep("slab_alloc");
+    return __real_slab_alloc(c);
+}
+void *__wrap_slab_alloc_zeroed(struct slab_cache *c) {
+    host_may_sleep("slab_alloc_zeroed");
+    return __real_slab_alloc_zeroed(c);
+}
+void *__wrap_kmalloc(size_t bytes) {
+    host_may_sleep("kmalloc");
+    return __real_kmalloc(bytes);
+}
+void *__wrap_kzalloc(size_t bytes) {
+    host_may_sleep("kzalloc");
+    return __real_kzalloc(bytes);
+}
