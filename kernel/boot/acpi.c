@@ -1,4 +1,5 @@
-/* acpi.c - the one ACPI table that we read: MADT, which names the CPUs and the IO-APICs. ACPI 6.4, sections 5.2.5 to 5.2.12.
+/* acpi.c - the one ACPI table that we read: MADT, which names the CPUs and the IO-APICs. ACPI 6.4, sections 5.2.5
+ * to 5.2.12.
  *
  * Read once, under the boot tables, before the memory it lies in is given out. Without it apic.c falls back to QEMU's
  * firmware interface. */

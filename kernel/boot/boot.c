@@ -1,5 +1,5 @@
-/* boot.c - what the loader told us (Xen's PVH start info): the memory map and the command line; memory before there is an
- * allocator; and the order in which the boot CPU comes up.
+/* boot.c - what the loader told us (Xen's PVH start info): the memory map and the command line; memory before there is
+ * an allocator; and the order in which the boot CPU comes up.
  *
  * Everything the loader left in memory is copied here first, so all memory but the image may then be given out. Frame 0
  * stays ours: the trampoline that other CPUs start in (smp.c). */
@@ -22,8 +22,10 @@ struct memory_entry {
 #define TYPE_RAM 1
 #define TYPE_ACPI 3 /* RAM, once the tables in it were read */
 
-#define HOLE_START 0xa0000 /* the PC's video memory and option ROMs: plain RAM on a microvm, which its map does not say */
-#define FIRMWARE_START 0xf0000 /* QEMU's BIOS lies over these 16 frames of -m, which its map leaves out or calls reserved */
+#define HOLE_START                                                                                                     \
+    0xa0000 /* the PC's video memory and option ROMs: plain RAM on a microvm, which its map does not say */
+#define FIRMWARE_START                                                                                                 \
+    0xf0000 /* QEMU's BIOS lies over these 16 frames of -m, which its map leaves out or calls reserved */
 #define FIRMWARE_END 0x100000
 #define ENTRIES_MOST 32
 #define RANGES_MOST (2 * ENTRIES_MOST + 8)
@@ -64,8 +66,8 @@ static void ram_add(u64 start, u64 end) {
     range_add(start, end, RAM_FREE);
 }
 
-/* Whether the frames between 640 KiB and the BIOS keep what is written. Not asked of a machine with a PCI bus, where video
- * memory would, too. What the firmware left there is kept, for it is read later (ACPI's tables). */
+/* Whether the frames between 640 KiB and the BIOS keep what is written. Not asked of a machine with a PCI bus, where
+ * video memory would, too. What the firmware left there is kept, for it is read later (ACPI's tables). */
 static bool hole_is_ram(void) {
     out32(0xcf8, 0x80000000); /* the PCI configuration address: reads back where there is one */
     bool good = in32(0xcf8) != 0x80000000;
@@ -85,7 +87,8 @@ static void memory_map(const struct memory_entry *given, unsigned count) {
     unsigned used = 0;
     bool firmware_seen = false;
     if (hole_is_ram()) /* with the frame below it, of which the BIOS reserves a piece for itself */
-        ram[used++] = (struct memory_entry){HOLE_START - PAGE_SIZE, FIRMWARE_START - HOLE_START + PAGE_SIZE, TYPE_RAM, 0};
+        ram[used++] =
+            (struct memory_entry){HOLE_START - PAGE_SIZE, FIRMWARE_START - HOLE_START + PAGE_SIZE, TYPE_RAM, 0};
     for (unsigned i = 0; i < count; i++) {
         if ((given[i].type != TYPE_RAM && given[i].type != TYPE_ACPI) || used == ENTRIES_MOST)
             continue;

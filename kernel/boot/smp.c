@@ -1,4 +1,5 @@
-/* smp.c - wake the other CPUs: INIT, then a start-up interrupt to each; all come up at once, through the trampoline (entry.S).
+/* smp.c - wake the other CPUs: INIT, then a start-up interrupt to each; all come up at once, through the trampoline
+ * (entry.S).
  *
  * A CPU is counted in cpu_count only when it is fully up; then all go to the scheduler together, so that nobody sees a
  * number of CPUs that still grows. Afterwards the boot tables and the boot stack are given to the allocator. */

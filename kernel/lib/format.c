@@ -1,4 +1,5 @@
-/* format.c - printf's formats into a buffer: d i u x X o c s p %, flags - 0 + space #, width, precision, *, hh h l ll z j t.
+/* format.c - printf's formats into a buffer: d i u x X o c s p %, flags - 0 + space #, width, precision, *, hh h l ll z
+ * j t.
  *
  * No floating point, no %n. The result is cut at the buffer's size and always ends with 0; the returned length is the
  * uncut one, as in C. */
@@ -38,7 +39,8 @@ static void put_text(struct output *o, const struct spec *spec, const char *text
         put_repeated(o, ' ', spec->width - length);
 }
 
-static void put_number(struct output *o, const struct spec *spec, u64 value, unsigned base, const char *prefix, bool upper) {
+static void put_number(struct output *o, const struct spec *spec, u64 value, unsigned base, const char *prefix,
+                       bool upper) {
     char digits[24]; /* 2^64 in octal has 22 */
     int count = 0;
     for (; value; value /= base)

@@ -1,8 +1,8 @@
 /* log.c - kprintf: lines "<LEVEL>text\n" to QEMU's debug console, whole even when several CPUs write at once.
  *
  * Works from the first C instruction (cpu_self() must) to the last words of a panic, in any context: a lock that is not
- * free within a bound, or that this CPU itself holds (an interrupt came while it wrote), is ignored, for a mixed line is
- * better than none. It keeps nothing: who wants to read the log later reads the console. */
+ * free within a bound, or that this CPU itself holds (an interrupt came while it wrote), is ignored, for a mixed line
+ * is better than none. It keeps nothing: who wants to read the log later reads the console. */
 #include "lib/log.h"
 #include "arch/x86_64/cpu.h"
 #include "lib/sync.h"

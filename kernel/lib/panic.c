@@ -1,7 +1,7 @@
 /* panic.c - the last words: message, CPU, registers, stack with names; then the machine ends.
  *
- * The first CPU to panic speaks; it stops the others by NMI first, so that nothing moves under it. A panic within the panic
- * ends the machine at once. Every line starts "<0>"; the first "<0>panic: ". */
+ * The first CPU to panic speaks; it stops the others by NMI first, so that nothing moves under it. A panic within the
+ * panic ends the machine at once. Every line starts "<0>"; the first "<0>panic: ". */
 #include "arch/x86_64/x86.h"
 #include "lib/log.h"
 #include "lib/sync.h"

@@ -20,7 +20,7 @@ void spin_wait(struct spin *lock) {
         if (!start)
             start = now;
         else if (now - start > STUCK_NS)
-            panic("spin_wait: lock %p held by CPU %d for %lu ms", (void *)lock, (int)atomic_load_relaxed(&lock->held) - 1,
-                  (now - start) / 1000000);
+            panic("spin_wait: lock %p held by CPU %d for %lu ms", (void *)lock,
+                  (int)atomic_load_relaxed(&lock->held) - 1, (now - start) / 1000000);
     }
 }

@@ -1,7 +1,7 @@
 /* string.c - the C library's memory and string functions that the kernel (and the compiler on its own) calls.
  *
- * Large copies use the string instructions by 8 bytes, which all machines do well and an emulator does eight times faster
- * than by bytes; user memory and whole pages have their own functions (usercopy.c, tlb.c). */
+ * Large copies use the string instructions by 8 bytes, which all machines do well and an emulator does eight times
+ * faster than by bytes; user memory and whole pages have their own functions (usercopy.c, tlb.c). */
 #include "lib/base.h"
 
 static inline void copy_words_up(void **to, const void **from, size_t words) {

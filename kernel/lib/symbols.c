@@ -1,7 +1,7 @@
 /* symbols.c - the names of the kernel's functions, for stack traces.
  *
- * The tables come from kernel/lib/symbols.awk, run over the image that was linked without them, and are linked last in the
- * read-only data of the second link, so no function moves. Until then (weak, absent) no name is known. */
+ * The tables come from kernel/lib/symbols.awk, run over the image that was linked without them, and are linked last in
+ * the read-only data of the second link, so no function moves. Until then (weak, absent) no name is known. */
 #include "arch/x86_64/x86.h"
 
 extern const u32 symbol_count __attribute__((weak));

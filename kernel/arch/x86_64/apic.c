@@ -1,7 +1,7 @@
 /* apic.c - the interrupt controllers: each CPU's own (local APIC), and those that carry the devices' lines (IO-APICs).
  *
- * The local APIC is used by MSRs (x2APIC) where the CPU can, else through its page. Lines go to CPU 0: under an emulator
- * spreading them gains nothing, and what they queue is then in one place. */
+ * The local APIC is used by MSRs (x2APIC) where the CPU can, else through its page. Lines go to CPU 0: under an
+ * emulator spreading them gains nothing, and what they queue is then in one place. */
 #include "arch/x86_64/x86.h"
 #include "lib/sync.h"
 
@@ -89,7 +89,8 @@ void apic_timer_setup(bool tsc_deadline) {
     apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
     apic_write(APIC_LVT_TIMER, VECTOR_TIMER | (tsc_deadline ? LVT_DEADLINE : 0));
     if (tsc_deadline)
-        __asm__ volatile("mfence" ::: "memory"); /* before the first write of the deadline MSR (SDM volume 3, 10.5.4.1) */
+        __asm__ volatile("mfence" ::
+                             : "memory"); /* before the first write of the deadline MSR (SDM volume 3, 10.5.4.1) */
 }
 void apic_timer_count(u32 count) { apic_write(APIC_TIMER_COUNT, count); }
 u32 apic_timer_left(void) { return apic_read(APIC_TIMER_LEFT); }

@@ -1,12 +1,12 @@
 /* clock.c - time: the TSC as the monotonic clock, the local APIC's timer as the alarm of each CPU.
  *
- * The TSC's rate comes from CPUID or from the hypervisor where they tell it; else it is measured against the APIC timer,
- * which counts at 1 GHz under QEMU (TCG and KVM both; there is no other clock of known rate on this machine). The TSCs of
- * all CPUs are taken to be synchronous, as QEMU keeps them.
+ * The TSC's rate comes from CPUID or from the hypervisor where they tell it; else it is measured against the APIC
+ * timer, which counts at 1 GHz under QEMU (TCG and KVM both; there is no other clock of known rate on this machine).
+ * The TSCs of all CPUs are taken to be synchronous, as QEMU keeps them.
  *
  * An alarm: each CPU has the time of its next tick and the deadline armed by the scheduler; the hardware is set to the
- * earlier. It is left alone when it comes too early (the interrupt then finds nothing due and sets it again), for setting
- * it is the dear part under an emulator. */
+ * earlier. It is left alone when it comes too early (the interrupt then finds nothing due and sets it again), for
+ * setting it is the dear part under an emulator. */
 #include "arch/x86_64/x86.h"
 
 #define NEVER (~0UL)
@@ -22,7 +22,8 @@ static s64 wall_offset;
 static u64 apic_hz = QEMU_APIC_HZ;
 static u64 tsc_per_ns; /* 32.32 fixed point */
 
-/* a * b / c by the instructions that have 128 bits between; the result must fit. (The compiler would call a library.) */
+/* a * b / c by the instructions that have 128 bits between; the result must fit. (The compiler would call a library.)
+ */
 static u64 mul_div(u64 a, u64 b, u64 c) {
     u64 high;
     __asm__("mulq %2; divq %3" : "+a"(a), "=&d"(high) : "r"(b), "r"(c) : "cc");
@@ -111,11 +112,10 @@ void clock_init(void) {
     u64 told = tsc_hz_of_cpuid(), hz = told ? told : tsc_hz_measured();
     if (hz < 1000000)
         panic("clock: a TSC of %lu Hz: the APIC timer does not count as it should", hz);
-    clock_scale = (struct clock_scale){
-        .base = start, .mult = mul_div(1000000000, 1UL << 32, hz), .tsc_hz = hz};
+    clock_scale = (struct clock_scale){.base = start, .mult = mul_div(1000000000, 1UL << 32, hz), .tsc_hz = hz};
     tsc_per_ns = mul_div(hz, 1UL << 32, 1000000000);
-    kprintf(LOG_INFO "clock: TSC %lu.%06lu MHz (%s), alarm by %s\n", hz / 1000000, hz % 1000000, told ? "told" : "measured",
-            cpu_has.tsc_deadline ? "TSC deadline" : "APIC timer");
+    kprintf(LOG_INFO "clock: TSC %lu.%06lu MHz (%s), alarm by %s\n", hz / 1000000, hz % 1000000,
+            told ? "told" : "measured", cpu_has.tsc_deadline ? "TSC deadline" : "APIC timer");
 }
 
 /* Interrupts off. */
@@ -166,7 +166,8 @@ void clock_interrupt(struct regs *regs) {
     alarm_set(a);
 }
 
-/* Around the halt of an idle CPU: no tick within. What the hardware is set to stays, for at most one needless interrupt. */
+/* Around the halt of an idle CPU: no tick within. What the hardware is set to stays, for at most one needless
+ * interrupt. */
 void clock_idle(bool idle) {
     struct cpu_arch *a = cpu_arch_self();
     a->idle = idle;

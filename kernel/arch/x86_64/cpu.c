@@ -1,4 +1,5 @@
-/* cpu.c - what a CPU can do, its block and segments, and how it is brought into its working state; queued work and idling.
+/* cpu.c - what a CPU can do, its block and segments, and how it is brought into its working state; queued work and
+ * idling.
  *
  * The order on each CPU: cpu_block_init and cpu_block_load (then cpu_self() works), cpu_stacks_alloc, cpu_start. */
 #include "arch/x86_64/x86.h"
@@ -20,7 +21,8 @@ static void patch(const u64 *at, const u64 *end, const u8 code[3]) {
 void cpu_detect(void) {
     extern const u64 _patch_stac[], _patch_stac_end[], _patch_clac[], _patch_clac_end[];
     u32 most = cpuid(0, 0).a;
-    struct cpuid one = cpuid(1, 0), seven = most >= 7 ? cpuid(7, 0) : (struct cpuid){0}, extended = cpuid(0x80000001, 0);
+    struct cpuid one = cpuid(1, 0), seven = most >= 7 ? cpuid(7, 0) : (struct cpuid){0},
+                 extended = cpuid(0x80000001, 0);
     cpu_has = (struct cpu_features){
         .smap = seven.b >> 20 & 1,
         .smep = seven.b >> 7 & 1,
@@ -97,8 +99,9 @@ static void syscall_setup(void) {
 void cpu_start(struct cpu_arch *a) {
     write_cr0(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE);
     write_cr4(CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | (cpu_has.umip ? CR4_UMIP : 0) |
-              (cpu_has.fsgsbase ? CR4_FSGSBASE : 0) | (cpu_has.xsave ? CR4_OSXSAVE : 0) | (cpu_has.smep ? CR4_SMEP : 0) |
-              (cpu_has.smap ? CR4_SMAP : 0) | (cpu_has.pku && cpu_has.xsave ? CR4_PKE : 0));
+              (cpu_has.fsgsbase ? CR4_FSGSBASE : 0) | (cpu_has.xsave ? CR4_OSXSAVE : 0) |
+              (cpu_has.smep ? CR4_SMEP : 0) | (cpu_has.smap ? CR4_SMAP : 0) |
+              (cpu_has.pku && cpu_has.xsave ? CR4_PKE : 0));
     segments_load(a);
     cpu_block_load(a); /* after the segments: some CPUs clear a base with its selector */
     wrmsr(MSR_KERNEL_GS_BASE, 0);
@@ -112,7 +115,8 @@ void cpu_start(struct cpu_arch *a) {
     a->cpu.apic_id = apic_own_id();
 }
 
-/* Work is a stack of items, newest first. `next` is NULL only of an item that is on none, so the last one points to WORK_END. */
+/* Work is a stack of items, newest first. `next` is NULL only of an item that is on none, so the last one points to
+ * WORK_END. */
 #define WORK_END ((struct work *)1)
 
 void cpu_queue_work(unsigned cpu, struct work *work) {
@@ -161,7 +165,8 @@ void cpu_idle_wait(void) {
     irq_off();
     if (!atomic_load_relaxed(&cpu->need_resched) && !atomic_load_relaxed(&cpu->work)) {
         clock_idle(true);
-        __asm__ volatile("sti; hlt; cli" ::: "memory"); /* sti takes effect after hlt began: no wake-up is lost between */
+        __asm__ volatile("sti; hlt; cli" ::
+                             : "memory"); /* sti takes effect after hlt began: no wake-up is lost between */
         clock_idle(false);
     }
     irq_on();
@@ -173,7 +178,8 @@ u64 cpu_random(void) {
     bool good = false;
     for (int tries = 0; cpu_has.rdrand && !good && tries < 10; tries++)
         __asm__ volatile("rdrand %0" : "=r"(value), "=@ccc"(good));
-    /* mixed with time in any case (the finaliser of MurmurHash3's 64-bit variant: every bit of the input reaches every bit) */
+    /* mixed with time in any case (the finaliser of MurmurHash3's 64-bit variant: every bit of the input reaches every
+     * bit) */
     u64 x = atomic_add(&state, rdtsc() ^ value);
     x = (x ^ x >> 33) * 0xff51afd7ed558ccdUL;
     x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53UL;

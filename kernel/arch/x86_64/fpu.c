@@ -1,7 +1,7 @@
 /* fpu.c - the floating-point and vector registers of user programs; the kernel itself uses none.
  *
- * Saved and restored at every switch (eager): nothing lazy that a speculative access could see. Areas are in XSAVE's standard
- * format, which is also a signal frame's; without XSAVE, FXSAVE's 512 bytes. */
+ * Saved and restored at every switch (eager): nothing lazy that a speculative access could see. Areas are in XSAVE's
+ * standard format, which is also a signal frame's; without XSAVE, FXSAVE's 512 bytes. */
 #include "arch/x86_64/x86.h"
 
 /* Enabled where the CPU has them: x87, SSE, AVX, AVX-512's three, PKRU. Not MPX (bits 3, 4: gone from Linux and from

@@ -1,10 +1,12 @@
-/* kstack.c - kernel stacks: two pages above an unmapped one, so that an overflow stops at once instead of writing elsewhere.
+/* kstack.c - kernel stacks: two pages above an unmapped one, so that an overflow stops at once instead of writing
+ * elsewhere.
  *
  *   slot i:  KSTACK_BASE + 12 KiB * i:  [guard] [page] [page] ^ top
  *
- * A freed stack stays mapped in a small cache of its CPU; when that is full, half of it is unmapped, all CPUs forget the
- * translations, and the frames go back. A free slot is on a list through its guard's entry in the page table, which is
- * never present: bits 1.. hold the complement of the next free slot (so that no low frame's number stands there: L1TF). */
+ * A freed stack stays mapped in a small cache of its CPU; when that is full, half of it is unmapped, all CPUs forget
+ * the translations, and the frames go back. A free slot is on a list through its guard's entry in the page table, which
+ * is never present: bits 1.. hold the complement of the next free slot (so that no low frame's number stands there:
+ * L1TF). */
 #include "arch/x86_64/entry.h"
 #include "arch/x86_64/x86.h"
 #include "lib/sync.h"
@@ -13,11 +15,12 @@
 #define SLOT_BYTES (3 * PAGE_SIZE)
 #define SLOTS_MOST (1u << 20)
 #define NO_SLOT SLOTS_MOST
-#define STACK_RIGHTS (ENTRY_PRESENT | ENTRY_WRITE | ENTRY_NOEXEC | ENTRY_ACCESSED | ENTRY_DIRTY | 1UL << 8 /* global */)
+#define STACK_GLOBAL (1UL << 8)
+#define STACK_RIGHTS (ENTRY_PRESENT | ENTRY_WRITE | ENTRY_NOEXEC | ENTRY_ACCESSED | ENTRY_DIRTY | STACK_GLOBAL)
 _Static_assert(KSTACK_BYTES == 2 * PAGE_SIZE, "the slot's layout");
 
-static struct spin lock;            /* protects all below, and the entries of free slots */
-static unsigned slots_made;         /* slots with a page table below them are 0 .. slots_made - 1 */
+static struct spin lock;    /* protects all below, and the entries of free slots */
+static unsigned slots_made; /* slots with a page table below them are 0 .. slots_made - 1 */
 static unsigned free_slot = NO_SLOT;
 
 static u64 slot_guard(unsigned slot) { return KSTACK_BASE + slot * SLOT_BYTES; }
@@ -37,8 +40,8 @@ static bool slot_has_tables(unsigned slot) {
     return paging_slot(slot_guard(slot), false) && paging_slot(slot_guard(slot) + 2 * PAGE_SIZE, false);
 }
 
-/* A slot that is the caller's alone, with its page tables; NO_SLOT: no memory for them, or no address left. No allocation
- * is made under the lock: when a table is missing, a page is got first, then offered. */
+/* A slot that is the caller's alone, with its page tables; NO_SLOT: no memory for them, or no address left. No
+ * allocation is made under the lock: when a table is missing, a page is got first, then offered. */
 static unsigned slot_take(void) {
     for (;;) {
         spin_lock(&lock);

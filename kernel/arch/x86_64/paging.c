@@ -1,4 +1,5 @@
-/* paging.c - the kernel's own page tables: the direct map of all memory, the image by sections, device registers, stacks.
+/* paging.c - the kernel's own page tables: the direct map of all memory, the image by sections, device registers,
+ * stacks.
  *
  * The kernel half has three slots in the root (x86.h), all filled at boot and copied into every space's root, so that
  * what is mapped later below them appears in all spaces at once. Nothing here is ever unmapped but stacks (kstack.c).
@@ -72,8 +73,8 @@ static void map(u64 va, u64 phys, u64 bytes, entry rights) {
         while ((va | phys) & ((slot_pages(level) << PAGE_SHIFT) - 1) || bytes < slot_pages(level) << PAGE_SHIFT)
             level--;
         u64 step = slot_pages(level) << PAGE_SHIFT;
-        slot_store(slot_at(va, level, true), phys | ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_DIRTY | rights |
-                                                 (level > 1 ? ENTRY_LARGE : 0));
+        slot_store(slot_at(va, level, true),
+                   phys | ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_DIRTY | rights | (level > 1 ? ENTRY_LARGE : 0));
         va += step, phys += step, bytes -= step;
     }
 }
@@ -117,11 +118,13 @@ volatile void *device_map(u64 phys, u64 bytes) {
     do {
         if (phys + bytes > 1UL << 46 || pages > DEVICE_PAGES - at)
             return NULL;
-    } while (!__atomic_compare_exchange_n(&device_pages, &at, at + (unsigned)pages, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&device_pages, &at, at + (unsigned)pages, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED));
     for (u64 i = 0; i < pages; i++)
         slot_store(paging_slot(IMAGE_BASE + (at + i) * PAGE_SIZE, false),
                    (first + i * PAGE_SIZE) | ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_DIRTY | RIGHTS_DEVICE);
-    return (volatile char *)IMAGE_BASE + at * PAGE_SIZE + (phys - first); /* no flush: nothing was mapped there before */
+    return (volatile char *)IMAGE_BASE + at * PAGE_SIZE +
+           (phys - first); /* no flush: nothing was mapped there before */
 }
 
 void machine_root_init(entry *user_root) { memcpy(&user_root[256], &root[256], 256 * sizeof(entry)); }

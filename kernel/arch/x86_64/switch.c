@@ -1,4 +1,5 @@
-/* switch.c - from one task to another: stack, FS and GS bases, floating-point registers, and where traps find the stack. */
+/* switch.c - from one task to another: stack, FS and GS bases, floating-point registers, and where traps find the
+ * stack. */
 #include "arch/x86_64/x86.h"
 
 void switch_stacks(u64 *save, u64 load);
@@ -19,7 +20,8 @@ u64 arch_get_fs_base(void) {
     return base;
 }
 
-/* The user's GS base is the hidden one while the kernel runs. With FSGSBASE: swap, touch it, swap back, interrupts off. */
+/* The user's GS base is the hidden one while the kernel runs. With FSGSBASE: swap, touch it, swap back, interrupts off.
+ */
 void arch_set_gs_base(u64 base) {
     if (cpu_has.fsgsbase) {
         bool on = irq_save();
@@ -40,7 +42,8 @@ u64 arch_get_gs_base(void) {
     return base;
 }
 
-/* A task without an FPU area is the kernel's own and never goes to user mode: bases and vector registers stay as they are. */
+/* A task without an FPU area is the kernel's own and never goes to user mode: bases and vector registers stay as they
+ * are. */
 void arch_switch(struct arch_task *prev, struct arch_task *next) {
     struct cpu_arch *a = cpu_arch_self();
     if (prev->fpu) {
@@ -57,14 +60,16 @@ void arch_switch(struct arch_task *prev, struct arch_task *next) {
     switch_stacks(&prev->sp, next->sp);
 }
 
-struct regs *arch_task_regs(struct arch_task *t) { return (struct regs *)t->stack_top - 1; }
+struct regs *arch_task_regs(struct arch_task *t) {
+    return (struct regs *)t->stack_top - 1;
+}
 
 void arch_task_init(struct arch_task *t, void (*entry)(void *), void *argument) {
     u64 *sp = (u64 *)arch_task_regs(t) - 1; /* keeps the stack aligned as a call expects it: 8 below a multiple of 16 */
     *--sp = (u64)switch_start;
-    *--sp = 0;              /* rbp */
-    *--sp = (u64)entry;     /* rbx */
-    *--sp = (u64)argument;  /* r12 */
+    *--sp = 0;             /* rbp */
+    *--sp = (u64)entry;    /* rbx */
+    *--sp = (u64)argument; /* r12 */
     for (int i = 0; i < 3; i++)
         *--sp = 0; /* r13, r14, r15 */
     t->sp = (u64)sp;

@@ -1,12 +1,13 @@
 /* tlb.c - what the CPUs remember of page tables, and how they are made to forget: the machine's side of vm/machine.h.
  *
- * Guarantee: when machine_flush and its like return, no CPU uses a translation that the tables, as they were when the call
- * began, no longer give. How: a CPU that wants it writes its request into its own block, sets its bit in the inbox
- * (`shooters`) of each target, and sends an interrupt to those whose inbox was empty; a target takes the whole word, serves
- * each request, and counts down. One request a CPU at a time, for the kernel is not preempted and interrupts send none; any
- * number of CPUs at once, for while waiting each serves its own inbox, interrupts on or off.
+ * Guarantee: when machine_flush and its like return, no CPU uses a translation that the tables, as they were when the
+ * call began, no longer give. How: a CPU that wants it writes its request into its own block, sets its bit in the inbox
+ * (`shooters`) of each target, and sends an interrupt to those whose inbox was empty; a target takes the whole word,
+ * serves each request, and counts down. One request a CPU at a time, for the kernel is not preempted and interrupts
+ * send none; any number of CPUs at once, for while waiting each serves its own inbox, interrupts on or off.
  *
- * No PCID: loading a root forgets all user translations. Kernel pages are global: they stay, and only stacks ever go. */
+ * No PCID: loading a root forgets all user translations. Kernel pages are global: they stay, and only stacks ever go.
+ */
 #include "arch/x86_64/x86.h"
 #include "vm/machine.h"
 
@@ -80,7 +81,8 @@ static void shoot(struct tlb_request wanted, const u64 *mask) {
     u64 targets[CPU_MAX / 64];
     u32 count = 0;
     bool here = false;
-    atomic_fence(); /* what was stored into tables comes before the look at who may have cached it (machine_load: the reverse) */
+    atomic_fence(); /* what was stored into tables comes before the look at who may have cached it (machine_load: the
+                       reverse) */
     for (unsigned w = 0; w * 64 < cpu_count; w++) {
         u64 running = cpu_count - w * 64 >= 64 ? ~0UL : (1UL << (cpu_count - w * 64)) - 1;
         targets[w] = mask ? atomic_load(&mask[w]) & running : running;
@@ -111,7 +113,8 @@ static void shoot(struct tlb_request wanted, const u64 *mask) {
 
 void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
     bool all = tables || (end - start) >> PAGE_SHIFT > PAGES_ONE_BY_ONE;
-    shoot((struct tlb_request){.what = all ? FLUSH_USER : FLUSH_RANGE, .start = start & PAGE_MASK, .end = end}, m->cpus);
+    shoot((struct tlb_request){.what = all ? FLUSH_USER : FLUSH_RANGE, .start = start & PAGE_MASK, .end = end},
+          m->cpus);
 }
 
 void machine_flush_everyone(void) { shoot((struct tlb_request){.what = FLUSH_USER}, NULL); }

@@ -1,5 +1,5 @@
-/* trap.c - what to do about a trap: to the task's part if it is the user's, to its landing pad if a checked copy failed,
- * else panic with the registers.
+/* trap.c - what to do about a trap: to the task's part if it is the user's, to its landing pad if a checked copy
+ * failed, else panic with the registers.
  *
  * Holds nothing. gate.S made struct regs and has GS right; interrupts are off on entry to all functions here but
  * trap_syscall. */
@@ -16,10 +16,38 @@ static struct gate {
 _Static_assert(sizeof(struct gate) == 16, "SDM volume 3, figure 6-8");
 
 static const char *const names[32] = {
-    "divide error", "debug exception", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode", "no FPU",
-    "double fault", "9", "invalid TSS", "segment not present", "stack fault", "general protection fault", "page fault", "15",
-    "x87 error", "alignment check", "machine check", "SIMD error", "virtualization", "control protection", "22", "23",
-    "24", "25", "26", "27", "hypervisor injection", "VMM communication", "security", "31",
+    "divide error",
+    "debug exception",
+    "NMI",
+    "breakpoint",
+    "overflow",
+    "bound range",
+    "invalid opcode",
+    "no FPU",
+    "double fault",
+    "9",
+    "invalid TSS",
+    "segment not present",
+    "stack fault",
+    "general protection fault",
+    "page fault",
+    "15",
+    "x87 error",
+    "alignment check",
+    "machine check",
+    "SIMD error",
+    "virtualization",
+    "control protection",
+    "22",
+    "23",
+    "24",
+    "25",
+    "26",
+    "27",
+    "hypervisor injection",
+    "VMM communication",
+    "security",
+    "31",
 };
 
 void trap_init(void) {
@@ -34,7 +62,9 @@ void trap_init(void) {
             .offset1 = (u16)(stub >> 16),
             .offset2 = (u32)(stub >> 32),
             .selector = KERNEL_CS,
-            .ist = v < 32 ? ist[v] : v < IRQ_END ? IST_IRQ : 0,
+            .ist = v < 32        ? ist[v]
+                   : v < IRQ_END ? IST_IRQ
+                                 : 0,
             .type = 0x8e | (user_may ? 0x60 : 0), /* present interrupt gate */
         };
     }
@@ -70,11 +100,15 @@ bool trap_fixup(struct regs *regs) {
 
 static noreturn void kernel_trap_panic(struct regs *regs, unsigned vector, u64 error, u64 address) {
     char where[64];
-    const char *guard = vector == VECTOR_DF || vector == VECTOR_PF ? kstack_guard_name(address, where, sizeof(where)) : NULL;
+    const char *guard =
+        vector == VECTOR_DF || vector == VECTOR_PF ? kstack_guard_name(address, where, sizeof(where)) : NULL;
     if (guard)
         panic_regs(regs, "kernel stack overflow: %s (rsp %#lx, address %#lx)", guard, regs->rsp, address);
     if (vector == VECTOR_PF)
-        panic_regs(regs, "kernel page fault: %s of %#lx, error %#lx", error & 16 ? "execution" : error & 2 ? "write" : "read",
+        panic_regs(regs, "kernel page fault: %s of %#lx, error %#lx",
+                   error & 16  ? "execution"
+                   : error & 2 ? "write"
+                               : "read",
                    address, error);
     panic_regs(regs, "trap %u in the kernel: %s, error %#lx", vector, names[vector % 32], error);
 }
@@ -150,12 +184,12 @@ static void user_regs_make_safe(struct regs *regs) {
 /* Something came in after the last look, with interrupts still on. Interrupts are off on entry and return. */
 static inline bool must_look_again(void) {
     struct cpu *cpu = cpu_self();
-    return atomic_load_relaxed(&cpu->kicked) | atomic_load_relaxed(&cpu->need_resched) |
-           (atomic_load_relaxed(&cpu->work) != NULL);
+    return atomic_load_relaxed(&cpu->kicked) || atomic_load_relaxed(&cpu->need_resched) ||
+           atomic_load_relaxed(&cpu->work);
 }
 
-/* All that is due before user mode. Returns with interrupts off, nothing left to do, and rip below USER_TOP: neither way
- * back stands one that is not canonical, so it becomes the fault that the jump there is. */
+/* All that is due before user mode. Returns with interrupts off, nothing left to do, and rip below USER_TOP: neither
+ * way back stands one that is not canonical, so it becomes the fault that the jump there is. */
 static inline void leave(struct regs *regs) {
     for (;;) {
         trap_return_to_user(regs);
@@ -178,8 +212,8 @@ void trap_leave(struct regs *regs) {
     user_regs_make_safe(regs);
 }
 
-/* Interrupts on. Returns true if SYSRET gives back exactly these registers: it takes rip from rcx and the flags from r11,
- * and would trap at once, in the kernel, if TF came back with it. */
+/* Interrupts on. Returns true if SYSRET gives back exactly these registers: it takes rip from rcx and the flags from
+ * r11, and would trap at once, in the kernel, if TF came back with it. */
 bool trap_syscall(struct regs *regs);
 bool trap_syscall(struct regs *regs) {
     const u64 may = FLAGS_USER & ~(FLAGS_TF | FLAGS_RF), must = FLAGS_IF | FLAGS_FIXED;

@@ -1,7 +1,8 @@
-/* usercopy.c - the checked copies: each instruction that may fault has a landing pad (ASM_FIXUP), SMAP is open around it.
+/* usercopy.c - the checked copies: each instruction that may fault has a landing pad (ASM_FIXUP), SMAP is open around
+ * it.
  *
- * Words first, then bytes. When a word faults for good, the rest is tried by bytes, so that the count of what was not copied
- * is exact. */
+ * Words first, then bytes. When a word faults for good, the rest is tried by bytes, so that the count of what was not
+ * copied is exact. */
 #include "arch/x86_64/usercopy.h"
 #include "arch/x86_64/x86.h"
 
@@ -47,7 +48,7 @@ static size_t clear(void *to, size_t bytes) {
         u32 bad = 0;                                                                                                   \
         __asm__ volatile(ASM_STAC "1: mov (%2), %0\n2:\n" ASM_CLAC ".pushsection .text.unlikely, \"ax\"\n"             \
                                   "3: mov $1, %1\n   jmp 2b\n.popsection\n" ASM_FIXUP("1b", "3b")                      \
-                         : "+&r"(value), "+&r"(bad)                                                                      \
+                         : "+&r"(value), "+&r"(bad)                                                                    \
                          : "r"(from)                                                                                   \
                          : "memory");                                                                                  \
         __builtin_memcpy(to, &value, bytes);                                                                           \

@@ -1,4 +1,5 @@
-/* x86.h - the instructions and numbers of the processor that only arch/ and boot/ use. Sources: Intel SDM volumes 3 and 4.
+/* x86.h - the instructions and numbers of the processor that only arch/ and boot/ use. Sources: Intel SDM volumes 3
+ * and 4.
  *
  * Included by assembly too; C only below the first #ifndef. */
 #pragma once
@@ -99,12 +100,14 @@
 
 /* SMAP's two instructions are 3-byte no-operations until boot knows that the CPU has them (cpu.c patches them in). */
 #ifdef __ASSEMBLER__
+/* clang-format off */
 #define CLAC                                                                                                           \
 661:                                                                                                                   \
     .byte 0x0f, 0x1f, 0x00;                                                                                            \
     .pushsection .patch_clac, "a";                                                                                     \
     .quad 661b;                                                                                                        \
     .popsection
+/* clang-format on */
 #else
 
 #include "arch/x86_64/cpu.h"
@@ -197,7 +200,8 @@ static inline void irq_restore(bool were_on) {
 
 /* What the boot CPU has, and uses; the others must have it too (QEMU's CPUs are equal). */
 struct cpu_features {
-    bool smap, smep, umip, fsgsbase, pku, xsave, xsaveopt, erms, gigapages, x2apic, tsc_deadline, rdrand, rdtscp, hypervisor;
+    bool smap, smep, umip, fsgsbase, pku, xsave, xsaveopt, erms, gigapages, x2apic, tsc_deadline, rdrand, rdtscp,
+        hypervisor;
 };
 extern struct cpu_features cpu_has;
 
@@ -225,8 +229,8 @@ struct cpu_arch {
     unsigned stack_count;
     void *stacks[8];
     struct machine_space *loaded; /* tlb.c: NULL: the kernel's own tables */
-    /* tlb.c: what this CPU asks of others, and how many have not answered (they count down); and the CPUs whose requests
-     * this one has not served yet, set by them, cleared by this one */
+    /* tlb.c: what this CPU asks of others, and how many have not answered (they count down); and the CPUs whose
+     * requests this one has not served yet, set by them, cleared by this one */
     struct tlb_request {
         u64 start, end;
         struct machine_space *evict;
@@ -238,55 +242,68 @@ struct cpu_arch {
 static inline struct cpu_arch *cpu_arch_self(void) { return (struct cpu_arch *)cpu_self(); }
 
 /* cpu.c */
-void cpu_detect(void);                                   /* boot CPU: fills cpu_has, patches SMAP in */
-void cpu_block_init(struct cpu_arch *a, unsigned id);    /* early: enough for cpu_self() and kprintf, once loaded */
-void cpu_block_load(struct cpu_arch *a);                 /* GS base of the CPU that runs this */
-bool cpu_stacks_alloc(struct cpu_arch *a);               /* its interrupt stacks; false: no memory */
-void cpu_start(struct cpu_arch *a);                      /* on the CPU itself: control registers, GDT, TSS, IDT, syscall, FPU, APIC, timer */
+void cpu_detect(void);                                /* boot CPU: fills cpu_has, patches SMAP in */
+void cpu_block_init(struct cpu_arch *a, unsigned id); /* early: enough for cpu_self() and kprintf, once loaded */
+void cpu_block_load(struct cpu_arch *a);              /* GS base of the CPU that runs this */
+bool cpu_stacks_alloc(struct cpu_arch *a);            /* its interrupt stacks; false: no memory */
+void cpu_start(struct cpu_arch *a);                   /* on the CPU itself: everything but its timer */
+
 /* trap.c */
 void trap_init(void); /* fill the IDT */
 void trap_load(void); /* load it */
+
 /* paging.c */
 extern u64 kernel_root_phys;
-void paging_init(void);           /* the kernel's tables, instead of the boot tables */
-u64 *paging_slot(u64 va, bool create); /* the lowest slot for va; NULL: no table. create: early boot, the tables are made */
-bool paging_give(u64 va, void *page);  /* a zeroed page becomes the topmost missing table above va; false: none is missing */
-void *paging_page(bool zeroed);        /* a page for a table or a stack, early or late; NULL: no memory */
-void paging_late(void);           /* table pages come from the allocator from now on */
+void paging_init(void); /* the kernel's tables, instead of the boot tables */
+void paging_late(void); /* table pages come from the allocator from now on */
+/* The lowest slot for va; NULL: no table. create: early boot, missing tables are made. */
+u64 *paging_slot(u64 va, bool create);
+/* A zeroed page becomes the topmost missing table above va; false: none is missing. */
+bool paging_give(u64 va, void *page);
+void *paging_page(bool zeroed); /* for a table or a stack, early or late; NULL: no memory */
+
 /* kstack.c */
-void *kstack_map(unsigned pages); /* a guarded stack of 1 or 2 pages that is never freed, early or late. The top, or NULL */
-const char *kstack_guard_name(u64 address, char *buffer, size_t size); /* what a fault at this address overflowed, or NULL */
+void *kstack_map(unsigned pages); /* a guarded stack of 1 or 2 pages, for good, early or late. The top, or NULL */
+/* What a fault at this address overflowed, or NULL. */
+const char *kstack_guard_name(u64 address, char *buffer, size_t size);
+
 /* apic.c */
 extern unsigned apic_cpu_count;
 extern u32 apic_cpu_ids[CPU_MAX];
-void apic_init(void);             /* boot CPU, after acpi_init: the other CPUs' ids, the IO-APICs */
-void apic_start(void);            /* each CPU: enable its own */
+void apic_init(void);  /* boot CPU, after acpi_init: the other CPUs' ids, the IO-APICs */
+void apic_start(void); /* each CPU: enable its own */
 u32 apic_own_id(void);
 void apic_eoi(void);
 void apic_ipi(u32 apic_id, u8 vector);
-void apic_nmi_others(void);       /* every CPU but this; nothing before apic_start */
+void apic_nmi_others(void);                       /* every CPU but this; nothing before apic_start */
 void apic_wake(u32 apic_id, bool start, u8 page); /* INIT, or SIPI at page << 12 */
 void apic_timer_setup(bool tsc_deadline);
 void apic_timer_count(u32 count);
 u32 apic_timer_left(void);
 void apic_io_add(u64 phys, u32 gsi_base); /* by acpi.c */
 void irq_dispatch(unsigned vector);
+
 /* clock.c */
-void clock_init(void);            /* boot CPU, APIC started: find the rates */
-void clock_start(void);           /* each CPU */
+void clock_init(void);  /* boot CPU, APIC started: find the rates */
+void clock_start(void); /* each CPU */
 void clock_interrupt(struct regs *regs);
-void clock_delay(u64 ns);         /* busy wait */
-void clock_idle(bool idle);       /* interrupts off */
+void clock_delay(u64 ns);   /* busy wait */
+void clock_idle(bool idle); /* interrupts off */
+
 /* fpu.c */
-void fpu_init(void);              /* each CPU */
+void fpu_init(void); /* each CPU */
+
 /* tlb.c */
 void tlb_interrupt(void);
-void tlb_flush_kernel_all(void);  /* kernel translations, on every CPU; interrupts on, no spin lock held */
+void tlb_flush_kernel_all(void); /* kernel translations, on every CPU; interrupts on, no spin lock held */
+
 /* symbols.c: the function that holds the address, or NULL */
 const char *symbol_find(u64 address, u64 *offset);
+
 /* panic.c: a panic that shows the trap's registers. */
 noreturn void panic_regs(const struct regs *regs, const char *format, ...) printf_like(2, 3);
-bool panic_stopping(void);        /* a panic runs on another CPU: the NMI means halt */
-/* boot/ */
-void acpi_init(void);             /* fills apic_cpu_ids and the IO-APICs, or leaves them for the fallback */
+bool panic_stopping(void); /* a panic runs on another CPU: the NMI means halt */
+
+/* boot/acpi.c: fills apic_cpu_ids and the IO-APICs, or leaves them for the fallback */
+void acpi_init(void);
 #endif
