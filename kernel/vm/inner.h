@@ -26,11 +26,14 @@ struct space {
     u64 gap_from[GAP_CLASSES];/* [r] no gap of >= 2^k pages lies in [gap_from[k], gap_top) */
     u32 locked_default;       /* [r] VIEW_LOCKED/ONFAULT for new mappings (MCL_FUTURE) */
     bool randomise;
+    struct list all_link;     /* in all_spaces, under its lock */
     struct space_info info;
     struct space_limits limits;
 };
 
 extern struct frame *zero_frame;
+extern struct spin all_spaces_lock;
+extern struct list all_spaces; /* every space that has a root: for check.c */
 
 /* The fork exclusion. Faults, breaks and remote copies run inside it, shared: a store to a line of this CPU, since nothing
  * sleeps inside. Who takes it alone (fork; the commit of a range operation; a walk), with s->range held, waits for every CPU

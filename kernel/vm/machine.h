@@ -35,3 +35,6 @@ void machine_flush_local(u64 address);
 void machine_zero_page(void *page);
 void machine_copy_page(void *to, const void *from);
 void machine_pause(void); /* in a spin loop; the host's scheduler of interleavings switches here */
+/* machine_quiesce: every other CPU stops where it holds no spin lock and is in no section, until machine_resume. May sleep. */
+void machine_quiesce(void);
+void machine_resume(void);

@@ -9,6 +9,9 @@ u64 vm_max_map_count = MAX_MAP_COUNT;
 u64 (*event_counters)[VM_EVENTS];
 void (*event_sink)(enum vm_event event, u64 address, u64 pages);
 
+struct spin all_spaces_lock = SPIN_INIT; /* protects all_spaces */
+struct list all_spaces = LIST_INIT(all_spaces);
+
 static struct slab_cache *space_cache;
 
 /* Which space each CPU is inside of. One line a CPU: entering shares nothing with other CPUs. */
@@ -44,7 +47,24 @@ static struct space *space_new(bool randomise) {
     machine_root_init(root->slots);
     s->gap_top = USER_PAGES;
     gap_reset(s);
+    list_space(s);
     return s;
+}
+
+static void list_space(struct space *s) {
+    spin_lock(&all_spaces_lock);
+    list_add_tail(&all_spaces, &s->all_link);
+    spin_unlock(&all_spaces_lock);
+}
+
+static void unlist_space(struct space *s) {
+    spin_lock(&all_spaces_lock);
+    list_del(&s->all_link);
+    spin_unlock(&all_spaces_lock);
+}
+
+void vm_live(struct vm_live *out) {
+    *out = (struct vm_live){table_count(), view_count(), slab_live(space_cache), epoch_waiting()};
 }
 
 struct space *space_create(bool randomise) { return space_new(randomise); }
@@ -57,6 +77,7 @@ void space_put(struct space *s) {
     if (atomic_sub(&s->references, 1))
         return;
     machine_evict(&s->m);
+    unlist_space(s);
     table_drop(s->root);
     if (s->info.exe)
         s->info.exe->ops->put(s->info.exe);
@@ -225,6 +246,7 @@ static void fork_copy_totals(struct space *s, struct space *child) {
     child->limits = s->limits;
     if (child->info.exe)
         child->info.exe->ops->get(child->info.exe);
+    list_space(child);
 }
 
 /* What a child must not see as its parent does (DONTFORK, WIPEONFORK, locks) is changed in the child by ordinary range

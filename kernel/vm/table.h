@@ -56,6 +56,7 @@ struct table {
     struct list ring_link;
     struct table *next;  /* in a stock, or in an operation's list of detached tables */
     struct epoch_entry retire;
+    u32 check_pass, check_shares; /* check.c's: when last reached, and by how many slots */
 };
 
 /* One object in the plan of one table: how truncate, eviction and seals find the mappings of a file. */

@@ -1,0 +1,254 @@
+/* check.c - the invariants, as code: the whole machine is walked and compared with what it says of itself.
+ *
+ * Three passes, with every other CPU stopped at a point where it holds no spin lock: all tables reachable from all spaces
+ * (plans, slots, rights; each slot counted for its frame and each table pointer for its table), then the tables again, to
+ * compare the sharers, then all frames. The numbers are those of the design's list of invariants (docs/invariants.md). */
+#include "vm/inner.h"
+
+#include "vm/slab.h"
+
+#define SHOWN 8u /* findings printed in full */
+
+struct check {
+    char *report;
+    size_t size, used;
+    u64 findings;
+    u32 pass;
+    u32 *mapped; /* per frame: slots that map it, as counted */
+    u64 tables, slots, runs, spaces, frames_seen;
+};
+
+static u32 last_pass; /* under checking */
+static struct mutex checking = MUTEX_INIT(checking);
+
+static void printf_like(2, 3) say(struct check *c, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int n = kvsnprintf(c->report + c->used, c->size - c->used, format, args);
+    va_end(args);
+    c->used = min(c->used + (n > 0 ? n : 0), c->size - 1);
+}
+
+#define expect(c, condition, format, ...)                                                                              \
+    do {                                                                                                               \
+        if (unlikely(!(condition)) && (c)->findings++ < SHOWN)                                                         \
+            say((c), "finding: %s: " format "\n", #condition, ##__VA_ARGS__);                                          \
+    } while (0)
+
+/* Invariants 7, and that no run overlaps a slot with a table below. */
+static void check_plan(struct check *c, struct table *t) {
+    u64 last_end = 0, step = slot_pages(t->level);
+    for (unsigned i = 0; i < t->run_count; i++) {
+        struct run *r = &t->runs[i];
+        c->runs++;
+        expect(c, r->first < r->end && r->end <= table_pages(t), "level %u base %#lx run %u [%#lx, %#lx)", t->level,
+               (unsigned long)t->base, i, (unsigned long)r->first, (unsigned long)r->end);
+        expect(c, r->first >= last_end, "level %u base %#lx run %u begins at %#lx, the last one ends at %#lx", t->level,
+               (unsigned long)t->base, i, (unsigned long)r->first, (unsigned long)last_end);
+        struct run *n = i + 1 < t->run_count ? r + 1 : NULL;
+        expect(c, !n || !run_continues(r->view, r->end, r->offset + (r->end - r->first), n->view, n->first, n->offset),
+               "level %u base %#lx runs %u and %u should be one", t->level, (unsigned long)t->base, i, i + 1);
+        unsigned below = t->level > 1 ? table_next(t, r->first / step) : TABLE_SLOTS;
+        expect(c, below == TABLE_SLOTS || below * step >= r->end, "level %u base %#lx run %u overlaps the table of slot %u",
+               t->level, (unsigned long)t->base, i, below);
+        if (r->view->file)
+            expect(c, plan_has_link(t, view_object(r->view)), "level %u base %#lx run %u has no link", t->level,
+                   (unsigned long)t->base, i);
+        r->view->check_runs++;
+        last_end = r->end;
+    }
+    struct link *l;
+    list_for_each(l, &t->links, in_table) {
+        u32 runs = 0;
+        for (unsigned i = 0; i < t->run_count; i++)
+            runs += view_object(t->runs[i].view) == l->object;
+        expect(c, l->runs == runs && l->table == t, "level %u base %#lx: a link counts %u runs, the plan has %u", t->level,
+               (unsigned long)t->base, l->runs, runs);
+    }
+}
+
+/* Invariants 1 and 3 for one slot of a leaf. */
+static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bool writable_path) {
+    struct run *r = plan_find(t, i);
+    unsigned long address = (t->base + i) << PAGE_SHIFT;
+    c->slots++;
+    expect(c, i >= t->lo && i < t->hi, "slot %u outside of [%u, %u)", i, t->lo, t->hi);
+    expect(c, r != NULL, "address %#lx: slot %#lx without a run", address, (unsigned long)e);
+    if (!r)
+        return;
+    u32 flags = r->view->flags;
+    expect(c, !entry_present(e) || (flags & VIEW_PROT), "address %#lx: present, but nothing is allowed", address);
+    expect(c, !entry_writable(e) || !entry_present(e) || (flags & VIEW_WRITE), "address %#lx: writable, view %#x", address, flags);
+    expect(c, !entry_present(e) || (e & ENTRY_NOEXEC) || (flags & VIEW_EXEC), "address %#lx: executable, view %#x", address, flags);
+    if (entry_special(e)) {
+        expect(c, !(entry_present(e) && entry_writable(e) && frame_of_phys(entry_phys(e)) == zero_frame),
+               "address %#lx: the zero frame is writable", address);
+        return;
+    }
+    struct frame *f = frame_of_phys(entry_phys(e));
+    u64 n = frame_number(f);
+    expect(c, n < frame_count && (f->class == FRAME_ANON || f->class == FRAME_FILE || f->class == FRAME_SHMEM),
+           "address %#lx: frame %#lx of class %u", address, (unsigned long)n, n < frame_count ? f->class : 99);
+    if (n >= frame_count)
+        return;
+    c->mapped[n]++;
+    if (f->class == FRAME_ANON) {
+        expect(c, f->anon.ring == t->ring && f->anon.index == i, "address %#lx: frame %#lx names index %lu, another ring %u",
+               address, (unsigned long)n, (unsigned long)f->anon.index, f->anon.ring != t->ring);
+        if (entry_present(e) && entry_writable(e) && writable_path && !(flags & VIEW_SHARED))
+            expect(c, f->mapped == 1, "address %#lx: writable, but frame %#lx is mapped %u times", address,
+                   (unsigned long)n, f->mapped);
+    } else if (entry_present(e) && entry_writable(e)) {
+        expect(c, flags & VIEW_SHARED, "address %#lx: a private view may write the file's frame %#lx", address,
+               (unsigned long)n);
+    }
+}
+
+static void check_leaf(struct check *c, struct table *t, bool writable_path) {
+    unsigned anon = 0, object = 0, special = 0;
+    for (unsigned i = 0; i < TABLE_SLOTS; i++) {
+        entry e = slot_read(&t->slots[i]);
+        if (entry_empty(e))
+            continue;
+        check_slot(c, t, i, e, writable_path);
+        if (entry_special(e))
+            special++;
+        else if (frame_of_phys(entry_phys(e))->class == FRAME_ANON)
+            anon++;
+        else
+            object++;
+    }
+    expect(c, t->anon == anon && t->object == object && t->special == special,
+           "base %#lx counts %u %u %u, its slots hold %u %u %u", (unsigned long)t->base, t->anon, t->object, t->special, anon,
+           object, special);
+}
+
+static void check_table(struct check *c, struct table *t, bool writable_path);
+
+/* Invariant 2. */
+static void check_below(struct check *c, struct table *t, bool writable_path) {
+    for (unsigned i = 0; i < (t->level == TABLE_LEVELS ? TABLE_SLOTS / 2 : TABLE_SLOTS); i++) {
+        entry e = slot_read(&t->slots[i]);
+        bool marked = (t->below[i / 64] >> (i % 64)) & 1;
+        expect(c, marked == entry_is_table(e), "level %u base %#lx slot %u: entry %#lx, marked %u", t->level,
+               (unsigned long)t->base, i, (unsigned long)e, marked);
+        if (!marked || !entry_is_table(e))
+            continue;
+        struct table *lower = table_of_entry(e);
+        expect(c, lower->level == t->level - 1u && lower->base == t->base + i * slot_pages(t->level),
+               "level %u base %#lx slot %u leads to level %u base %#lx", t->level, (unsigned long)t->base, i, lower->level,
+               (unsigned long)lower->base);
+        expect(c, !entry_writable(e) || lower->shares == 1, "level %u base %#lx slot %u is writable, shares %u", t->level,
+               (unsigned long)t->base, i, lower->shares);
+        expect(c, !lower->dead, "level %u base %#lx slot %u leads to a dead table", t->level, (unsigned long)t->base, i);
+        check_table(c, lower, writable_path && entry_writable(e));
+    }
+}
+
+static void check_table(struct check *c, struct table *t, bool writable_path) {
+    if (t->check_pass == c->pass) {
+        t->check_shares++;
+        return;
+    }
+    t->check_pass = c->pass;
+    t->check_shares = 1;
+    c->tables++;
+    check_plan(c, t);
+    if (t->level == 1)
+        check_leaf(c, t, writable_path);
+    else
+        check_below(c, t, writable_path);
+}
+
+static void check_shares(struct check *c, struct table *t) {
+    expect(c, t->shares == t->check_shares, "level %u base %#lx: shares %u, found %u", t->level, (unsigned long)t->base,
+           t->shares, t->check_shares);
+    if (t->level > 1)
+        for (unsigned i = table_next(t, 0); i < TABLE_SLOTS; i = table_next(t, i + 1))
+            check_shares(c, table_of_entry(slot_read(&t->slots[i])));
+}
+
+/* Invariant 8. */
+static void check_totals(struct check *c, struct space *s) {
+    struct tally y = {0};
+    struct piece p;
+    for (u64 page = 0; piece_next(s, page, &p); page = p.end)
+        tally_add(&y, p.view, p.end - p.first);
+    expect(c, s->total == (u64)y.total && s->data == (u64)y.data && s->stack == (u64)y.stack && s->locked == (u64)y.locked &&
+                  s->committed == (u64)y.committed && s->special_for_fork == (u64)y.special,
+           "totals %lu %lu %lu %lu %lu, the runs say %ld %ld %ld %ld %ld", (unsigned long)s->total, (unsigned long)s->data,
+           (unsigned long)s->stack, (unsigned long)s->locked, (unsigned long)s->committed, (long)y.total, (long)y.data,
+           (long)y.stack, (long)y.locked, (long)y.committed);
+    u64 mappings = joined_count(s, 0, USER_PAGES);
+    expect(c, s->mappings == mappings, "counts %lu mappings, has %lu", (unsigned long)s->mappings, (unsigned long)mappings);
+}
+
+/* Invariants 1 and 4, from the frames' side. */
+static void check_frames(struct check *c) {
+    for (u64 n = 0; n < frame_count; n++) {
+        struct frame *f = &frames[n];
+        bool mappable = f->class == FRAME_ANON || f->class == FRAME_FILE || f->class == FRAME_SHMEM;
+        c->frames_seen++;
+        expect(c, !mappable || f->mapped == c->mapped[n], "frame %#lx of class %u: mapped %u, found %u", (unsigned long)n,
+               f->class, f->mapped, c->mapped[n]);
+        expect(c, mappable || !c->mapped[n], "frame %#lx of class %u is mapped %u times", (unsigned long)n, f->class,
+               c->mapped[n]);
+        if (mappable && f->class != FRAME_ANON && f->pins && f->object.object)
+            expect(c, radix_find(&f->object.object->tree, (u64)f->index_high << 32 | f->object.index) == f,
+                   "frame %#lx is not where its object has page %#x", (unsigned long)n, f->object.index);
+    }
+    struct frame_totals totals;
+    u64 sum = 0;
+    frame_totals(&totals);
+    for (unsigned i = 0; i < FRAME_CLASSES; i++)
+        sum += totals.frames[i];
+    expect(c, sum == totals.given, "%lu in classes, %lu given", (unsigned long)sum, (unsigned long)totals.given);
+}
+
+static void forget_runs(struct view *v, void *unused argument) { v->check_runs = 0; }
+
+/* Invariant 7, from the views' side: an operation that sleeps may hold more references than there are runs, never fewer. */
+static void check_view(struct view *v, void *argument) {
+    struct check *c = argument;
+    expect(c, v->references >= v->check_runs, "a view with flags %#x: references %u, runs %u", v->flags, v->references,
+           v->check_runs);
+}
+
+static void check_machine(struct check *c) {
+    struct space *s;
+    view_each(forget_runs, NULL);
+    list_for_each(s, &all_spaces, all_link) {
+        c->spaces++;
+        check_table(c, s->root, true);
+    }
+    list_for_each(s, &all_spaces, all_link) {
+        check_shares(c, s->root);
+        check_totals(c, s);
+    }
+    check_frames(c);
+    view_each(check_view, c);
+}
+
+u64 vm_check(char *report, size_t size) {
+    struct check c = {.report = report, .size = size};
+    unsigned order = 0;
+    report[0] = 0;
+    while (PAGE_SIZE << order < frame_count * sizeof(u32))
+        order++;
+    mutex_lock(&checking);
+    c.mapped = pages_alloc(order, FRAME_ZEROED);
+    if (!c.mapped) {
+        say(&c, "no memory to count in: nothing verified\n");
+    } else {
+        machine_quiesce();
+        c.pass = ++last_pass;
+        check_machine(&c);
+        machine_resume();
+        pages_free(c.mapped, order);
+        say(&c, "verified %lu spaces, %lu tables, %lu runs, %lu slots, %lu frames: %lu findings\n", (unsigned long)c.spaces,
+            (unsigned long)c.tables, (unsigned long)c.runs, (unsigned long)c.slots, (unsigned long)c.frames_seen,
+            (unsigned long)c.findings);
+    }
+    mutex_unlock(&checking);
+    return c.findings;
+}
