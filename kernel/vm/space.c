@@ -31,6 +31,18 @@ void vm_init(void) {
     tables_init();
 }
 
+static void list_space(struct space *s) {
+    spin_lock(&all_spaces_lock);
+    list_add_tail(&all_spaces, &s->all_link);
+    spin_unlock(&all_spaces_lock);
+}
+
+static void unlist_space(struct space *s) {
+    spin_lock(&all_spaces_lock);
+    list_del(&s->all_link);
+    spin_unlock(&all_spaces_lock);
+}
+
 static struct space *space_new(bool randomise) {
     struct space *s = slab_alloc_zeroed(space_cache);
     struct table *root = s ? table_create(TABLE_LEVELS) : NULL;
@@ -49,18 +61,6 @@ static struct space *space_new(bool randomise) {
     gap_reset(s);
     list_space(s);
     return s;
-}
-
-static void list_space(struct space *s) {
-    spin_lock(&all_spaces_lock);
-    list_add_tail(&all_spaces, &s->all_link);
-    spin_unlock(&all_spaces_lock);
-}
-
-static void unlist_space(struct space *s) {
-    spin_lock(&all_spaces_lock);
-    list_del(&s->all_link);
-    spin_unlock(&all_spaces_lock);
 }
 
 void vm_live(struct vm_live *out) {
