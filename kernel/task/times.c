@@ -144,6 +144,7 @@ void process_tick(struct task *t) {
     if (p->itimer.cpu_deadline[0] | p->itimer.cpu_deadline[1] || p->limits[RLIMIT_CPU].rlim_cur != RLIM_INFINITY) {
         t->check_times = true;
         atomic_store(&t->attention, true);
+        cpu_kick(cpu_id());
     }
 }
 

@@ -117,5 +117,6 @@ void arch_set_fs_base(u64 base);                  /* of the current task, now */
 u64 arch_get_fs_base(void);
 void arch_set_gs_base(u64 base);                  /* the user's */
 u64 arch_get_gs_base(void);
+u64 arch_hwcap(void), arch_hwcap2(void); /* AT_HWCAP, AT_HWCAP2: auxv.c */
 
 noreturn void machine_stop(void); /* end QEMU (debug-exit); used by panic and after WIRE_STATUS */

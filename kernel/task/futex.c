@@ -1,0 +1,337 @@
+/* futex.c - futexes: tasks that wait for a change of a word of user memory, found by the word's key.
+ *
+ * Nouns: key (vm/space.h): (space, address) of a private word, (object, offset) of a shared one, so no frame is pinned;
+ * bucket: a lock and the waiters whose keys hash there; waiter: on the waiting task's stack.
+ *
+ * The order that loses no wake: the waiter is in its bucket before it reads the word; who changed the word looks into the
+ * bucket after. So the read needs no lock, and may fault. A waiter that then finds another value leaves; if a wake came in
+ * between it counts as woken. Whoever leaves takes the bucket's lock, so a waker under the lock may use the waiter.
+ *
+ * Does not do priority inheritance. Locks: two buckets in the order of their addresses; under them only run queues. */
+#include <linux/futex.h>
+
+#include "arch/x86_64/usercopy.h"
+#include "task/family.h"
+#include "task/futex.h"
+#include "vm/space.h"
+
+#define BUCKETS 256
+#define ROBUST_MOST 2048 /* ROBUST_LIST_LIMIT: a circular list must end */
+
+struct bucket {
+    struct spin lock;
+    struct list waiters; /* NULL links: not used yet */
+};
+struct futex_waiter {
+    struct list link;
+    struct futex_key key;
+    struct task *task;
+    struct bucket *bucket; /* changes under both buckets' locks when it is moved */
+    u32 bitset;
+    bool woken;
+};
+
+static struct bucket buckets[BUCKETS];
+
+static struct bucket *bucket_of(const struct futex_key *key) {
+    u64 hash = ((u64)key->where ^ key->offset >> 2) * 0x9e3779b97f4a7c15UL; /* 2^64 / golden ratio */
+
+    return &buckets[hash >> 56];
+}
+
+static void lock(struct bucket *b) {
+    spin_lock(&b->lock);
+    if (!b->waiters.next)
+        list_init(&b->waiters);
+}
+
+static void lock_two(struct bucket *a, struct bucket *b) {
+    lock(min(a, b));
+    if (a != b)
+        lock(max(a, b));
+}
+
+static void unlock_two(struct bucket *a, struct bucket *b) {
+    spin_unlock(&a->lock);
+    if (a != b)
+        spin_unlock(&b->lock);
+}
+
+static struct bucket *lock_of(struct futex_waiter *w) {
+    for (;;) {
+        struct bucket *b = atomic_load(&w->bucket);
+
+        lock(b);
+        if (b == atomic_load(&w->bucket))
+            return b;
+        spin_unlock(&b->lock);
+    }
+}
+
+static bool same(const struct futex_key *a, const struct futex_key *b) {
+    return a->where == b->where && a->offset == b->offset;
+}
+
+static int key_of(u64 word, bool shared, struct futex_key *key) {
+    if (word % sizeof(u32))
+        return -EINVAL;
+    if (word >= USER_TOP)
+        return -EFAULT;
+    return space_futex_key(process_current()->space, word, shared, key);
+}
+
+int futex_wait(u64 word, bool shared, u32 value, u32 bitset, u64 deadline_ns) {
+    struct futex_waiter w = {.task = task_current(), .bitset = bitset};
+    struct bucket *b;
+    u32 now;
+    int error = key_of(word, shared, &w.key);
+
+    if (error)
+        return error;
+    w.bucket = b = bucket_of(&w.key);
+    lock(b);
+    list_add_tail(&b->waiters, &w.link);
+    spin_unlock(&b->lock);
+    atomic_fence();
+    error = user_load_u32((const u32 *)word, &now);
+    if (!error && now != value)
+        error = -EAGAIN;
+    while (!error && !atomic_load(&w.woken))
+        error = task_sleep(true, deadline_ns);
+    b = lock_of(&w);
+    if (w.woken)
+        error = 0;
+    else
+        list_del(&w.link);
+    spin_unlock(&b->lock);
+    return error;
+}
+
+static void wake(struct futex_waiter *w) {
+    list_del(&w->link);
+    atomic_store(&w->woken, true);
+    task_wake(w->task);
+}
+
+/* wake_some: the bucket's lock is held. */
+static u32 wake_some(struct bucket *b, const struct futex_key *key, u32 most, u32 bitset) {
+    struct futex_waiter *w, *next;
+    u32 woken = 0;
+
+    list_for_each_safe(w, next, &b->waiters, link) {
+        if (woken >= most)
+            break;
+        if (same(&w->key, key) && w->bitset & bitset) {
+            wake(w);
+            woken++;
+        }
+    }
+    return woken;
+}
+
+long futex_wake(u64 word, bool shared, u32 most, u32 bitset) {
+    struct futex_key key;
+    struct bucket *b;
+    long woken = key_of(word, shared, &key);
+
+    if (woken)
+        return woken;
+    b = bucket_of(&key);
+    lock(b);
+    woken = wake_some(b, &key, most, bitset);
+    spin_unlock(&b->lock);
+    return woken;
+}
+
+static u32 move_some(struct bucket *from, const struct futex_key *key, struct bucket *to, const struct futex_key *key2,
+                     u32 most) {
+    struct futex_waiter *w, *next;
+    u32 moved = 0;
+
+    list_for_each_safe(w, next, &from->waiters, link) {
+        if (moved >= most)
+            break;
+        if (!same(&w->key, key))
+            continue;
+        list_del(&w->link);
+        list_add_tail(&to->waiters, &w->link);
+        w->key = *key2;
+        atomic_store(&w->bucket, to);
+        moved++;
+    }
+    return moved;
+}
+
+long futex_requeue(u64 word, u64 word2, bool shared, u32 wake_most, u32 move_most, const u32 *compare) {
+    struct futex_key key, key2;
+    struct bucket *a, *b;
+    long count;
+    u32 now;
+    int error = key_of(word, shared, &key);
+
+    if (!error)
+        error = key_of(word2, shared, &key2);
+    if (!error && compare)
+        error = user_load_u32((const u32 *)word, &now);
+    if (error)
+        return error;
+    if (compare && now != *compare)
+        return -EAGAIN;
+    a = bucket_of(&key);
+    b = bucket_of(&key2);
+    lock_two(a, b);
+    count = wake_some(a, &key, wake_most, FUTEX_BITSET_MATCH_ANY);
+    if (!same(&key, &key2))
+        count += move_some(a, &key, b, &key2, move_most);
+    unlock_two(a, b);
+    return count;
+}
+
+/* apply: FUTEX_WAKE_OP's change of a word; the argument is signed, 12 bits, or a power of two. */
+static int apply(u32 operation, u32 old, u32 *new) {
+    u32 argument = (s32)(operation << 8) >> 20;
+
+    if (operation & (u32)FUTEX_OP_OPARG_SHIFT << 28)
+        argument = 1u << (argument & 31);
+    switch (operation >> 28 & 7) {
+    case FUTEX_OP_SET:
+        *new = argument;
+        return 0;
+    case FUTEX_OP_ADD:
+        *new = old + argument;
+        return 0;
+    case FUTEX_OP_OR:
+        *new = old | argument;
+        return 0;
+    case FUTEX_OP_ANDN:
+        *new = old & ~argument;
+        return 0;
+    case FUTEX_OP_XOR:
+        *new = old ^ argument;
+        return 0;
+    default:
+        return -ENOSYS;
+    }
+}
+
+/* compares: whether the second word's waiters wake too, by its old value. */
+static int compares(u32 operation, s32 old) {
+    s32 with = (s32)(operation << 20) >> 20;
+
+    switch (operation >> 24 & 15) {
+    case FUTEX_OP_CMP_EQ:
+        return old == with;
+    case FUTEX_OP_CMP_NE:
+        return old != with;
+    case FUTEX_OP_CMP_LT:
+        return old < with;
+    case FUTEX_OP_CMP_LE:
+        return old <= with;
+    case FUTEX_OP_CMP_GT:
+        return old > with;
+    case FUTEX_OP_CMP_GE:
+        return old >= with;
+    default:
+        return -ENOSYS;
+    }
+}
+
+/* operate: the change and the comparison. -ENOSYS, -EFAULT, or 0 and 1. */
+static int operate(u64 word, u32 operation) {
+    u32 old, new, seen;
+    int error;
+
+    do {
+        error = user_load_u32((const u32 *)word, &old);
+        if (!error)
+            error = apply(operation, old, &new);
+        if (!error)
+            error = user_cmpxchg_u32((u32 *)word, old, new, &seen);
+    } while (!error && seen != old);
+    return error ? error : compares(operation, old);
+}
+
+long futex_wake_op(u64 word, u64 word2, bool shared, u32 most, u32 most2, u32 operation) {
+    struct futex_key key, key2;
+    struct bucket *a, *b;
+    long count;
+    int both = key_of(word, shared, &key);
+
+    if (!both)
+        both = key_of(word2, shared, &key2);
+    if (!both)
+        both = operate(word2, operation);
+    if (both < 0)
+        return both;
+    a = bucket_of(&key);
+    b = bucket_of(&key2);
+    lock_two(a, b);
+    count = wake_some(a, &key, most, FUTEX_BITSET_MATCH_ANY);
+    if (both)
+        count += wake_some(b, &key2, most2, FUTEX_BITSET_MATCH_ANY);
+    unlock_two(a, b);
+    return count;
+}
+
+/* ---- at the end of a task ---- */
+
+/* owner_died: a robust mutex whose owner is this task: mark it, wake one waiter. pending: the task was between two steps
+ * of locking or unlocking it: then a free word may have a waiter that nobody will wake. */
+static int owner_died(u64 word, int tid, bool pending) {
+    u32 old, seen;
+
+    if (word % sizeof(u32))
+        return -EINVAL;
+    do {
+        if (user_load_u32((const u32 *)word, &old))
+            return -EFAULT;
+        if (pending && old == 0) {
+            (void)futex_wake(word, true, 1, FUTEX_BITSET_MATCH_ANY);
+            return 0;
+        }
+        if ((old & FUTEX_TID_MASK) != (u32)tid)
+            return 0;
+        if (user_cmpxchg_u32((u32 *)word, old, (old & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &seen))
+            return -EFAULT;
+    } while (seen != old);
+    if (old & FUTEX_WAITERS)
+        (void)futex_wake(word, true, 1, FUTEX_BITSET_MATCH_ANY);
+    return 0;
+}
+
+static void robust_list_end(struct task *t) {
+    struct robust_list_head head;
+    struct robust_list node;
+    u64 at = t->robust_list, next, pending;
+
+    t->robust_list = 0;
+    if (!at || copy_from_user(&head, (void *)at, sizeof(head)))
+        return;
+    pending = (u64)head.list_op_pending & ~1UL; /* bit 0: a priority-inheriting one */
+    next = (u64)head.list.next;
+    for (int i = 0; i < ROBUST_MOST && (next & ~1UL) != at; i++) {
+        u64 entry = next & ~1UL;
+
+        /* read on before the word is given up: then the entry may be gone */
+        if (copy_from_user(&node, (void *)entry, sizeof(node)))
+            return;
+        if (entry != pending && owner_died(entry + head.futex_offset, t->tid, false))
+            return;
+        next = (u64)node.next;
+    }
+    if (pending)
+        (void)owner_died(pending + head.futex_offset, t->tid, true);
+}
+
+/* futex_task_exit: with nobody else in the space nobody waits, and the write would only break a page that fork shares. */
+void futex_task_exit(struct task *t) {
+    struct process *p = t->process;
+    u64 word = t->clear_child_tid;
+
+    if (!p->space)
+        return;
+    robust_list_end(t);
+    t->clear_child_tid = 0;
+    if (word && (atomic_load_relaxed(&p->thread_count) > 1 || p->space_shared) && put_user(0, (int *)word) == 0)
+        (void)futex_wake(word, true, 1, FUTEX_BITSET_MATCH_ANY);
+}

@@ -1,0 +1,119 @@
+/* trap.c - what a trap means to a task: a page made present, a signal, or the end of a copy from or to user memory.
+ *
+ * Owns nothing. arch/x86_64/trap.c calls it with interrupts on and no lock held; every function here may sleep. */
+#include "arch/x86_64/usercopy.h"
+#include "task/family.h"
+#include "task/signal.h"
+#include "vm/space.h"
+
+/* Intel SDM volume 3, 4.7: the error code of a page fault */
+#define ERROR_WRITE 2u
+#define ERROR_USER 4u
+#define ERROR_FETCH 16u
+#define VECTOR_PAGE_FAULT 14
+
+void trap_return_to_user(struct regs *regs) {
+    struct cpu *cpu;
+    struct task *t = task_current();
+
+    for (;;) {
+        cpu = cpu_self();
+        if (atomic_load_relaxed(&cpu->work))
+            cpu_run_work();
+        if (atomic_load_relaxed(&cpu->need_resched))
+            schedule();
+        if (likely(!atomic_load(&t->attention) && !t->restore_mask))
+            break;
+        signal_deliver(regs);
+    }
+}
+
+static enum fault_access access_of(u64 error) {
+    return error & ERROR_FETCH ? FAULT_EXEC : error & ERROR_WRITE ? FAULT_WRITE : FAULT_READ;
+}
+
+static void remember(struct task *t, u64 vector, u64 error, u64 address) {
+    t->fault_vector = vector;
+    t->fault_error = error;
+    t->fault_address = address;
+}
+
+static void out_of_memory(struct process *p) {
+    spin_lock(&p->signal_lock);
+    group_exit_locked(p, SIGKILL);
+    spin_unlock(&p->signal_lock);
+    kprintf(LOG_NOTICE "out of memory: killed %s[%d]\n", task_current()->name, p->pid);
+}
+
+static void fault_signal(enum fault_outcome outcome, u64 error, u64 address) {
+    remember(task_current(), VECTOR_PAGE_FAULT, error | ERROR_USER, address);
+    if (outcome == FAULT_MAPERR)
+        signal_force(SIGSEGV, SEGV_MAPERR, address);
+    else if (outcome == FAULT_ACCERR)
+        signal_force(SIGSEGV, SEGV_ACCERR, address);
+    else
+        signal_force(SIGBUS, BUS_ADRERR, address);
+}
+
+void trap_page_fault(struct regs *regs, u64 error, u64 address, bool from_user) {
+    struct task *t = task_current();
+    struct process *p = t->process;
+    enum fault_outcome outcome = FAULT_MAPERR;
+
+    if (p && p->space && address < USER_TOP)
+        outcome = space_fault(p->space, address, access_of(error), arch_task_regs(&t->arch)->rsp);
+    if (outcome == FAULT_DONE) {
+        atomic_add(&p->faults_minor, 1);
+        return;
+    }
+    if (outcome == FAULT_NOMEM)
+        out_of_memory(p);
+    else if (from_user && outcome != FAULT_INTERRUPTED)
+        fault_signal(outcome, error, address);
+    if (!from_user && !trap_fixup(regs))
+        panic("a checked copy at %#lx has no landing pad (address %#lx)", regs->rip, address);
+}
+
+/* fpu_code: why the x87 unit (vector 16) or SSE (19) complains: the exceptions that are raised and not masked. */
+static int fpu_code(struct task *t, int vector) {
+    const struct {
+        u16 control, status;
+        u8 between[20];
+        u32 mxcsr;
+    } *area = t->arch.fpu;
+    u32 raised;
+
+    arch_fpu_save(&t->arch);
+    raised = vector == 16 ? area->status & ~area->control : area->mxcsr & ~(area->mxcsr >> 7);
+    if (raised & 0x01)
+        return FPE_FLTINV;
+    if (raised & 0x04)
+        return FPE_FLTDIV;
+    if (raised & 0x08)
+        return FPE_FLTOVF;
+    if (raised & 0x12)
+        return FPE_FLTUND;
+    return raised & 0x20 ? FPE_FLTRES : SI_KERNEL;
+}
+
+/* Signals and codes by vector, as Linux gives them on x86-64. with_address: si_addr is the instruction's. */
+void trap_user_fault(struct regs *regs, int vector, u64 error, u64 address) {
+    static const struct {
+        u8 signal;
+        bool with_address;
+        int code;
+    } table[32] = {
+        [0] = {SIGFPE, true, FPE_INTDIV},    [1] = {SIGTRAP, true, TRAP_TRACE},   [3] = {SIGTRAP, false, SI_KERNEL},
+        [4] = {SIGSEGV, false, SI_KERNEL},   [5] = {SIGSEGV, false, SI_KERNEL},   [6] = {SIGILL, true, ILL_ILLOPN},
+        [10] = {SIGSEGV, false, SI_KERNEL},  [11] = {SIGBUS, false, SI_KERNEL},   [12] = {SIGBUS, false, SI_KERNEL},
+        [13] = {SIGSEGV, false, SI_KERNEL},  [16] = {SIGFPE, true, 0},            [17] = {SIGBUS, false, BUS_ADRALN},
+        [19] = {SIGFPE, true, 0},
+    };
+    struct task *t = task_current();
+    unsigned i = (unsigned)vector % array_count(table);
+    int code = vector == 16 || vector == 19 ? fpu_code(t, vector) : table[i].code;
+
+    remember(t, vector, error, t->fault_address);
+    signal_force(table[i].signal ? table[i].signal : SIGSEGV, table[i].signal ? code : SI_KERNEL,
+                 table[i].with_address ? regs->rip : 0);
+}
