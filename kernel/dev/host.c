@@ -1,14 +1,16 @@
 /* host.c - the conversation with the command: wire.h's messages over a virtio console.
  *
- * Owns the channel: questions that wait for their answer, by tag; the parser of what comes in; the heartbeat; the signals
- * and window sizes that the command sends on its own. Does not know what a terminal is (fs/tty.c), nor whose a stream is.
+ * Owns the channel: questions that wait for their answer, by tag; the parser of what comes in; the heartbeat; the
+ * signals and window sizes that the command sends on its own. Does not know what a terminal is (fs/tty.c), nor whose a
+ * stream is.
  *
- * A question is sent, then its task sleeps until it is answered and the device has let go of its bytes. Answers arrive in
- * any order. The parser runs as work, so it may not allocate: an answer's payload goes straight to the buffer that the asker
- * brought. The one message whose size the asker cannot know, CONFIG, stalls the parser until host_configure has a buffer.
+ * A question is sent, then its task sleeps until it is answered and the device has let go of its bytes. Answers arrive
+ * in any order. The parser runs as work, so it may not allocate: an answer's payload goes straight to the buffer that
+ * the asker brought. The one message whose size the asker cannot know, CONFIG, stalls the parser until host_configure
+ * has a buffer.
  *
- * Locks: channel.lock protects the questions' state and the parser; taken before a wait queue's. Whoever saw its question
- * finished takes it once more before the memory goes, so that the waker is out of it. */
+ * Locks: channel.lock protects the questions' state and the parser; taken before a wait queue's. Whoever saw its
+ * question finished takes it once more before the memory goes, so that the waker is out of it. */
 #include <asm/poll.h>
 #include <linux/virtio_console.h>
 
@@ -19,13 +21,14 @@
 #include "task/task.h"
 #include "vm/slab.h"
 
-#define BEAT_NS 500000000UL    /* wire.h */
-#define UP_NS 5000000000UL     /* for QEMU to open the port, and at the end to take our last words */
-#define RECEIVE_BUFFERS 8      /* QEMU hands over at most 4 KiB at a time; eight let it run ahead of the parser */
-#define RING_MOST 64           /* questions in flight: two descriptors each */
+#define BEAT_NS 500000000UL /* wire.h */
+#define UP_NS 5000000000UL  /* for QEMU to open the port, and at the end to take our last words */
+#define RECEIVE_BUFFERS 8   /* QEMU hands over at most 4 KiB at a time; eight let it run ahead of the parser */
+#define RING_MOST 64        /* questions in flight: two descriptors each */
 #define CONTROL_RING 8
-#define CONFIG_MOST (4 * MiB)  /* Linux lets arguments and environment have 2 MiB by default (a quarter of an 8 MiB stack) */
-#define WORDS_MOST 1024        /* of a FAIL line */
+#define CONFIG_MOST                                                                                                    \
+    (4 * MiB)           /* Linux lets arguments and environment have 2 MiB by default (a quarter of an 8 MiB stack) */
+#define WORDS_MOST 1024 /* of a FAIL line */
 
 struct question {
     struct wire_message ask; /* read by the device, with the payload behind it */
@@ -68,7 +71,7 @@ static struct channel {
     u8 small[8];
     bool stalled;
 
-    struct question *config; /* host_configure's */
+    struct question *config;      /* host_configure's */
     struct question *beat, *last; /* made early: the heartbeat, and the last words, which must not need memory */
     char *words;
     struct timer beat_timer;
@@ -98,7 +101,8 @@ static void question_payload(struct question *q, const void *payload, u32 bytes)
 }
 
 /* Sends a message of q: header and its own small payload in one piece, then `more`. May sleep for room. */
-static void question_transmit(struct question *q, struct wire_message *head, u32 small_bytes, const void *more, u32 more_bytes) {
+static void question_transmit(struct question *q, struct wire_message *head, u32 small_bytes, const void *more,
+                              u32 more_bytes) {
     head->bytes = small_bytes + more_bytes;
     struct virtq_piece pieces[2] = {{dma_phys(head), sizeof(*head) + small_bytes}};
     if (more_bytes)
@@ -138,8 +142,8 @@ static void question_cancel(struct question *q) {
     question_transmit(q, &q->cancel, 0, NULL, 0);
 }
 
-/* Waits for what comes soon. The caller may be registered on other queues (poll) and woken there, so that task_sleep returns
- * at once; then schedule lets the others run, and with them the work that brings the answer. */
+/* Waits for what comes soon. The caller may be registered on other queues (poll) and woken there, so that task_sleep
+ * returns at once; then schedule lets the others run, and with them the work that brings the answer. */
 static void question_settle(struct question *q) {
     while (!question_finished(q)) {
         struct waiter w;
@@ -155,7 +159,8 @@ static void question_settle(struct question *q) {
     q->cancel.type = 0;
 }
 
-/* The whole of a question: its value. nowait: cancelled at once, so answered at once. -ERESTARTSYS is the caller's to make. */
+/* The whole of a question: its value. nowait: cancelled at once, so answered at once. -ERESTARTSYS is the caller's to
+ * make. */
 static s32 question_ask(struct question *q, const void *more, u32 more_bytes, bool nowait) {
     question_send(q, more, more_bytes);
     if (nowait || wait_until_interruptible(q->queue, question_finished(q)) < 0)
@@ -590,7 +595,8 @@ static bool record_next(const char *raw, u32 bytes, u32 *at, struct record *r) {
     return true;
 }
 
-/* Counts the records of each kind; -EINVAL when they do not fill the payload exactly. *text: bytes for all, 0s added. */
+/* Counts the records of each kind; -EINVAL when they do not fill the payload exactly. *text: bytes for all, 0s added.
+ */
 static int config_count(const char *raw, u32 bytes, struct boot_config *out, size_t *text) {
     u32 at = sizeof(struct wire_config);
     struct record r;
@@ -621,13 +627,26 @@ static int mount_parse(const char *text, size_t bytes, struct boot_mount *m) {
 /* Stores one record, its text already copied and terminated. */
 static int config_store(struct boot_config *out, struct boot_config *at, const struct record *r, char *text) {
     switch (r->kind) {
-    case WIRE_ARG: out->args[at->arg_count++] = text; break;
-    case WIRE_ENV: out->env[at->env_count++] = text; break;
-    case WIRE_SYSCTL: out->sysctls[at->sysctl_count++] = text; break;
-    case WIRE_CWD: out->cwd = text; break;
-    case WIRE_HOSTNAME: out->hostname = text; break;
-    case WIRE_PROGRAM: out->program = r->bytes ? text : NULL; break;
-    case WIRE_MOUNT: return mount_parse(text, r->bytes, &out->mounts[at->mount_count++]);
+    case WIRE_ARG:
+        out->args[at->arg_count++] = text;
+        break;
+    case WIRE_ENV:
+        out->env[at->env_count++] = text;
+        break;
+    case WIRE_SYSCTL:
+        out->sysctls[at->sysctl_count++] = text;
+        break;
+    case WIRE_CWD:
+        out->cwd = text;
+        break;
+    case WIRE_HOSTNAME:
+        out->hostname = text;
+        break;
+    case WIRE_PROGRAM:
+        out->program = r->bytes ? text : NULL;
+        break;
+    case WIRE_MOUNT:
+        return mount_parse(text, r->bytes, &out->mounts[at->mount_count++]);
     case WIRE_GROUP:
         if (r->bytes != sizeof(u32))
             return -EINVAL;
@@ -638,7 +657,8 @@ static int config_store(struct boot_config *out, struct boot_config *at, const s
             return -EINVAL;
         out->termios = text;
         break;
-    default: break; /* a newer command's: not for us */
+    default:
+        break; /* a newer command's: not for us */
     }
     return 0;
 }

@@ -1,7 +1,8 @@
 /* host.h - questions to the command about the three standard streams, for fs/stream.c. main.h has the rest.
  *
  * Each call is one question of lib/wire.h and sleeps until the command answers it; a signal to the sleeper cancels the
- * question, and -EINTR comes back only if the command had nothing to give. Buffers: direct map (kmalloc, pages_alloc). */
+ * question, and -EINTR comes back only if the command had nothing to give. Buffers: direct map (kmalloc, pages_alloc).
+ */
 #pragma once
 
 #include "lib/base.h"
@@ -13,10 +14,12 @@ ssize_t host_write_stream(unsigned stream, const void *buffer, size_t bytes, boo
 /* host_poll_now: which of the events (poll(2)) and POLLERR, POLLHUP are there now. Sleeps for the short answer only. */
 u32 host_poll_now(unsigned stream, u32 events);
 
-/* A standing POLL: wakes a queue when an event has come. Armed for one set of events at a time; ends when it has fired. */
+/* A standing POLL: wakes a queue when an event has come. Armed for one set of events at a time; ends when it has fired.
+ */
 struct host_watch;
-struct host_watch *host_watch_create(unsigned stream, struct waitq *queue); /* NULL: no memory. For good, as the streams are */
-void host_watch_arm(struct host_watch *w, u32 events); /* may sleep, shortly */
+struct host_watch *host_watch_create(unsigned stream,
+                                     struct waitq *queue); /* NULL: no memory. For good, as the streams are */
+void host_watch_arm(struct host_watch *w, u32 events);     /* may sleep, shortly */
 
 /* host_stopped: tell the command that the program's process group stopped (WIRE_STOPPED). May sleep. */
 void host_stopped(int signal);

@@ -1,7 +1,7 @@
 /* p9.c - the 9p transport: one virtqueue for each device, one chain for each exchange.
  *
- * Owns struct p9_channel. Message and reply of an ordinary exchange take two descriptors of the ring; one that carries a
- * file's pages names each frame in a table of its own, so that the server reads and writes them where they are. */
+ * Owns struct p9_channel. Message and reply of an ordinary exchange take two descriptors of the ring; one that carries
+ * a file's pages names each frame in a table of its own, so that the server reads and writes them where they are. */
 #include <linux/virtio_9p.h>
 
 #include "dev/p9.h"

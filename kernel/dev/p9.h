@@ -16,7 +16,8 @@ struct p9_call {
     struct vring_desc *table; /* room for out + in descriptors, needed if out + in > 2 */
     u32 received;             /* bytes of the reply */
     bool done;
-    void (*ended)(struct p9_call *call); /* NULL, or called as work when done; may free the call: nobody waits for it then */
+    void (*ended)(
+        struct p9_call *call); /* NULL, or called as work when done; may free the call: nobody waits for it then */
     struct waitq wait;
 };
 

@@ -1,12 +1,12 @@
 /* virtio.c - virtio-mmio: finds the devices, sets up their rings, submits requests and takes them back.
  *
- * Owns struct virtio_device and struct virtq. Speaks version 2 of the registers (modern) and version 1 (legacy, which QEMU's
- * microvm gives unless told otherwise); they differ in how a ring's place is told, and in the feature bit VERSION_1.
- * Uses no event index: at our depths the plain flags are as good. Does not know what the requests mean.
+ * Owns struct virtio_device and struct virtq. Speaks version 2 of the registers (modern) and version 1 (legacy, which
+ * QEMU's microvm gives unless told otherwise); they differ in how a ring's place is told, and in the feature bit
+ * VERSION_1. Uses no event index: at our depths the plain flags are as good. Does not know what the requests mean.
  *
  * Order of memory. The device sees a descriptor once avail->idx covers it: idx is stored with release. It looks at
- * avail->idx again after it has set its "do not notify" flag; so we store idx, fence, then read the flag: one of the two
- * sees the other. We read used->idx with acquire before the entries below it. */
+ * avail->idx again after it has set its "do not notify" flag; so we store idx, fence, then read the flag: one of the
+ * two sees the other. We read used->idx with acquire before the entries below it. */
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_mmio.h>
@@ -19,9 +19,7 @@
 #define LEGACY_ALIGN PAGE_SIZE     /* legacy rings are told by page number, the used ring on a page of its own */
 #define MODERN_ALIGN 64UL          /* a cache line: no sharing between what we and the device write */
 
-static u32 reg_read(struct virtio_device *d, unsigned offset) {
-    return *(volatile u32 *)(d->registers + offset);
-}
+static u32 reg_read(struct virtio_device *d, unsigned offset) { return *(volatile u32 *)(d->registers + offset); }
 
 static void reg_write(struct virtio_device *d, unsigned offset, u32 value) {
     *(volatile u32 *)(d->registers + offset) = value;
@@ -134,8 +132,10 @@ struct virtq *virtq_create(struct virtio_device *d, unsigned index, unsigned mos
 
 bool virtq_indirect(const struct virtq *q) { return q->device->features >> VIRTIO_RING_F_INDIRECT_DESC & 1; }
 
-/* Writes the pieces into descriptors: consecutive ones of a table, or free ones of the ring (already linked by next). */
-static void chain_fill(struct vring_desc *desc, u16 at, bool linked, const struct virtq_piece *pieces, unsigned out, unsigned in) {
+/* Writes the pieces into descriptors: consecutive ones of a table, or free ones of the ring (already linked by next).
+ */
+static void chain_fill(struct vring_desc *desc, u16 at, bool linked, const struct virtq_piece *pieces, unsigned out,
+                       unsigned in) {
     for (unsigned i = 0; i < out + in; i++) {
         struct vring_desc *piece = &desc[at];
         u16 next = linked ? piece->next : at + 1;
@@ -185,8 +185,8 @@ int virtq_submit(struct virtq *q, const struct virtq_piece *pieces, unsigned out
     return 0;
 }
 
-void virtq_submit_wait(struct virtq *q, const struct virtq_piece *pieces, unsigned out, unsigned in, struct vring_desc *table,
-                       void *token) {
+void virtq_submit_wait(struct virtq *q, const struct virtq_piece *pieces, unsigned out, unsigned in,
+                       struct vring_desc *table, void *token) {
     wait_until(&q->room, virtq_submit(q, pieces, out, in, table, token) == 0);
 }
 
@@ -251,10 +251,14 @@ int virtio_ready(struct virtio_device *d) {
 
 static int device_probe(struct virtio_device *d) {
     switch (d->kind) {
-    case VIRTIO_ID_CONSOLE: return console_probe(d);
-    case VIRTIO_ID_9P: return p9_probe(d);
-    case VIRTIO_ID_BLOCK: return block_probe(d);
-    default: return -ENODEV;
+    case VIRTIO_ID_CONSOLE:
+        return console_probe(d);
+    case VIRTIO_ID_9P:
+        return p9_probe(d);
+    case VIRTIO_ID_BLOCK:
+        return block_probe(d);
+    default:
+        return -ENODEV;
     }
 }
 
@@ -268,7 +272,9 @@ static u64 number_take(const char **text) {
         p += 2;
     }
     for (;; p++) {
-        unsigned digit = *p >= '0' && *p <= '9' ? *p - '0' : (*p | 32) >= 'a' && (*p | 32) <= 'f' ? (*p | 32) - 'a' + 10 : 16;
+        unsigned digit = *p >= '0' && *p <= '9'                 ? *p - '0'
+                         : (*p | 32) >= 'a' && (*p | 32) <= 'f' ? (*p | 32) - 'a' + 10
+                                                                : 16;
         if (digit >= base)
             break;
         value = value * base + digit;
@@ -295,12 +301,13 @@ static void device_add(const char *text) {
         d->version = reg_read(d, VIRTIO_MMIO_VERSION);
         d->kind = reg_read(d, VIRTIO_MMIO_DEVICE_ID);
         error = reg_read(d, VIRTIO_MMIO_MAGIC_VALUE) == REGISTERS_MAGIC ? device_probe(d) : -ENODEV;
-        kprintf(LOG_INFO "virtio: kind %u version %u at %#lx, line %u%s\n", d->kind, d->version, (unsigned long)phys, d->gsi,
-                error ? ": not used" : "");
+        kprintf(LOG_INFO "virtio: kind %u version %u at %#lx, line %u%s\n", d->kind, d->version, (unsigned long)phys,
+                d->gsi, error ? ": not used" : "");
         if (error)
             reg_write(d, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_FAILED);
     }
-    /* A device that got as far as its queues may still be written to by QEMU's side, so only an untouched one is freed. */
+    /* A device that got as far as its queues may still be written to by QEMU's side, so only an untouched one is freed.
+     */
     if (error && (!d || !d->queue_count))
         kfree(d);
 }

@@ -1,8 +1,8 @@
 /* 9p.c - the lower layer of files that the host shows: a 9P2000.L client (QEMU's server at the other end).
  *
- * Owns handles (fids) and the exchanges; keeps no names, no attributes, no pages: tree.c does. Nouns. node: a handle, one
- * fid that names the file; once opened for reading that same fid reads (QEMU lets an open fid still walk, and be asked for
- * attributes: a round trip less for each file). Writing takes a second fid. call: one message and its reply.
+ * Owns handles (fids) and the exchanges; keeps no names, no attributes, no pages: tree.c does. Nouns. node: a handle,
+ * one fid that names the file; once opened for reading that same fid reads (QEMU lets an open fid still walk, and be
+ * asked for attributes: a round trip less for each file). Writing takes a second fid. call: one message and its reply.
  *
  * Round trips: lookup of what is not there 1, of what is 2 (the server may handle two messages in any order, so the
  * attributes of a new fid cannot be asked for before the walk has made it), first read 2, clunk none (nobody waits).
@@ -46,10 +46,10 @@ enum p9_type {
 #define NOTAG 0xffff
 #define NOFID 0xffffffffu
 #define ROOT_FID 0u
-#define HEAD_BYTES 7          /* size[4] type[1] tag[2] */
-#define READ_HEAD_BYTES 11    /* and count[4]; also all of an Rlerror */
-#define WRITE_HEAD_BYTES 23   /* and fid[4] offset[8] count[4] */
-#define QID_BYTES 13          /* type[1] version[4] path[8] */
+#define HEAD_BYTES 7           /* size[4] type[1] tag[2] */
+#define READ_HEAD_BYTES 11     /* and count[4]; also all of an Rlerror */
+#define WRITE_HEAD_BYTES 23    /* and fid[4] offset[8] count[4] */
+#define QID_BYTES 13           /* type[1] version[4] path[8] */
 #define GETATTR_BASIC 0x7ffULL /* all but the birth time, the generation and the data version */
 #define GETATTR_BYTES 160
 #define NAME_MOST 255
@@ -66,8 +66,8 @@ enum p9_type {
 enum open_state { FID_CLOSED, FID_OPENING, FID_OPEN };
 
 struct lower_node {
-    u32 fid;       /* names the file; reads once `reading` is FID_OPEN */
-    u32 write_fid; /* while `writing` is FID_OPEN */
+    u32 fid;             /* names the file; reads once `reading` is FID_OPEN */
+    u32 write_fid;       /* while `writing` is FID_OPEN */
     u8 reading, writing; /* enum open_state, atomic: who moves it from CLOSED to OPENING opens, the others wait */
 };
 
@@ -283,8 +283,8 @@ static int node_create(struct ninep *fs, u32 fid, struct lower_node **out, struc
     return 0;
 }
 
-static int ninep_lookup(struct lower *l, struct lower_node *dir, const char *name, size_t bytes, struct lower_node **out,
-                        struct lower_attr *attr) {
+static int ninep_lookup(struct lower *l, struct lower_node *dir, const char *name, size_t bytes,
+                        struct lower_node **out, struct lower_attr *attr) {
     u32 fid;
     int error = fid_walk(ninep_of(l), dir->fid, name, bytes, &fid);
     return error ? error : node_create(ninep_of(l), fid, out, attr);
@@ -325,7 +325,8 @@ static int open_writing(struct ninep *fs, struct lower_node *node) {
 
 /* One of the two openings of a node, once: the first caller does it, others who come meanwhile wait. A failure is not
  * remembered. */
-static int node_open(struct ninep *fs, struct lower_node *node, u8 *state, int (*open)(struct ninep *, struct lower_node *)) {
+static int node_open(struct ninep *fs, struct lower_node *node, u8 *state,
+                     int (*open)(struct ninep *, struct lower_node *)) {
     while (atomic_load(state) != FID_OPEN) {
         if (atomic_cas(state, FID_CLOSED, FID_OPENING)) {
             int error = open(fs, node);
@@ -342,7 +343,8 @@ static int node_open(struct ninep *fs, struct lower_node *node, u8 *state, int (
 
 static int ninep_open(struct lower *l, struct lower_node *node, bool write) {
     struct ninep *fs = ninep_of(l);
-    return write ? node_open(fs, node, &node->writing, open_writing) : node_open(fs, node, &node->reading, open_reading);
+    return write ? node_open(fs, node, &node->writing, open_writing)
+                 : node_open(fs, node, &node->reading, open_reading);
 }
 
 /* ---- reading ---- */
@@ -574,7 +576,8 @@ static int node_created(struct ninep *fs, struct lower_node *dir, const char *na
 }
 
 /* A regular file: Tlcreate turns a copy of the directory's fid into the open file. *out_fid: that fid. */
-static int file_create(struct ninep *fs, struct lower_node *dir, const char *name, size_t bytes, u32 mode, u32 gid, u32 *out_fid) {
+static int file_create(struct ninep *fs, struct lower_node *dir, const char *name, size_t bytes, u32 mode, u32 gid,
+                       u32 *out_fid) {
     u32 fid;
     int error = fid_walk(fs, dir->fid, NULL, 0, &fid);
     if (error)
@@ -595,7 +598,8 @@ static int file_create(struct ninep *fs, struct lower_node *dir, const char *nam
     return error;
 }
 
-static int directory_create(struct ninep *fs, struct lower_node *dir, const char *name, size_t bytes, u32 mode, u32 gid) {
+static int directory_create(struct ninep *fs, struct lower_node *dir, const char *name, size_t bytes, u32 mode,
+                            u32 gid) {
     struct call *c = call_create(fs, TMKDIR, 4 + 2 + bytes + 4 + 4, QID_BYTES);
     if (c) {
         put32(c, dir->fid);
@@ -606,7 +610,8 @@ static int directory_create(struct ninep *fs, struct lower_node *dir, const char
     return call_finish(c);
 }
 
-static int special_create(struct ninep *fs, struct lower_node *dir, const char *name, size_t bytes, u32 mode, u64 rdev, u32 gid) {
+static int special_create(struct ninep *fs, struct lower_node *dir, const char *name, size_t bytes, u32 mode, u64 rdev,
+                          u32 gid) {
     struct call *c = call_create(fs, TMKNOD, 4 + 2 + bytes + 4 + 4 + 4 + 4, QID_BYTES);
     if (c) {
         put32(c, dir->fid);
@@ -619,8 +624,8 @@ static int special_create(struct ninep *fs, struct lower_node *dir, const char *
     return call_finish(c);
 }
 
-static int ninep_create(struct lower *l, struct lower_node *dir, const char *name, size_t bytes, u32 mode, u64 rdev, u32 uid,
-                        u32 gid, struct lower_node **out, struct lower_attr *attr) {
+static int ninep_create(struct lower *l, struct lower_node *dir, const char *name, size_t bytes, u32 mode, u64 rdev,
+                        u32 uid, u32 gid, struct lower_node **out, struct lower_attr *attr) {
     struct ninep *fs = ninep_of(l);
     u32 fid = NOFID;
     int error;
@@ -641,8 +646,8 @@ static int ninep_create(struct lower *l, struct lower_node *dir, const char *nam
     return error;
 }
 
-static int ninep_symlink(struct lower *l, struct lower_node *dir, const char *name, size_t bytes, const char *target, u32 uid,
-                         u32 gid, struct lower_node **out, struct lower_attr *attr) {
+static int ninep_symlink(struct lower *l, struct lower_node *dir, const char *name, size_t bytes, const char *target,
+                         u32 uid, u32 gid, struct lower_node **out, struct lower_attr *attr) {
     size_t length = strlen(target);
     struct call *c = call_create(ninep_of(l), TSYMLINK, 4 + 2 + bytes + 2 + length + 4, QID_BYTES);
     if (c) {
@@ -655,7 +660,8 @@ static int ninep_symlink(struct lower *l, struct lower_node *dir, const char *na
     return error ? error : node_created(ninep_of(l), dir, name, bytes, uid, gid, out, attr);
 }
 
-static int ninep_link(struct lower *l, struct lower_node *dir, const char *name, size_t bytes, struct lower_node *target) {
+static int ninep_link(struct lower *l, struct lower_node *dir, const char *name, size_t bytes,
+                      struct lower_node *target) {
     struct call *c = call_create(ninep_of(l), TLINK, 4 + 4 + 2 + bytes, 0);
     if (c) {
         put32(c, dir->fid);
@@ -737,7 +743,8 @@ static int ninep_fsync(struct lower *l, struct lower_node *node, bool data_only)
 }
 
 /* The value is written to a fid of its own and set when that one is given back, so this clunk is waited for. */
-static int ninep_setxattr(struct lower *l, struct lower_node *node, const char *name, const void *value, size_t bytes, int flags) {
+static int ninep_setxattr(struct lower *l, struct lower_node *node, const char *name, const void *value, size_t bytes,
+                          int flags) {
     struct ninep *fs = ninep_of(l);
     size_t length = strlen(name);
     u32 fid;

@@ -1,9 +1,9 @@
 /* stream.c - the three standard streams: files whose contents are at the other end of the wire.
  *
- * A stream is what the host's descriptor is, as far as a program can see: a pipe, a socket or a device (read and write ask the
- * command), a regular file (which has a position, kept by the host's descriptor, so nothing is read ahead), or a terminal
- * (the line discipline of tty.c, or the host's own). /dev/null is the guest's. Streams that are one file on the host are one
- * open description here.
+ * A stream is what the host's descriptor is, as far as a program can see: a pipe, a socket or a device (read and write
+ * ask the command), a regular file (which has a position, kept by the host's descriptor, so nothing is read ahead), or
+ * a terminal (the line discipline of tty.c, or the host's own). /dev/null is the guest's. Streams that are one file on
+ * the host are one open description here.
  *
  * Does not know the wire (dev/host.c). The streams exist for good: their inodes are static and never released. */
 #include <linux/fs.h>
@@ -26,7 +26,7 @@ struct stream {
     struct inode inode;
     unsigned number;
     const struct wire_stream *host;
-    struct file *file;        /* the first one opened; not counted: only compared and shared while the streams are opened */
+    struct file *file; /* the first one opened; not counted: only compared and shared while the streams are opened */
     struct host_watch *watch; /* NULL until poll needs it */
     struct waitq ready;       /* the watch fired */
     struct mutex mutex;       /* the host's position, while it is moved and moved back; the making of watch */
@@ -233,9 +233,13 @@ static struct tty *host_tty;
 static unsigned shown_on; /* the stream that output goes to */
 static bool reader_runs;
 
-struct tty *tty_host(void) { return host_tty; }
+struct tty *tty_host(void) {
+    return host_tty;
+}
 
-static ssize_t host_tty_write(struct tty *t, const u8 *bytes, size_t count) { return host_write_stream(shown_on, bytes, count, false); }
+static ssize_t host_tty_write(struct tty *t, const u8 *bytes, size_t count) {
+    return host_write_stream(shown_on, bytes, count, false);
+}
 
 /* With a discipline at the host's end (wire.h: tty 2) opening leads to the stream itself. */
 static int host_tty_open(struct tty *t, struct file *file) {
@@ -303,7 +307,8 @@ static void stream_name(const struct stream *s, char *name, size_t bytes) {
         ksnprintf(name, bytes, "pipe:[%lu]", (unsigned long)s->host->ino);
     else if (S_ISSOCK(s->host->mode))
         ksnprintf(name, bytes, "socket:[%lu]", (unsigned long)s->host->ino);
-    else if (S_ISCHR(s->host->mode) && major >= UNIX98_PTY_SLAVE_MAJOR && major < UNIX98_PTY_SLAVE_MAJOR + UNIX98_PTY_MAJOR_COUNT)
+    else if (S_ISCHR(s->host->mode) && major >= UNIX98_PTY_SLAVE_MAJOR &&
+             major < UNIX98_PTY_SLAVE_MAJOR + UNIX98_PTY_MAJOR_COUNT)
         ksnprintf(name, bytes, "/dev/pts/%u", (major - UNIX98_PTY_SLAVE_MAJOR) * 256 + minor);
     else
         ksnprintf(name, bytes, "/dev/%s", kinds[s->number]);

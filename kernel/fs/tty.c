@@ -5,8 +5,9 @@
  *                   v
  *     write --> raw --> cook (OPOST) --> cooked --> ops->write
  *
- * Owns struct tty. Input is processed as it comes, whether or not somebody reads, so that Ctrl-C reaches a program that does
- * not. Echo is put into a ring and shown by whoever has the output next: the one who types never waits for a writer.
+ * Owns struct tty. Input is processed as it comes, whether or not somebody reads, so that Ctrl-C reaches a program that
+ * does not. Echo is put into a ring and shown by whoever has the output next: the one who types never waits for a
+ * writer.
  *
  * Locks: t->output (sleeping), then t->lock. Signals are sent with neither.
  * Not here: who is at the other end (stream.c); packet mode; ECHOPRT; delays. */
@@ -36,9 +37,19 @@ void tty_init(struct tty *t, const struct tty_ops *ops, const struct termios *se
         .c_oflag = OPOST | ONLCR,
         .c_cflag = B38400 | CS8 | CREAD | HUPCL,
         .c_lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
-        .c_cc = {[VINTR] = 'C' & 31, [VQUIT] = '\\' & 31, [VERASE] = 0x7f, [VKILL] = 'U' & 31, [VEOF] = 'D' & 31,
-                 [VMIN] = 1, [VSTART] = 'Q' & 31, [VSTOP] = 'S' & 31, [VSUSP] = 'Z' & 31, [VREPRINT] = 'R' & 31,
-                 [VDISCARD] = 'O' & 31, [VWERASE] = 'W' & 31, [VLNEXT] = 'V' & 31},
+        .c_cc = {[VINTR] = 'C' & 31,
+                 [VQUIT] = '\\' & 31,
+                 [VERASE] = 0x7f,
+                 [VKILL] = 'U' & 31,
+                 [VEOF] = 'D' & 31,
+                 [VMIN] = 1,
+                 [VSTART] = 'Q' & 31,
+                 [VSTOP] = 'S' & 31,
+                 [VSUSP] = 'Z' & 31,
+                 [VREPRINT] = 'R' & 31,
+                 [VDISCARD] = 'O' & 31,
+                 [VWERASE] = 'W' & 31,
+                 [VLNEXT] = 'V' & 31},
     };
     _Static_assert(sizeof(struct termios) == 36, "as wire.h sends it");
     t->ops = ops;
@@ -143,14 +154,15 @@ static u32 echo_take(struct tty *t, u8 *out, u32 most) {
     return count;
 }
 
-/* Lets go of the output. What came to be echoed meanwhile is shown first; and what comes between that and the unlock, when
- * its typist finds the output taken, by going round again. */
+/* Lets go of the output. What came to be echoed meanwhile is shown first; and what comes between that and the unlock,
+ * when its typist finds the output taken, by going round again. */
 static void output_end(struct tty *t) {
     do {
         for (u32 count; (count = echo_take(t, t->raw, TTY_CHUNK)) != 0;)
             (void)show(t, t->raw, count); /* an echo that fails has nobody to tell */
         mutex_unlock(&t->output);
-    } while (atomic_load(&t->echo_head) != atomic_load(&t->echo_tail) && !atomic_load(&t->stopped) && mutex_try(&t->output));
+    } while (atomic_load(&t->echo_head) != atomic_load(&t->echo_tail) && !atomic_load(&t->stopped) &&
+             mutex_try(&t->output));
 }
 
 static void echo_flush(struct tty *t) {
@@ -176,7 +188,9 @@ static void echo_byte(struct tty *t, u8 c) {
 }
 
 static u32 input_count(struct tty *t) { return t->head - t->tail; }
-static bool input_full(struct tty *t) { return input_count(t) >= TTY_INPUT - 1; } /* one place is kept for a line's end */
+static bool input_full(struct tty *t) {
+    return input_count(t) >= TTY_INPUT - 1;
+} /* one place is kept for a line's end */
 
 static bool is_end(struct tty *t, u32 at) { return t->ends[at % TTY_INPUT / 64] >> (at % 64) & 1; }
 static void set_end(struct tty *t, u32 at, bool end) {
@@ -392,15 +406,11 @@ static void input_byte(struct tty *t, u8 c, u64 *signals) {
         store_and_echo(t, c);
 }
 
-/* Nothing more can be taken until somebody reads. While only an unfinished line fills the ring it can: it may be edited, and
- * what does not fit is dropped, as everywhere. */
-static bool input_blocked(struct tty *t) {
-    return input_full(t) && !(has_local(t, ICANON) && t->canon == t->tail);
-}
+/* Nothing more can be taken until somebody reads. While only an unfinished line fills the ring it can: it may be
+ * edited, and what does not fit is dropped, as everywhere. */
+static bool input_blocked(struct tty *t) { return input_full(t) && !(has_local(t, ICANON) && t->canon == t->tail); }
 
-static bool input_ready(struct tty *t) {
-    return has_local(t, ICANON) ? t->canon != t->tail : t->head != t->tail;
-}
+static bool input_ready(struct tty *t) { return has_local(t, ICANON) ? t->canon != t->tail : t->head != t->tail; }
 
 bool tty_full(struct tty *t) {
     spin_lock(&t->lock);
@@ -524,15 +534,16 @@ void tty_set_window(struct tty *t, const struct winsize *window) {
 
 /* ---- read ---- */
 
-/* Moves input to out: in canonical mode of one line at most. *end: the line's end was reached (an end of file is one, and
- * is not counted). */
+/* Moves input to out: in canonical mode of one line at most. *end: the line's end was reached (an end of file is one,
+ * and is not counted). */
 static u32 input_take(struct tty *t, u8 *out, u32 most, bool *end) {
     u32 count = 0;
     *end = false;
     spin_lock(&t->lock);
     bool canonical = has_local(t, ICANON);
     u32 until = canonical ? t->canon : t->head;
-    while (t->tail != until && !*end && (count < most || (canonical && is_end(t, t->tail) && !t->input[t->tail % TTY_INPUT]))) {
+    while (t->tail != until && !*end &&
+           (count < most || (canonical && is_end(t, t->tail) && !t->input[t->tail % TTY_INPUT]))) {
         u8 c = t->input[t->tail % TTY_INPUT];
         *end = canonical && is_end(t, t->tail);
         t->tail++;
@@ -693,15 +704,22 @@ static int settings_show(struct tty *t, void __user *to, size_t bytes) {
 
 static long ioctl_settings(struct tty *t, u32 command, void __user *p) {
     switch (command) {
-    case TCGETS: return settings_show(t, p, sizeof(struct termios));
-    case TCGETS2: return settings_show(t, p, sizeof(struct termios2));
+    case TCGETS:
+        return settings_show(t, p, sizeof(struct termios));
+    case TCGETS2:
+        return settings_show(t, p, sizeof(struct termios2));
     case TCSETS:
-    case TCSETSW: return settings_change(t, p, sizeof(struct termios), false);
-    case TCSETSF: return settings_change(t, p, sizeof(struct termios), true);
+    case TCSETSW:
+        return settings_change(t, p, sizeof(struct termios), false);
+    case TCSETSF:
+        return settings_change(t, p, sizeof(struct termios), true);
     case TCSETS2:
-    case TCSETSW2: return settings_change(t, p, sizeof(struct termios2), false);
-    case TCSETSF2: return settings_change(t, p, sizeof(struct termios2), true);
-    default: return -ENOTTY;
+    case TCSETSW2:
+        return settings_change(t, p, sizeof(struct termios2), false);
+    case TCSETSF2:
+        return settings_change(t, p, sizeof(struct termios2), true);
+    default:
+        return -ENOTTY;
     }
 }
 
@@ -755,12 +773,18 @@ static long give_up_controlling(struct tty *t) {
 static long ioctl_job(struct tty *t, u32 command, u64 argument) {
     bool controlling = atomic_load(&process_current()->tty) == t;
     switch (command) {
-    case TIOCGPGRP: return controlling ? put_user(atomic_load(&t->foreground), (int __user *)argument) : -ENOTTY;
-    case TIOCGSID: return controlling ? put_user(atomic_load(&t->session), (int __user *)argument) : -ENOTTY;
-    case TIOCSPGRP: return set_foreground(t, (const int __user *)argument);
-    case TIOCSCTTY: return become_controlling(t, argument);
-    case TIOCNOTTY: return give_up_controlling(t);
-    default: return -ENOTTY;
+    case TIOCGPGRP:
+        return controlling ? put_user(atomic_load(&t->foreground), (int __user *)argument) : -ENOTTY;
+    case TIOCGSID:
+        return controlling ? put_user(atomic_load(&t->session), (int __user *)argument) : -ENOTTY;
+    case TIOCSPGRP:
+        return set_foreground(t, (const int __user *)argument);
+    case TIOCSCTTY:
+        return become_controlling(t, argument);
+    case TIOCNOTTY:
+        return give_up_controlling(t);
+    default:
+        return -ENOTTY;
     }
 }
 
@@ -804,7 +828,8 @@ static long ioctl_flush(struct tty *t, u64 which) {
     return 0;
 }
 
-/* TCXONC: hold and release the output. TCIOFF and TCION would ask the other end, which is no line that could be asked. */
+/* TCXONC: hold and release the output. TCIOFF and TCION would ask the other end, which is no line that could be asked.
+ */
 static long ioctl_flow(struct tty *t, u64 what) {
     if (what > TCION)
         return -EINVAL;
@@ -825,24 +850,34 @@ long tty_ioctl(struct tty *t, u32 command, u64 argument) {
     int number = 0; /* TIOCOUTQ: nothing waits to be sent; TIOCGETD: N_TTY */
     switch (command) {
     case TIOCGWINSZ:
-    case TIOCSWINSZ: return ioctl_window(t, command, (struct winsize __user *)argument);
-    case FIONREAD: return ioctl_available(t, (int __user *)argument);
-    case TCFLSH: return ioctl_flush(t, argument);
-    case TCXONC: return ioctl_flow(t, argument);
+    case TIOCSWINSZ:
+        return ioctl_window(t, command, (struct winsize __user *)argument);
+    case FIONREAD:
+        return ioctl_available(t, (int __user *)argument);
+    case TCFLSH:
+        return ioctl_flush(t, argument);
+    case TCXONC:
+        return ioctl_flow(t, argument);
     case TIOCOUTQ:
-    case TIOCGETD: return put_user(number, (int __user *)argument);
+    case TIOCGETD:
+        return put_user(number, (int __user *)argument);
     case TCSBRK:
-    case TCSBRKP: return foreground_check(t, SIGTTOU, 0);
+    case TCSBRKP:
+        return foreground_check(t, SIGTTOU, 0);
     case TIOCGPGRP:
     case TIOCSPGRP:
     case TIOCGSID:
     case TIOCSCTTY:
-    case TIOCNOTTY: return ioctl_job(t, command, argument);
-    default: return ioctl_settings(t, command, (void __user *)argument);
+    case TIOCNOTTY:
+        return ioctl_job(t, command, argument);
+    default:
+        return ioctl_settings(t, command, (void __user *)argument);
     }
 }
 
-static long file_ioctl(struct file *file, u32 command, u64 argument) { return tty_ioctl(file->private_data, command, argument); }
+static long file_ioctl(struct file *file, u32 command, u64 argument) {
+    return tty_ioctl(file->private_data, command, argument);
+}
 
 static int tty_file_open(struct inode *inode, struct file *file) { return tty_open(inode->private_data, file); }
 
