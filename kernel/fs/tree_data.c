@@ -1,0 +1,416 @@
+/* tree_data.c - contents of the files in memory: pages that are read from a lower, written, cut and punched (tree.h).
+ *
+ * There is no copying up. A page below lower_bytes that is not cached is the lower's; above it is zeroes. A page once
+ * written is dirty, and an overlay's dirty pages have no other home, so vm/object.c keeps them; a clean one may be
+ * dropped and is read again. So a write costs the pages it touches, of a file of any size.
+ *
+ * inode.lock is held by who writes or resizes. Readers hold nothing: a page is whole, the size is read atomically. */
+#include <linux/capability.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+
+#include "fs/inode.h"
+#include "fs/io.h"
+#include "fs/open.h"
+#include "fs/tree.h"
+#include "task/task.h"
+#include "vm/radix.h"
+#include "vm/space.h"
+
+static struct tree_inode *of_object(struct object *o) { return container_of(o, struct tree_inode, inode.object); }
+
+static u64 size_of(struct tree_inode *ti) { return atomic_load(&ti->inode.object.size); }
+
+/* Filling pages from the lower. */
+
+static int fill(struct object *o, u64 index, struct frame **frames, unsigned count) {
+    struct tree_inode *ti = of_object(o);
+    struct lower *l = tree_of(&ti->inode)->lower;
+    u64 bytes = atomic_load(&ti->lower_bytes), end = (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    unsigned below = index >= end ? 0 : (unsigned)min((u64)count, end - index);
+    int error = below ? l->ops->read(l, ti->lower, index, frames, below) : 0;
+
+    if (error)
+        return error;
+    if (below && index + below == end && bytes % PAGE_SIZE)
+        memset((char *)frame_va(frames[below - 1]) + bytes % PAGE_SIZE, 0, PAGE_SIZE - bytes % PAGE_SIZE);
+    for (unsigned n = below; n < count; n++)
+        memset(frame_va(frames[n]), 0, PAGE_SIZE);
+    return 0;
+}
+
+const struct object_ops tree_layered_pages = {.fill = fill};
+const struct object_ops tree_through_pages = {.fill = fill, .write_back = through_write_back};
+
+/* Opening. */
+
+static int tree_open(struct inode *inode, struct file *f) {
+    struct tree_inode *ti = tree_inode(inode);
+    struct tree *t = tree_of(inode);
+    int error = 0;
+
+    if (!ti->lower)
+        return 0;
+    if (t->mode == TREE_THROUGH)
+        return through_open(ti, f);
+    /* A file whose contents the lower will not show cannot be opened; one that is all memory by now can. */
+    if (ti->lower_bytes && !(f->flags & O_TRUNC) && !(ti->flags & TREE_INODE_READABLE)) {
+        error = t->lower->ops->open ? t->lower->ops->open(t->lower, ti->lower, false) : 0;
+        if (!error)
+            atomic_or(&ti->flags, TREE_INODE_READABLE);
+    }
+    return error;
+}
+
+static void tree_release(struct file *f) {
+    if (tree_of(f->inode)->mode == TREE_THROUGH)
+        through_release(tree_inode(f->inode));
+}
+
+/* Reading. */
+
+static bool is_hole(struct tree_inode *ti, u64 index) { return index << PAGE_SHIFT >= atomic_load(&ti->lower_bytes); }
+
+/* Bytes put, less than wanted only after a fault; -errno when the page cannot be had. */
+static ssize_t read_page(struct tree_inode *ti, struct iov *to, u64 position, size_t bytes) {
+    u64 index = position >> PAGE_SHIFT;
+    struct frame *frame = object_peek(&ti->inode.object, index);
+    ssize_t done;
+
+    if (!frame && is_hole(ti, index))
+        return (ssize_t)iov_zero(to, bytes);
+    if (!frame) {
+        int error = object_get(&ti->inode.object, index, OBJECT_READ, &frame);
+        if (error)
+            return error;
+    }
+    done = (ssize_t)iov_put(to, (char *)frame_va(frame) + position % PAGE_SIZE, bytes);
+    frame_unpin(frame);
+    return done;
+}
+
+/* Long copies let others run. */
+static void breathe(void) {
+    if (cpu_self()->need_resched)
+        schedule();
+}
+
+static ssize_t tree_read(struct file *f, struct iov *to, u64 *position) {
+    struct tree_inode *ti = tree_inode(f->inode);
+    size_t done = 0;
+    ssize_t n = 0;
+
+    while (to->bytes) {
+        u64 size = size_of(ti);
+        if (*position >= size)
+            break;
+        size_t here = (size_t)min(min((u64)to->bytes, size - *position), PAGE_SIZE - *position % PAGE_SIZE);
+        n = read_page(ti, to, *position, here);
+        if (n > 0) {
+            done += (size_t)n;
+            *position += (u64)n;
+        }
+        if (n < (ssize_t)here) {
+            n = n < 0 ? n : -EFAULT;
+            break;
+        }
+        breathe();
+    }
+    if (!(f->flags & O_NOATIME))
+        inode_accessed(f->inode);
+    return done ? (ssize_t)done : n < 0 ? n : 0;
+}
+
+/* Writing. */
+
+static ssize_t write_page(struct tree_inode *ti, struct iov *from, u64 position, size_t bytes) {
+    struct object *o = &ti->inode.object;
+    u64 index = position >> PAGE_SHIFT;
+    /* A whole page past the end, and past what the lower can fill: nobody sees what it holds before the size says so.
+     */
+    bool fresh = bytes == PAGE_SIZE && position >= size_of(ti) && is_hole(ti, index);
+    struct frame *frame, *cached = fresh ? object_peek(o, index) : NULL;
+    int error;
+
+    if (cached) {
+        fresh = false;
+        frame_unpin(cached);
+    }
+    error = object_get(o, index, fresh ? OBJECT_OVERWRITE : OBJECT_WRITE, &frame);
+    if (error)
+        return error == -ENOMEM ? -ENOSPC : error;
+    ssize_t done = (ssize_t)iov_take(from, (char *)frame_va(frame) + position % PAGE_SIZE, bytes);
+    if (fresh && done < (ssize_t)bytes)
+        memset((char *)frame_va(frame) + done, 0, PAGE_SIZE - (size_t)done);
+    frame_unpin(frame);
+    return done;
+}
+
+static void set_size(struct tree_inode *ti, u64 bytes) {
+    struct object *o = &ti->inode.object;
+
+    mutex_lock(&o->mutex);
+    object_resize(o, bytes);
+    mutex_unlock(&o->mutex);
+}
+
+ssize_t tree_take_to_pages(struct tree_inode *ti, struct iov *from, u64 position, size_t bytes) {
+    size_t done = 0;
+    ssize_t n = 0;
+
+    while (done < bytes) {
+        u64 at = position + done;
+        size_t here = min(bytes - done, PAGE_SIZE - at % PAGE_SIZE);
+        n = write_page(ti, from, at, here);
+        done += n > 0 ? (size_t)n : 0;
+        if (n < (ssize_t)here) {
+            n = n < 0 ? n : -EFAULT;
+            break;
+        }
+        breathe();
+    }
+    if (done && position + done > size_of(ti))
+        set_size(ti, position + done);
+    return done ? (ssize_t)done : n;
+}
+
+/* How many of `bytes` may be written at `position`: -EFBIG (with its signal), -EPERM by a seal. */
+static ssize_t write_limit(struct tree_inode *ti, u64 position, size_t bytes) {
+    struct process *p = process_current();
+    u64 limit = p ? p->limits[RLIMIT_FSIZE].rlim_cur : ~0UL;
+
+    if (ti->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+        return -EPERM;
+    if ((ti->seals & F_SEAL_GROW) && position + bytes > size_of(ti)) {
+        if (position >= size_of(ti))
+            return -EPERM;
+        bytes = size_of(ti) - position;
+    }
+    if (position >= limit) {
+        signal_task(task_current(), SIGXFSZ, NULL);
+        return -EFBIG;
+    }
+    limit = min(limit, ~0UL >> 1);
+    if (position >= limit)
+        return -EFBIG;
+    return (ssize_t)min((u64)bytes, limit - position);
+}
+
+static ssize_t tree_write(struct file *f, struct iov *from, u64 *position) {
+    struct tree_inode *ti = tree_inode(f->inode);
+    ssize_t n;
+
+    if (!from->bytes)
+        return 0;
+    mutex_lock(&ti->inode.lock);
+    if (f->flags & O_APPEND)
+        *position = size_of(ti);
+    n = write_limit(ti, *position, from->bytes);
+    if (n > 0) {
+        size_t all = from->bytes;
+        size_t allowed = (size_t)n;
+        inode_drop_privileges(&ti->inode);
+        tree_changed(ti);
+        from->bytes = allowed;
+        n = tree_of(&ti->inode)->mode == TREE_THROUGH ? through_write(ti, from, *position)
+                                                      : tree_take_to_pages(ti, from, *position, allowed);
+        from->bytes += all - allowed;
+    }
+    if (n > 0) {
+        *position += (u64)n;
+        inode_touch(&ti->inode, true);
+    }
+    mutex_unlock(&ti->inode.lock);
+    return n;
+}
+
+/* Sizes and holes. */
+
+int tree_resize(struct inode *inode, u64 bytes) {
+    struct tree_inode *ti = tree_inode(inode);
+    u64 size = size_of(ti);
+    int error = 0;
+
+    if ((bytes < size && (ti->seals & F_SEAL_SHRINK)) || (bytes > size && (ti->seals & F_SEAL_GROW)))
+        return -EPERM;
+    if (tree_of(inode)->mode == TREE_THROUGH)
+        error = through_resize(ti, bytes);
+    if (error)
+        return error;
+    tree_changed(ti);
+    mutex_lock(&inode->object.mutex);
+    if (bytes < ti->lower_bytes)
+        atomic_store(&ti->lower_bytes, bytes);
+    object_resize(&inode->object, bytes);
+    mutex_unlock(&inode->object.mutex);
+    inode_touch(inode, true);
+    return 0;
+}
+
+/* Zero part of one page, which exists afterwards. */
+static int zero_part(struct tree_inode *ti, u64 start, u64 end) {
+    struct frame *frame;
+    bool whole = end - start == PAGE_SIZE;
+    int error = object_get(&ti->inode.object, start >> PAGE_SHIFT, whole ? OBJECT_OVERWRITE : OBJECT_WRITE, &frame);
+
+    if (!error) {
+        memset((char *)frame_va(frame) + start % PAGE_SIZE, 0, end - start);
+        frame_unpin(frame);
+    }
+    return error == -ENOMEM ? -ENOSPC : error;
+}
+
+/* Make [start, end) read as zeroes. Pages that the lower would give back are kept as pages of zeroes. */
+static int punch(struct tree_inode *ti, u64 start, u64 end) {
+    struct object *o = &ti->inode.object;
+    u64 first = page_align_up(start), past = end & PAGE_MASK;
+    int error = 0;
+
+    end = min(end, page_align_up(size_of(ti)));
+    past = min(past, page_align_up(end));
+    if (start >= end)
+        return 0;
+    if (start < first && (!is_hole(ti, start >> PAGE_SHIFT) || o->cached))
+        error = zero_part(ti, start, min(first, end));
+    if (!error && past < end && past >= first)
+        error = zero_part(ti, past, end);
+    for (u64 at = first; !error && at < past && at < ti->lower_bytes; at += PAGE_SIZE) {
+        error = zero_part(ti, at, at + PAGE_SIZE);
+        first = at + PAGE_SIZE;
+    }
+    if (!error && first < past) {
+        mutex_lock(&o->mutex);
+        object_punch(o, first >> PAGE_SHIFT, past >> PAGE_SHIFT);
+        mutex_unlock(&o->mutex);
+    }
+    return error;
+}
+
+static int tree_fallocate(struct file *f, int mode, u64 offset, u64 bytes) {
+    struct tree_inode *ti = tree_inode(f->inode);
+    bool zeroes = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE), through;
+    u64 end = offset + bytes;
+    int error = 0;
+
+    through = tree_of(f->inode)->mode == TREE_THROUGH;
+    if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) || (through && zeroes))
+        return -EOPNOTSUPP;
+    mutex_lock(&ti->inode.lock);
+    if (zeroes && (ti->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+        error = -EPERM;
+    if (!error)
+        tree_changed(ti);
+    if (!error && zeroes)
+        error = punch(ti, offset, end);
+    if (!error && !(mode & FALLOC_FL_KEEP_SIZE) && end > size_of(ti))
+        error = tree_resize(&ti->inode, end);
+    if (!error)
+        inode_touch(&ti->inode, zeroes);
+    mutex_unlock(&ti->inode.lock);
+    return error;
+}
+
+/* The first byte >= from that is data, or ~0. */
+static u64 next_data(struct tree_inode *ti, u64 from) {
+    struct object *o = &ti->inode.object;
+    u64 index;
+
+    if (from < atomic_load(&ti->lower_bytes))
+        return from;
+    spin_lock(&o->lock);
+    index = radix_next(&o->tree, from >> PAGE_SHIFT, NULL);
+    spin_unlock(&o->lock);
+    return index == RADIX_NONE ? ~0UL : max(from, index << PAGE_SHIFT);
+}
+
+static u64 next_hole(struct tree_inode *ti, u64 from) {
+    struct object *o = &ti->inode.object;
+    u64 at = max(from, atomic_load(&ti->lower_bytes)), index = at >> PAGE_SHIFT;
+    bool cached = true;
+
+    while (cached) {
+        /* A bounded number of steps for one hold of the lock. */
+        spin_lock(&o->lock);
+        for (unsigned n = 0; cached && n < 64; n++) {
+            cached = radix_find(&o->tree, index) != NULL;
+            index += cached;
+        }
+        spin_unlock(&o->lock);
+    }
+    return max(at, index << PAGE_SHIFT);
+}
+
+static s64 tree_seek(struct file *f, s64 offset, int whence) {
+    struct tree_inode *ti = tree_inode(f->inode);
+    s64 size = (s64)size_of(ti), to;
+
+    switch (whence) {
+    case SEEK_SET:
+        to = offset;
+        break;
+    case SEEK_CUR:
+        if (__builtin_add_overflow((s64)f->position, offset, &to))
+            return -EOVERFLOW;
+        break;
+    case SEEK_END:
+        if (__builtin_add_overflow(size, offset, &to))
+            return -EOVERFLOW;
+        break;
+    case SEEK_DATA:
+    case SEEK_HOLE:
+        if (offset < 0 || offset >= size)
+            return -ENXIO;
+        if (whence == SEEK_DATA) {
+            u64 data = next_data(ti, (u64)offset);
+            if (data >= (u64)size)
+                return -ENXIO;
+            to = (s64)data;
+        } else {
+            to = (s64)min(next_hole(ti, (u64)offset), (u64)size);
+        }
+        break;
+    default:
+        return -EINVAL;
+    }
+    if (to < 0)
+        return -EINVAL;
+    f->position = (u64)to;
+    return to;
+}
+
+static int tree_map(struct file *f, u32 view_flags, u64 offset, u64 bytes) {
+    struct tree_inode *ti = tree_inode(f->inode);
+
+    if ((view_flags & VIEW_SHARED) && (f->mode & FILE_WRITE)) {
+        if ((ti->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) && (view_flags & VIEW_WRITE))
+            return -EPERM;
+        tree_changed(ti); /* a store through the mapping tells nobody */
+    }
+    inode_accessed(f->inode);
+    return 0;
+}
+
+static int tree_fsync(struct file *f, bool data_only) {
+    struct tree_inode *ti = tree_inode(f->inode);
+    struct tree *t = tree_of(f->inode);
+    int error;
+
+    if (t->mode != TREE_THROUGH)
+        return 0;
+    error = object_sync(&ti->inode.object, 0, ~0UL >> PAGE_SHIFT);
+    if (!error && t->lower->ops->fsync)
+        error = t->lower->ops->fsync(t->lower, ti->lower, data_only);
+    return error;
+}
+
+/* Always ready, as poll(2) has it for files: no poll function says so. */
+const struct file_ops tree_file_ops = {
+    .open = tree_open,
+    .release = tree_release,
+    .read = tree_read,
+    .write = tree_write,
+    .seek = tree_seek,
+    .fsync = tree_fsync,
+    .map = tree_map,
+    .fallocate = tree_fallocate,
+};

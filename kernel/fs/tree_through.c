@@ -1,0 +1,301 @@
+/* tree_through.c - what --rw adds to the file system in memory (tree.h): each change goes to the lower first.
+ *
+ * The lower is the truth; here are cached names that exist (never ones that do not), attributes for a second, and pages
+ * for as long as size and modification time say that they are still the file's. write(2) goes to the lower and then
+ * into the pages that are cached; pages dirtied through shared mappings are written by sync, msync, munmap's last
+ * reference and eviction.
+ *
+ * A file removed while open: QEMU's server answers by path, so the file is renamed to ".quire-hidden-N" in its
+ * directory and removed when the last description closes. */
+#include <linux/fs.h>
+
+#include "fs/inode.h"
+#include "fs/io.h"
+#include "fs/tree.h"
+#include "task/task.h"
+#include "vm/slab.h"
+
+#define HIDDEN ".quire-hidden-"
+#define WRITE_CHUNK (32 * KiB) /* one exchange of a write: a few frames of buffer */
+
+static u32 hidden_last; /* [a] */
+
+static struct lower *lower_of(const struct tree_inode *ti) { return tree_of(&ti->inode)->lower; }
+
+bool through_hides(const char *name, size_t bytes) {
+    return bytes > sizeof(HIDDEN) - 1 && !memcmp(name, HIDDEN, sizeof(HIDDEN) - 1);
+}
+
+static size_t hidden_name(char *out, size_t size, u32 number) {
+    return (size_t)ksnprintf(out, size, HIDDEN "%u", number);
+}
+
+/* Attributes and pages follow the lower. inode.lock held. */
+static void take_newer(struct tree_inode *ti, const struct lower_attr *a) {
+    struct object *o = &ti->inode.object;
+    bool regular = (a->mode & S_IFMT) == S_IFREG;
+    bool own = atomic_and(&ti->flags, ~TREE_INODE_WROTE) & TREE_INODE_WROTE;
+    bool other = a->bytes != o->size || (a->mtime_ns != ti->lower_mtime_ns && !own);
+
+    tree_take_attr(ti, a);
+    if (!regular)
+        o->size = a->bytes;
+    if (!regular || !other || o->dirty)
+        return;
+    mutex_lock(&o->mutex);
+    atomic_store(&ti->lower_bytes, a->bytes);
+    object_resize(o, a->bytes);
+    mutex_unlock(&o->mutex);
+    object_drop(o, 0, ~0UL >> PAGE_SHIFT);
+}
+
+/* After a change of our own: the lower's new times are ours, and say nothing about the pages. inode.lock held. */
+static void take_own(struct tree_inode *ti) {
+    struct lower *l = lower_of(ti);
+    struct lower_attr a;
+
+    if (!ti->hidden && !l->ops->getattr(l, ti->lower, &a))
+        tree_take_attr(ti, &a);
+}
+
+static int refresh_locked(struct tree_inode *ti) {
+    struct lower *l = lower_of(ti);
+    struct lower_attr a;
+    int error = ti->hidden ? 0 : l->ops->getattr(l, ti->lower, &a);
+
+    if (!error && !ti->hidden)
+        take_newer(ti, &a);
+    return error;
+}
+
+void through_refresh(struct tree_inode *ti) {
+    mutex_lock(&ti->inode.lock);
+    (void)refresh_locked(ti); /* what is cached is shown when the lower does not answer */
+    mutex_unlock(&ti->inode.lock);
+}
+
+int through_open(struct tree_inode *ti, struct file *f) {
+    struct lower *l = lower_of(ti);
+    bool write = f->mode & FILE_WRITE;
+    u32 have = write ? TREE_INODE_WRITABLE : TREE_INODE_READABLE;
+    int error;
+
+    mutex_lock(&ti->inode.lock);
+    error = refresh_locked(ti);
+    if (!error && !(ti->flags & have) && l->ops->open) {
+        error = l->ops->open(l, ti->lower, write);
+        if (!error)
+            atomic_or(&ti->flags, have);
+    }
+    ti->opens += !error;
+    mutex_unlock(&ti->inode.lock);
+    return error;
+}
+
+void through_release(struct tree_inode *ti) {
+    struct lower *l = lower_of(ti);
+    struct tree_inode *dir = NULL;
+    char name[32];
+
+    if (ti->inode.object.dirty)
+        (void)object_sync(&ti->inode.object, 0, ~0UL >> PAGE_SHIFT); /* the object keeps the error for fsync */
+    mutex_lock(&ti->inode.lock);
+    if (--ti->opens == 0 && ti->hidden) {
+        dir = ti->hidden_in;
+        size_t bytes = hidden_name(name, sizeof(name), ti->hidden);
+        (void)l->ops->unlink(l, dir->lower, name, bytes, false); /* a stray hidden file is all that can be left */
+        ti->hidden_in = NULL;
+    }
+    mutex_unlock(&ti->inode.lock);
+    if (dir)
+        inode_put(&dir->inode);
+}
+
+/* Names. */
+
+struct inode *through_create(struct inode *dir, const char *name, size_t bytes, u32 mode, u64 rdev,
+                             const char *target) {
+    struct tree_inode *parent = tree_inode(dir);
+    struct lower *l = lower_of(parent);
+    const struct credentials *cred = cred_current();
+    u32 gid = dir->mode & S_ISGID ? dir->gid : cred->fsgid;
+    struct lower_node *node;
+    struct lower_attr a;
+    int error;
+
+    if (target)
+        error = l->ops->symlink(l, parent->lower, name, bytes, target, cred->fsuid, gid, &node, &a);
+    else
+        error = l->ops->create(l, parent->lower, name, bytes, mode, rdev, cred->fsuid, gid, &node, &a);
+    return error ? err_ptr(error) : tree_from_lower(tree_of(dir), node, &a);
+}
+
+/* The victim is open and loses its last name: another name keeps it alive. */
+static int hide(struct tree_inode *parent, const char *name, size_t bytes, struct tree_inode *victim) {
+    struct lower *l = lower_of(parent);
+    u32 number = atomic_add(&hidden_last, 1);
+    char hidden[32];
+    size_t hidden_bytes = hidden_name(hidden, sizeof(hidden), number);
+    int error = l->ops->rename(l, parent->lower, name, bytes, parent->lower, hidden, hidden_bytes);
+
+    if (!error) {
+        inode_get(&parent->inode);
+        victim->hidden_in = parent;
+        victim->hidden = number;
+    }
+    return error;
+}
+
+int through_unlink(struct inode *dir, const char *name, size_t bytes, struct tree_inode *victim, bool directory) {
+    struct tree_inode *parent = tree_inode(dir);
+    struct lower *l = lower_of(parent);
+    int error;
+
+    if (directory)
+        return l->ops->unlink(l, parent->lower, name, bytes, true);
+    mutex_lock(&victim->inode.lock);
+    if (victim->opens && victim->inode.links <= 1)
+        error = hide(parent, name, bytes, victim);
+    else
+        error = l->ops->unlink(l, parent->lower, name, bytes, false);
+    mutex_unlock(&victim->inode.lock);
+    return error;
+}
+
+int through_rename(const struct rename_names *r) {
+    struct tree_inode *from = tree_inode(r->from), *to = tree_inode(r->to);
+    struct lower *l = lower_of(from);
+    struct tree_inode *victim = r->replaced ? tree_inode(r->replaced) : NULL;
+
+    if (r->exchange)
+        return -EINVAL; /* 9P2000.L has no such message */
+    /* The replaced file may be open: it gets its hidden name before the new one takes its place. */
+    if (victim && (victim->inode.mode & S_IFMT) == S_IFREG && victim->opens && victim->inode.links <= 1) {
+        int error = through_unlink(r->to, r->new_name, r->new_bytes, victim, false);
+        if (error)
+            return error;
+    }
+    return l->ops->rename(l, from->lower, r->name, r->bytes, to->lower, r->new_name, r->new_bytes);
+}
+
+/* Attributes. */
+
+int through_setattr(struct tree_inode *ti, u32 valid) {
+    static const struct {
+        u32 here, there;
+    } map[] = {{ATTR_MODE, LOWER_MODE},
+               {ATTR_UID, LOWER_UID},
+               {ATTR_GID, LOWER_GID},
+               {ATTR_ATIME, LOWER_ATIME},
+               {ATTR_MTIME, LOWER_MTIME}};
+    struct lower *l = lower_of(ti);
+    struct inode *i = &ti->inode;
+    struct lower_attr a = {
+        .mode = i->mode, .uid = i->uid, .gid = i->gid, .atime_ns = i->times.atime_ns, .mtime_ns = i->times.mtime_ns};
+    u32 there = 0;
+    int error;
+
+    for (unsigned n = 0; n < array_count(map); n++)
+        there |= valid & map[n].here ? map[n].there : 0;
+    error = l->ops->setattr(l, ti->lower, there, &a);
+    if (!error)
+        take_own(ti);
+    return error;
+}
+
+int through_resize(struct tree_inode *ti, u64 bytes) {
+    struct lower *l = lower_of(ti);
+    struct lower_attr a = {.bytes = bytes};
+    int error = l->ops->setattr(l, ti->lower, LOWER_SIZE, &a);
+
+    if (!error) {
+        take_own(ti);
+        /* Growing: what lies between is the lower's zeroes. */
+        atomic_store(&ti->lower_bytes, max(ti->lower_bytes, bytes));
+    }
+    return error;
+}
+
+/* Contents. */
+
+/* What was written to the lower goes into the pages that are cached. */
+static void update_pages(struct tree_inode *ti, const char *from, size_t bytes, u64 position) {
+    while (bytes) {
+        size_t here = min(bytes, PAGE_SIZE - position % PAGE_SIZE);
+        struct frame *frame = object_peek(&ti->inode.object, position >> PAGE_SHIFT);
+        if (frame) {
+            memcpy((char *)frame_va(frame) + position % PAGE_SIZE, from, here);
+            frame_unpin(frame);
+        }
+        from += here;
+        position += here;
+        bytes -= here;
+    }
+}
+
+/* Write all of the buffer; bytes written, or -errno if none. */
+static ssize_t write_chunk(struct tree_inode *ti, const char *buffer, size_t bytes, u64 position) {
+    struct lower *l = lower_of(ti);
+    size_t done = 0;
+    ssize_t n = 0;
+
+    while (done < bytes) {
+        n = l->ops->write(l, ti->lower, buffer + done, bytes - done, position + done);
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    if (done)
+        update_pages(ti, buffer, done, position);
+    return done ? (ssize_t)done : n;
+}
+
+static void grow(struct tree_inode *ti, u64 end) {
+    struct object *o = &ti->inode.object;
+
+    if (end <= o->size)
+        return;
+    mutex_lock(&o->mutex);
+    atomic_store(&ti->lower_bytes, end);
+    object_resize(o, end);
+    mutex_unlock(&o->mutex);
+}
+
+ssize_t through_write(struct tree_inode *ti, struct iov *from, u64 position) {
+    size_t chunk = min(from->bytes, WRITE_CHUNK), done = 0;
+    char *buffer = kmalloc(chunk);
+    ssize_t n = 1;
+
+    if (!buffer)
+        return -ENOMEM;
+    while (from->bytes && n > 0) {
+        size_t wanted = min(from->bytes, chunk), got = iov_take(from, buffer, wanted);
+        n = got ? write_chunk(ti, buffer, got, position + done) : -EFAULT;
+        if (n > 0)
+            done += (size_t)n;
+        if (n != (ssize_t)wanted)
+            break;
+    }
+    kfree(buffer);
+    if (done) {
+        grow(ti, position + done);
+        atomic_or(&ti->flags, TREE_INODE_WROTE);
+    }
+    return done ? (ssize_t)done : n;
+}
+
+int through_write_back(struct object *o, u64 index, struct frame *f) {
+    struct tree_inode *ti = container_of(o, struct tree_inode, inode.object);
+    struct lower *l = lower_of(ti);
+    u64 at = index << PAGE_SHIFT, size = atomic_load(&o->size);
+    size_t bytes = at < size ? (size_t)min(size - at, PAGE_SIZE) : 0, done = 0;
+
+    while (done < bytes) {
+        ssize_t n = l->ops->write(l, ti->lower, (char *)frame_va(f) + done, bytes - done, at + done);
+        if (n <= 0)
+            return n < 0 ? (int)n : -EIO;
+        done += (size_t)n;
+    }
+    atomic_or(&ti->flags, TREE_INODE_WROTE);
+    return 0;
+}
