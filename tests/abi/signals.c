@@ -123,7 +123,7 @@ static void restarts(void) {
     setitimer(ITIMER_REAL, &soon, NULL);
     struct timespec second = {1, 0}, rest = {0, 0};
     n = nanosleep(&second, &rest);
-    printf("nanosleep: %ld %s, %s left\n", n, strerrorname_np(errno), rest.tv_nsec > 500000000 ? "most" : "little");
+    printf("nanosleep: %ld %s, %s left\n", n, strerrorname_np(errno), rest.tv_nsec > 100000000 ? "most" : "little");
 }
 
 static void stops(void) {
