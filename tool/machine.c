@@ -106,8 +106,9 @@ static void build(struct line *line, const struct options *options, bool kvm, bo
     add(line, "-no-reboot");
     add(line, "-display");
     add(line, "none");
+    /* acpi=off: QEMU then names the virtio-mmio devices on the kernel command line, and the kernel needs no AML. */
     add(line, "-M");
-    add(line, "microvm,rtc=off,pic=off,pit=off");
+    add(line, "microvm,acpi=off,rtc=off,pic=off,pit=off");
     add(line, "-accel");
     add(line, "%s", kvm ? "kvm" : "tcg");
     /* TCG runs `rep movsb` a byte at a time; without the two flags nobody is told that it is fast. */
