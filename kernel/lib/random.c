@@ -1,75 +1,96 @@
-/* random.c - the random generator: ChaCha20 (RFC 8439, section 2.3) with fast key erasure.
+/* random.c - one generator: ChaCha20 (RFC 8439) with fast key erasure.
  *
- * There is one key. Each request takes, under the lock, one block of key stream: its first half becomes the new key,
- * its second half is the request's own key, expanded without the lock. So what was given out cannot be computed from
- * what is left, and requests do not wait for each other's bytes. */
+ * Each request makes one block under the lock: its first half is the next key, so what was given out cannot be computed
+ * from what is kept; its second half keys the request's own stream, made without the lock. Seeded by the command's
+ * configuration and by the CPU's randomness, again mixed in with each request. */
 #include "arch/x86_64/cpu.h"
 #include "lib/random.h"
 #include "lib/sync.h"
 
-static struct spin lock = SPIN_INIT;
-static u32 key[8]; /* under lock */
+#define KEY_WORDS 8
+#define BLOCK_WORDS 16
 
-struct block {
-    u32 words[16];
-};
+static struct spin lock;           /* protects key */
+static u32 key[KEY_WORDS];
 
-static u32 rotate(u32 x, unsigned by) { return x << by | x >> (32 - by); }
+static u32 rotate(u32 x, unsigned n) { return x << n | x >> (32 - n); }
 
-static void quarter(u32 *a, u32 *b, u32 *c, u32 *d) {
-    *a += *b, *d = rotate(*d ^ *a, 16);
-    *c += *d, *b = rotate(*b ^ *c, 12);
-    *a += *b, *d = rotate(*d ^ *a, 8);
-    *c += *d, *b = rotate(*b ^ *c, 7);
+static void quarter(u32 *x, unsigned a, unsigned b, unsigned c, unsigned d) {
+    x[a] += x[b], x[d] = rotate(x[d] ^ x[a], 16);
+    x[c] += x[d], x[b] = rotate(x[b] ^ x[c], 12);
+    x[a] += x[b], x[d] = rotate(x[d] ^ x[a], 8);
+    x[c] += x[d], x[b] = rotate(x[b] ^ x[c], 7);
 }
 
-/* One block of key stream. */
-static void chacha(const u32 *with, u32 counter, struct block *out) {
-    u32 start[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}, *x = out->words; /* "expand 32-byte k" */
-    memcpy(start + 4, with, 32);
-    start[12] = counter;
-    memcpy(x, start, sizeof(start));
-    for (unsigned round = 0; round < 20; round += 2) {
-        for (unsigned i = 0; i < 4; i++)
-            quarter(&x[i], &x[4 + i], &x[8 + i], &x[12 + i]);
-        for (unsigned i = 0; i < 4; i++)
-            quarter(&x[i], &x[4 + (i + 1) % 4], &x[8 + (i + 2) % 4], &x[12 + (i + 3) % 4]);
+/* chacha_block: RFC 8439, 2.3; the nonce is a second counter that the callers choose. */
+static void chacha_block(const u32 *k, u64 counter, u64 nonce, u32 *out) {
+    const u32 start[BLOCK_WORDS] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574, /* "expand 32-byte k" */
+                                    k[0], k[1], k[2], k[3], k[4], k[5], k[6], k[7],
+                                    (u32)counter, (u32)(counter >> 32), (u32)nonce, (u32)(nonce >> 32)};
+    memcpy(out, start, sizeof(start));
+    for (int i = 0; i < 10; i++) {
+        quarter(out, 0, 4, 8, 12);
+        quarter(out, 1, 5, 9, 13);
+        quarter(out, 2, 6, 10, 14);
+        quarter(out, 3, 7, 11, 15);
+        quarter(out, 0, 5, 10, 15);
+        quarter(out, 1, 6, 11, 12);
+        quarter(out, 2, 7, 8, 13);
+        quarter(out, 3, 4, 9, 14);
     }
-    for (unsigned i = 0; i < 16; i++)
-        x[i] += start[i];
+    for (int i = 0; i < BLOCK_WORDS; i++)
+        out[i] += start[i];
 }
 
-void random_seed(const void *seed, size_t bytes) {
-    struct block b;
-    spin_lock(&lock);
-    for (size_t i = 0; i < bytes; i++) {
-        ((u8 *)key)[i % sizeof(key)] ^= ((const u8 *)seed)[i];
-        if (i % sizeof(key) == sizeof(key) - 1 || i == bytes - 1) {
-            chacha(key, 0, &b);
-            memcpy(key, b.words, sizeof(key));
-        }
-    }
-    spin_unlock(&lock);
-}
-
-void random_bytes(void *out, size_t bytes) {
-    struct block b;
-    u32 own[8];
-    char *to = out;
+/* draw: a key of the caller's own; ours moves on. */
+static void draw(u32 *own) {
+    u32 block[BLOCK_WORDS];
+    u64 fresh = cpu_random();
 
     spin_lock(&lock);
-    key[0] ^= (u32)cpu_random(); /* costs little, and helps if the seed was poor */
-    chacha(key, 0, &b);
-    memcpy(key, b.words, sizeof(key));
-    memcpy(own, b.words + 8, sizeof(own));
+    chacha_block(key, fresh, clock_ns(), block);
+    memcpy(key, block, sizeof(key));
     spin_unlock(&lock);
-    for (u32 counter = 1; bytes; counter++) {
-        size_t some = min(bytes, sizeof(b));
-        chacha(own, counter, &b);
-        memcpy(to, b.words, some);
-        to += some;
+    memcpy(own, block + KEY_WORDS, KEY_WORDS * sizeof(u32));
+}
+
+void random_bytes(void *to, size_t bytes) {
+    u32 own[KEY_WORDS], block[BLOCK_WORDS];
+    u8 *out = to;
+
+    draw(own);
+    for (u64 counter = 0; bytes; counter++) {
+        size_t some = min(bytes, sizeof(block));
+
+        chacha_block(own, counter, 0, block);
+        memcpy(out, block, some);
+        out += some;
         bytes -= some;
     }
-    memset(&b, 0, sizeof(b));
-    __asm__ volatile("" ::"r"(&b), "r"(own) : "memory"); /* the wiping must happen */
+}
+
+u64 random_u64(void) {
+    u64 value;
+
+    random_bytes(&value, sizeof(value));
+    return value;
+}
+
+void random_seed(const void *from, size_t bytes) {
+    const u8 *in = from;
+
+    while (bytes) {
+        u32 block[BLOCK_WORDS], words[KEY_WORDS] = {0};
+        size_t some = min(bytes, sizeof(words));
+
+        memcpy(words, in, some);
+        spin_lock(&lock);
+        for (int i = 0; i < KEY_WORDS; i++)
+            key[i] ^= words[i];
+        chacha_block(key, bytes, 1, block);
+        memcpy(key, block, sizeof(key));
+        spin_unlock(&lock);
+        in += some;
+        bytes -= some;
+    }
 }

@@ -1,8 +1,25 @@
-/* auxv.c - what the auxiliary vector tells a program of the processor. */
+/* auxv.c - what a new program sees of the processor: its first registers, and what the auxiliary vector says. */
 #include <asm/hwcap2.h>
 
 #include "arch/x86_64/x86.h"
+#include "task/exec.h"
 
 /* arch_hwcap: CPUID leaf 1, edx: as Linux defines AT_HWCAP for x86. arch_hwcap2: what user mode may do beyond CPUID. */
 u64 arch_hwcap(void) { return cpuid(1, 0).d; }
 u64 arch_hwcap2(void) { return cpu_has.fsgsbase ? HWCAP2_FSGSBASE : 0; }
+
+void arch_program_start(struct regs *regs, u64 entry, u64 stack_pointer) {
+    struct task *t = task_current();
+
+    memset(regs, 0, sizeof(*regs));
+    regs->orig_rax = -1; /* execve is answered: nothing to make again */
+    regs->rip = entry;
+    regs->rsp = stack_pointer;
+    regs->cs = USER_CS;
+    regs->ss = USER_DS;
+    regs->rflags = FLAGS_IF | FLAGS_FIXED;
+    arch_set_fs_base(0);
+    arch_set_gs_base(0);
+    arch_fpu_init(t->arch.fpu);
+    arch_fpu_load(&t->arch);
+}
