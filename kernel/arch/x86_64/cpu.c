@@ -24,12 +24,13 @@ void cpu_detect(void) {
     struct cpuid one = cpuid(1, 0), seven = most >= 7 ? cpuid(7, 0) : (struct cpuid){0},
                  extended = cpuid(0x80000001, 0);
     cpu_has = (struct cpu_features){
-        .smap = seven.b >> 20 & 1,
-        .smep = seven.b >> 7 & 1,
+        .mce = one.d >> 7 & 1,
+        .smap = boot_option_number("smap", seven.b >> 20 & 1),
+        .smep = boot_option_number("smep", seven.b >> 7 & 1),
         .umip = seven.c >> 2 & 1,
         .fsgsbase = seven.b & 1,
         .pku = seven.c >> 3 & 1,
-        .erms = boot_option_number("erms", seven.b >> 9 & 1), /* "erms=0" for comparisons */
+        .erms = boot_option_number("erms", seven.b >> 9 & 1), /* "erms=0" and the like: for comparisons */
         .xsave = one.c >> 26 & 1,
         .x2apic = one.c >> 21 & 1,
         .tsc_deadline = one.c >> 24 & 1,
@@ -97,10 +98,10 @@ static void syscall_setup(void) {
 }
 
 void cpu_start(struct cpu_arch *a) {
-    write_cr0(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE);
-    write_cr4(CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | (cpu_has.umip ? CR4_UMIP : 0) |
-              (cpu_has.fsgsbase ? CR4_FSGSBASE : 0) | (cpu_has.xsave ? CR4_OSXSAVE : 0) |
-              (cpu_has.smep ? CR4_SMEP : 0) | (cpu_has.smap ? CR4_SMAP : 0) |
+    write_cr0(CR0_PG | CR0_AM | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE);
+    write_cr4(CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | (cpu_has.mce ? CR4_MCE : 0) |
+              (cpu_has.umip ? CR4_UMIP : 0) | (cpu_has.fsgsbase ? CR4_FSGSBASE : 0) |
+              (cpu_has.xsave ? CR4_OSXSAVE : 0) | (cpu_has.smep ? CR4_SMEP : 0) | (cpu_has.smap ? CR4_SMAP : 0) |
               (cpu_has.pku && cpu_has.xsave ? CR4_PKE : 0));
     segments_load(a);
     cpu_block_load(a); /* after the segments: some CPUs clear a base with its selector */

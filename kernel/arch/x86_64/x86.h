@@ -74,8 +74,10 @@
 #define CR0_ET 0x10
 #define CR0_NE 0x20
 #define CR0_WP 0x10000
+#define CR0_AM 0x40000 /* a user's AC flag means #AC, as on Linux */
 #define CR0_PG 0x80000000
 #define CR4_PAE 0x20
+#define CR4_MCE 0x40
 #define CR4_PGE 0x80
 #define CR4_OSFXSR 0x200
 #define CR4_OSXMMEXCPT 0x400
@@ -200,7 +202,7 @@ static inline void irq_restore(bool were_on) {
 
 /* What the boot CPU has, and uses; the others must have it too (QEMU's CPUs are equal). */
 struct cpu_features {
-    bool smap, smep, umip, fsgsbase, pku, xsave, xsaveopt, erms, gigapages, x2apic, tsc_deadline, rdrand, rdtscp,
+    bool mce, smap, smep, umip, fsgsbase, pku, xsave, xsaveopt, erms, gigapages, x2apic, tsc_deadline, rdrand, rdtscp,
         hypervisor;
 };
 extern struct cpu_features cpu_has;
