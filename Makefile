@@ -83,6 +83,7 @@ clean: ## remove what make made
 
 help: ## this list
 	@echo 'make: the kernel, build/quire.elf, and the command, ./quire (V=1 shows the commands)'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile tests/host/host.mk
 
+-include tests/host/host.mk
 .PHONY: all run test soak format check-format clean help host-test
