@@ -165,6 +165,7 @@ void machine_pause(void) {
 }
 
 unsigned cpu_id(void) { return (unsigned)current->cpu; }
+bool fibers_running(void) { return running; }
 const char *fiber_name(void) { return current->name; }
 
 void host_cpu(unsigned cpu) {

@@ -63,3 +63,18 @@ void host_file_put(struct host_file *f) {
     free(f->contents);
     free(f);
 }
+
+void host_file_resize(struct host_file *f, u64 bytes) {
+    mutex_lock(&f->object.mutex);
+    object_resize(&f->object, bytes);
+    if (f->contents && bytes < f->pages * PAGE_SIZE)
+        memset(f->contents + bytes, 0, f->pages * PAGE_SIZE - bytes);
+    mutex_unlock(&f->object.mutex);
+}
+
+void host_file_write(struct host_file *f, u64 offset, u64 word) {
+    struct frame *frame;
+    check_eq(object_get(&f->object, offset / PAGE_SIZE, OBJECT_WRITE, &frame), 0);
+    *(u64 *)((char *)frame_va(frame) + offset % PAGE_SIZE) = word;
+    frame_unpin(frame);
+}

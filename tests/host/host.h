@@ -67,6 +67,7 @@ void host_unlock(struct spin *lock);
 void host_may_sleep(const char *what); /* panics in an epoch section or under a spin lock */
 void fibers_print(FILE *to);
 const char *fiber_name(void);
+bool fibers_running(void);
 
 /* ---- the machine (machine.c) */
 
@@ -95,6 +96,7 @@ struct host_count {
     struct frame_totals frames;
     u64 kmalloc, radix_nodes, tables, views;
 };
+void host_check(void); /* vm_check must find nothing */
 void host_settle(void); /* epochs, slabs, caches: nothing waits */
 struct host_count host_count(void);
 void host_same(const char *file, int line, const struct host_count *before);
@@ -112,4 +114,6 @@ struct host_file {
     char letter;
 };
 struct host_file *host_file_new(char letter, u64 bytes, bool backed);
-void host_file_put(struct host_file *f); /* the test's own reference */
+void host_file_put(struct host_file *f);              /* the test's own reference */
+void host_file_resize(struct host_file *f, u64 bytes); /* ftruncate(2) */
+void host_file_write(struct host_file *f, u64 offset, u64 word); /* pwrite(2) of one aligned word */

@@ -98,6 +98,10 @@ void machine_copy_page(void *to, const void *from) { memcpy(to, from, PAGE_SIZE)
 #define KERNEL_SLOT (0xfeedULL << 12 | ENTRY_PRESENT) /* what stands for the kernel's half of a root */
 void machine_root_init(entry *root) { root[TABLE_SLOTS / 2] = KERNEL_SLOT; }
 
+/* The checker runs between the steps of a test, when no other task is under way. */
+void machine_quiesce(void) { check(!fibers_running()); }
+void machine_resume(void) {}
+
 static void tlb_forget(struct host_cpu *c) {
     memset(c->tlb, 0, sizeof(c->tlb));
     c->used = 0;
@@ -305,6 +309,12 @@ enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t
 }
 
 /* ---- what is in use */
+
+void host_check(void) {
+    static char report[4000];
+    if (vm_check(report, sizeof(report)))
+        test_fail(__FILE__, __LINE__, "vm_check:\n%s", report);
+}
 
 void host_settle(void) {
     epoch_drain(true);
