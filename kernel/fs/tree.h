@@ -79,6 +79,9 @@ extern u64 tree_changes; /* [a] overlay_changes */
 extern const struct file_ops tree_file_ops;
 extern const struct object_ops tree_layered_pages, tree_through_pages;
 int tree_resize(struct inode *inode, u64 bytes);
+/* Seals (memfd_create): F_SEAL_* of fcntl. -EINVAL: no memory file. */
+long tree_add_seals(struct file *f, u32 seals);
+long tree_get_seals(struct file *f);
 ssize_t tree_take_to_pages(struct tree_inode *ti, struct iov *from, u64 position, size_t bytes);
 
 /* tree_dir.c: directories' contents. */

@@ -390,6 +390,38 @@ static int tree_map(struct file *f, u32 view_flags, u64 offset, u64 bytes) {
     return 0;
 }
 
+static bool is_memory_file(const struct file *f) {
+    return f->ops == &tree_file_ops && tree_of(f->inode)->mode == TREE_MEMORY;
+}
+
+long tree_get_seals(struct file *f) {
+    struct tree_inode *ti = tree_inode(f->inode);
+
+    if (!is_memory_file(f))
+        return -EINVAL;
+    return ti->flags & TREE_INODE_SEALABLE ? ti->seals : F_SEAL_SEAL;
+}
+
+long tree_add_seals(struct file *f, u32 seals) {
+    const u32 known = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
+    struct tree_inode *ti = tree_inode(f->inode);
+    long error = 0;
+
+    if (!is_memory_file(f) || (seals & ~known))
+        return -EINVAL;
+    if (!(f->mode & FILE_WRITE) || !(ti->flags & TREE_INODE_SEALABLE))
+        return -EPERM;
+    mutex_lock(&ti->inode.lock);
+    if (ti->seals & F_SEAL_SEAL)
+        error = -EPERM;
+    else if ((seals & F_SEAL_WRITE) && atomic_load(&ti->inode.object.writable_shared))
+        error = -EBUSY;
+    else
+        ti->seals |= seals;
+    mutex_unlock(&ti->inode.lock);
+    return error;
+}
+
 static int tree_fsync(struct file *f, bool data_only) {
     struct tree_inode *ti = tree_inode(f->inode);
     struct tree *t = tree_of(f->inode);

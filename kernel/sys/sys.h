@@ -1,10 +1,10 @@
 /* sys.h - every system call's function, one list, grouped by the file of kernel/sys that defines it.
  *
- * Nouns: none of its own. A call checks its arguments, calls the owner of what it is about, and returns a value or -errno.
- * The six argument registers are handed over as they are: a function takes as many as it wants, with types of its choice as
- * long as they are 32 or 64 bits wide (the ABI leaves the upper half of a narrower one to the callee). A pointer is a
- * user's: only usercopy.h touches it. Calls that change registers (clone, execve, rt_sigreturn) find them through
- * arch_task_regs. To add a call: its prototype here, a line in table.c. */
+ * Nouns: none of its own. A call checks its arguments, calls the owner of what it is about, and returns a value or
+ * -errno. The six argument registers are handed over as they are: a function takes as many as it wants, with types of
+ * its choice as long as they are 32 or 64 bits wide (the ABI leaves the upper half of a narrower one to the callee). A
+ * pointer is a user's: only usercopy.h touches it. Calls that change registers (clone, execve, rt_sigreturn) find them
+ * through arch_task_regs. To add a call: its prototype here, a line in table.c. */
 #pragma once
 
 #include "arch/x86_64/usercopy.h"
@@ -44,8 +44,8 @@ struct __kernel_timespec;
 long sys_rt_sigaction(int signal, const struct sigaction __user *new, struct sigaction __user *old, size_t bytes);
 long sys_rt_sigprocmask(int how, const u64 __user *new, u64 __user *old, size_t bytes);
 long sys_rt_sigpending(u64 __user *set, size_t bytes);
-long sys_rt_sigtimedwait(const u64 __user *set, struct siginfo __user *info, const struct __kernel_timespec __user *timeout,
-                         size_t bytes);
+long sys_rt_sigtimedwait(const u64 __user *set, struct siginfo __user *info,
+                         const struct __kernel_timespec __user *timeout, size_t bytes);
 long sys_rt_sigqueueinfo(int pid, int signal, struct siginfo __user *info);
 long sys_rt_tgsigqueueinfo(int pid, int tid, int signal, struct siginfo __user *info);
 long sys_rt_sigsuspend(const u64 __user *set, size_t bytes);
@@ -75,7 +75,8 @@ long sys_settimeofday(const struct __kernel_old_timeval __user *in, const struct
 long sys_time(s64 __user *out);
 long sys_times(struct tms __user *out);
 long sys_getrusage(int who, struct rusage __user *out);
-long sys_setitimer(int which, const struct __kernel_old_itimerval __user *new, struct __kernel_old_itimerval __user *old);
+long sys_setitimer(int which, const struct __kernel_old_itimerval __user *new,
+                   struct __kernel_old_itimerval __user *old);
 long sys_getitimer(int which, struct __kernel_old_itimerval __user *out);
 long sys_alarm(u32 seconds);
 long sys_timer_create(int clock, struct sigevent __user *event, int __user *id);
@@ -197,5 +198,118 @@ long sys_mlock2(u64 address, u64 bytes, int flags);
 long sys_munlock(u64 address, u64 bytes);
 long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
                           u64 remote_count, u64 flags);
-long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
-                           u64 remote_count, u64 flags);
+long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count,
+                           const struct iovec __user *remote, u64 remote_count, u64 flags);
+
+/* sys/file.c */
+struct open_how;
+long sys_open(const char __user *name, int flags, u32 mode);
+long sys_openat(int at, const char __user *name, int flags, u32 mode);
+long sys_creat(const char __user *name, u32 mode);
+long sys_openat2(int at, const char __user *name, const struct open_how __user *user, size_t bytes);
+long sys_close(int fd);
+long sys_close_range(u32 first, u32 last, u32 flags);
+long sys_dup(int fd);
+long sys_dup2(int fd, int new);
+long sys_dup3(int fd, int new, int flags);
+long sys_fcntl(int fd, int command, u64 argument);
+long sys_flock(int fd, int operation);
+long sys_ioctl(int fd, u32 command, u64 argument);
+long sys_memfd_create(const char __user *name, u32 flags);
+
+/* sys/rw.c */
+long sys_read(int fd, void __user *buffer, size_t bytes);
+long sys_write(int fd, const void __user *buffer, size_t bytes);
+long sys_pread64(int fd, void __user *buffer, size_t bytes, s64 offset);
+long sys_pwrite64(int fd, const void __user *buffer, size_t bytes, s64 offset);
+long sys_readv(int fd, const struct iovec __user *vector, u32 count);
+long sys_writev(int fd, const struct iovec __user *vector, u32 count);
+long sys_preadv(int fd, const struct iovec __user *vector, u32 count, s64 offset);
+long sys_pwritev(int fd, const struct iovec __user *vector, u32 count, s64 offset);
+long sys_preadv2(int fd, const struct iovec __user *vector, u32 count, s64 offset, u64 unused1, int flags);
+long sys_pwritev2(int fd, const struct iovec __user *vector, u32 count, s64 offset, u64 unused1, int flags);
+long sys_lseek(int fd, s64 offset, u32 whence);
+long sys_sendfile(int out_fd, int in_fd, u64 __user *position, size_t bytes);
+long sys_copy_file_range(int in_fd, u64 __user *in_at, int out_fd, u64 __user *out_at, size_t bytes, u32 flags);
+long sys_splice(int in_fd, u64 __user *in_at, int out_fd, u64 __user *out_at, size_t bytes, u32 flags);
+
+/* sys/dir.c */
+long sys_getdents64(int fd, void __user *out, u32 bytes);
+long sys_getdents(int fd, void __user *out, u32 bytes);
+long sys_getcwd(char __user *out, size_t bytes);
+long sys_chdir(const char __user *name);
+long sys_chroot(const char __user *name);
+long sys_fchdir(int fd);
+long sys_umask(u32 mask);
+long sys_mknodat(int at, const char __user *name, u32 mode, u32 device);
+long sys_mknod(const char __user *name, u32 mode, u32 device);
+long sys_mkdirat(int at, const char __user *name, u32 mode);
+long sys_mkdir(const char __user *name, u32 mode);
+long sys_unlinkat(int at, const char __user *name, int flags);
+long sys_unlink(const char __user *name);
+long sys_rmdir(const char __user *name);
+long sys_renameat2(int at, const char __user *name, int new_at, const char __user *new_name, u32 flags);
+long sys_renameat(int at, const char __user *name, int new_at, const char __user *new_name);
+long sys_rename(const char __user *name, const char __user *new_name);
+long sys_linkat(int at, const char __user *name, int new_at, const char __user *new_name, int flags);
+long sys_link(const char __user *name, const char __user *new_name);
+long sys_symlinkat(const char __user *target, int at, const char __user *name);
+long sys_symlink(const char __user *target, const char __user *name);
+long sys_readlinkat(int at, const char __user *name, char __user *out, int bytes);
+long sys_readlink(const char __user *name, char __user *out, int bytes);
+
+/* sys/stat.c */
+struct stat;
+struct statx;
+struct statfs;
+long sys_fstat(int fd, struct stat __user *out);
+long sys_newfstatat(int at, const char __user *name, struct stat __user *out, int flags);
+long sys_stat(const char __user *name, struct stat __user *out);
+long sys_lstat(const char __user *name, struct stat __user *out);
+long sys_statx(int at, const char __user *name, int flags, u32 mask, struct statx __user *out);
+long sys_faccessat2(int at, const char __user *name, int mode, int flags);
+long sys_faccessat(int at, const char __user *name, int mode);
+long sys_access(const char __user *name, int mode);
+long sys_statfs(const char __user *name, struct statfs __user *out);
+long sys_fstatfs(int fd, struct statfs __user *out);
+
+/* sys/attr.c */
+struct utimbuf;
+long sys_fchmodat(int at, const char __user *name, u32 mode);
+long sys_chmod(const char __user *name, u32 mode);
+long sys_fchmod(int fd, u32 mode);
+long sys_fchownat(int at, const char __user *name, u32 uid, u32 gid, int flags);
+long sys_chown(const char __user *name, u32 uid, u32 gid);
+long sys_lchown(const char __user *name, u32 uid, u32 gid);
+long sys_fchown(int fd, u32 uid, u32 gid);
+long sys_utimensat(int at, const char __user *name, const struct __kernel_timespec __user *user, int flags);
+long sys_futimesat(int at, const char __user *name, const struct __kernel_old_timeval __user *user);
+long sys_utimes(const char __user *name, const struct __kernel_old_timeval __user *user);
+long sys_utime(const char __user *name, const struct utimbuf __user *user);
+long sys_truncate(const char __user *name, s64 bytes);
+long sys_ftruncate(int fd, s64 bytes);
+long sys_fallocate(int fd, int mode, s64 offset, s64 bytes);
+long sys_setxattr(const char __user *path, const char __user *name, const void __user *value, size_t bytes, int flags);
+long sys_lsetxattr(const char __user *path, const char __user *name, const void __user *value, size_t bytes, int flags);
+long sys_fsetxattr(int fd, const char __user *name, const void __user *value, size_t bytes, int flags);
+long sys_getxattr(const char __user *path, const char __user *name, void __user *value, size_t bytes);
+long sys_lgetxattr(const char __user *path, const char __user *name, void __user *value, size_t bytes);
+long sys_fgetxattr(int fd, const char __user *name, void __user *value, size_t bytes);
+long sys_listxattr(const char __user *path, char __user *names, size_t bytes);
+long sys_llistxattr(const char __user *path, char __user *names, size_t bytes);
+long sys_flistxattr(int fd, char __user *names, size_t bytes);
+long sys_removexattr(const char __user *path, const char __user *name);
+long sys_lremovexattr(const char __user *path, const char __user *name);
+long sys_fremovexattr(int fd, const char __user *name);
+
+/* sys/sync.c */
+long sys_sync(void);
+long sys_fsync(int fd);
+long sys_fdatasync(int fd);
+long sys_syncfs(int fd);
+long sys_sync_file_range(int fd, s64 offset, s64 bytes, u32 flags);
+long sys_fadvise64(int fd, s64 offset, s64 bytes, int advice);
+long sys_readahead(int fd, s64 offset, size_t bytes);
+long sys_mount(const char __user *source, const char __user *where, const char __user *type, u64 flags,
+               const void __user *data);
+long sys_umount2(const char __user *where, int flags);

@@ -1,7 +1,7 @@
 /* table.c - from a system call's number to its function.
  *
- * Owns the table and the count, by number, of calls that are not implemented: they get ENOSYS, and the end of a run has one
- * line that names them. Does not know what any call does. */
+ * Owns the table and the count, by number, of calls that are not implemented: they get ENOSYS, and the end of a run has
+ * one line that names them. Does not know what any call does. */
 #include <asm/unistd_64.h>
 
 #include "arch/x86_64/cpu.h"
@@ -13,42 +13,30 @@
 
 static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
 
-
     /* sys/pipe.c, sys/poll.c, sys/event.c */
-    CALL(pipe),
-    CALL(pipe2),
-    CALL(poll),
-    CALL(ppoll),
-    CALL(select),
-    CALL(pselect6),
-    CALL(eventfd),
-    CALL(eventfd2),
-    CALL(epoll_create),
-    CALL(epoll_create1),
-    CALL(epoll_ctl),
-    CALL(epoll_wait),
-    CALL(epoll_pwait),
-    CALL(epoll_pwait2),
-    CALL(timerfd_create),
-    CALL(timerfd_settime),
-    CALL(timerfd_gettime),
-    CALL(signalfd),
-    CALL(signalfd4),
+    CALL(pipe), CALL(pipe2), CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(eventfd), CALL(eventfd2),
+    CALL(epoll_create), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait), CALL(epoll_pwait), CALL(epoll_pwait2),
+    CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_gettime), CALL(signalfd), CALL(signalfd4),
 
     /* sys/mm.c */
-    CALL(mmap),
-    CALL(munmap),
-    CALL(mprotect),
-    CALL(brk),
-    CALL(mremap),
-    CALL(madvise),
-    CALL(mincore),
-    CALL(msync),
-    CALL(mlock),
-    CALL(mlock2),
-    CALL(munlock),
-    CALL(process_vm_readv),
-    CALL(process_vm_writev),
+    CALL(mmap), CALL(munmap), CALL(mprotect), CALL(brk), CALL(mremap), CALL(madvise), CALL(mincore), CALL(msync),
+    CALL(mlock), CALL(mlock2), CALL(munlock), CALL(process_vm_readv), CALL(process_vm_writev),
+
+    /* sys/file.c, sys/rw.c, sys/dir.c, sys/stat.c, sys/attr.c, sys/sync.c */
+    CALL(open), CALL(openat), CALL(creat), CALL(openat2), CALL(close), CALL(close_range), CALL(dup), CALL(dup2),
+    CALL(dup3), CALL(fcntl), CALL(flock), CALL(ioctl), CALL(memfd_create), CALL(read), CALL(write), CALL(pread64),
+    CALL(pwrite64), CALL(readv), CALL(writev), CALL(preadv), CALL(pwritev), CALL(preadv2), CALL(pwritev2), CALL(lseek),
+    CALL(sendfile), CALL(copy_file_range), CALL(splice), CALL(getdents64), CALL(getdents), CALL(getcwd), CALL(chdir),
+    CALL(chroot), CALL(fchdir), CALL(umask), CALL(mknodat), CALL(mknod), CALL(mkdirat), CALL(mkdir), CALL(unlinkat),
+    CALL(unlink), CALL(rmdir), CALL(renameat2), CALL(renameat), CALL(rename), CALL(linkat), CALL(link), CALL(symlinkat),
+    CALL(symlink), CALL(readlinkat), CALL(readlink), CALL(fstat), CALL(newfstatat), CALL(stat), CALL(lstat),
+    CALL(statx), CALL(faccessat2), CALL(faccessat), CALL(access), CALL(statfs), CALL(fstatfs), CALL(fchmodat),
+    CALL(chmod), CALL(fchmod), CALL(fchownat), CALL(chown), CALL(lchown), CALL(fchown), CALL(utimensat),
+    CALL(futimesat), CALL(utimes), CALL(utime), CALL(truncate), CALL(ftruncate), CALL(fallocate), CALL(setxattr),
+    CALL(lsetxattr), CALL(fsetxattr), CALL(getxattr), CALL(lgetxattr), CALL(fgetxattr), CALL(listxattr),
+    CALL(llistxattr), CALL(flistxattr), CALL(removexattr), CALL(lremovexattr), CALL(fremovexattr), CALL(sync),
+    CALL(fsync), CALL(fdatasync), CALL(syncfs), CALL(sync_file_range), CALL(fadvise64), CALL(readahead), CALL(mount),
+    CALL(umount2),
 
     /* The owners of the other families append their groups here, each under the name of its file. */
 };

@@ -1,0 +1,329 @@
+/* rw.c - system calls that move bytes: read, write, their scattered and positioned kinds, seek, and file to file. */
+#include <linux/fs.h>
+#include <linux/limits.h>
+
+#include "fs/file.h"
+#include "fs/io.h"
+#include "fs/open.h"
+#include "fs/pipe.h"
+#include "sys/sys.h"
+#include "task/task.h"
+#include "vm/slab.h"
+
+#define MOST_BYTES 0x7ffff000UL /* MAX_RW_COUNT: what Linux moves at once, INT_MAX down to a page */
+#define VECTORS_MOST 1024       /* UIO_MAXIOV */
+#define VECTORS_HERE 8          /* that many need no allocation */
+#define COPY_CHUNK (32 * KiB)
+
+#define SPLICE_FLAGS 15u /* MOVE, NONBLOCK, MORE, GIFT, as splice(2) numbers them: no header of linux-libc-dev does */
+
+enum direction { READ, WRITE };
+
+static bool in_user_range(const void __user *base, size_t bytes) {
+    return bytes <= USER_TOP && (u64)base <= USER_TOP - bytes;
+}
+
+/* One transfer at *position, or at the file's own when NULL. */
+static ssize_t transfer(struct file *f, enum direction way, struct iov *v, u64 *position) {
+    bool own = !position && file_seeks(f);
+    u64 nowhere = 0;
+    ssize_t n;
+
+    if (own) {
+        mutex_lock(&f->position_lock);
+        position = &f->position;
+    } else if (!position) {
+        position = &nowhere;
+    }
+    n = way == READ ? file_read(f, v, position) : file_write(f, v, position);
+    if (own)
+        mutex_unlock(&f->position_lock);
+    return n;
+}
+
+static long single(int fd, enum direction way, void __user *buffer, size_t bytes, u64 *position) {
+    struct file *f = fd_get(fd);
+    struct iov v;
+    ssize_t n;
+
+    if (!f)
+        return -EBADF;
+    iov_user(&v, buffer, min(bytes, MOST_BYTES));
+    if (position && !file_seeks(f))
+        n = f->mode & FILE_PATH ? -EBADF : -ESPIPE;
+    else if (f->mode & (way == READ ? FILE_READ : FILE_WRITE))
+        n = in_user_range(buffer, bytes) ? transfer(f, way, &v, position) : -EFAULT;
+    else
+        n = -EBADF;
+    file_put(f);
+    return n;
+}
+
+long sys_read(int fd, void __user *buffer, size_t bytes) { return single(fd, READ, buffer, bytes, NULL); }
+
+long sys_write(int fd, const void __user *buffer, size_t bytes) {
+    return single(fd, WRITE, (void __user *)buffer, bytes, NULL);
+}
+
+long sys_pread64(int fd, void __user *buffer, size_t bytes, s64 offset) {
+    u64 position = (u64)offset;
+    return offset < 0 ? -EINVAL : single(fd, READ, buffer, bytes, &position);
+}
+
+long sys_pwrite64(int fd, const void __user *buffer, size_t bytes, s64 offset) {
+    u64 position = (u64)offset;
+    return offset < 0 ? -EINVAL : single(fd, WRITE, (void __user *)buffer, bytes, &position);
+}
+
+/* The user's vector into kernel memory (`here`, or kmalloc'ed), checked, as a cursor. */
+static int take_vector(const struct iovec __user *user, u32 count, struct iovec *here, struct iovec **out,
+                       struct iov *v) {
+    struct iovec *vector = here;
+    size_t total = 0;
+    int error;
+
+    *out = NULL;
+    if (count > VECTORS_MOST)
+        return -EINVAL;
+    if (count > VECTORS_HERE)
+        *out = vector = kmalloc(count * sizeof(*vector));
+    error = !vector ? -ENOMEM : count ? copy_from_user(vector, user, count * sizeof(*vector)) : 0;
+    for (u32 n = 0; !error && n < count; n++) {
+        if ((ssize_t)vector[n].iov_len < 0)
+            error = -EINVAL;
+        else if (!in_user_range(vector[n].iov_base, vector[n].iov_len))
+            error = -EFAULT;
+        vector[n].iov_len = min(vector[n].iov_len, MOST_BYTES - total);
+        total += vector[n].iov_len;
+    }
+    *v = (struct iov){.vector = vector, .count = count, .bytes = total};
+    return error;
+}
+
+static long scattered(int fd, enum direction way, const struct iovec __user *user, u32 count, u64 *position) {
+    struct iovec here[VECTORS_HERE], *allocated;
+    struct file *f = fd_get(fd);
+    struct iov v;
+    ssize_t n;
+
+    if (!f)
+        return -EBADF;
+    if (!(f->mode & (way == READ ? FILE_READ : FILE_WRITE)))
+        n = -EBADF;
+    else if (position && !file_seeks(f))
+        n = -ESPIPE;
+    else {
+        n = take_vector(user, count, here, &allocated, &v);
+        if (!n)
+            n = transfer(f, way, &v, position);
+        kfree(allocated);
+    }
+    file_put(f);
+    return n;
+}
+
+long sys_readv(int fd, const struct iovec __user *vector, u32 count) {
+    return scattered(fd, READ, vector, count, NULL);
+}
+
+long sys_writev(int fd, const struct iovec __user *vector, u32 count) {
+    return scattered(fd, WRITE, vector, count, NULL);
+}
+
+long sys_preadv(int fd, const struct iovec __user *vector, u32 count, s64 offset) {
+    u64 position = (u64)offset;
+    return offset < 0 ? -EINVAL : scattered(fd, READ, vector, count, &position);
+}
+
+long sys_pwritev(int fd, const struct iovec __user *vector, u32 count, s64 offset) {
+    u64 position = (u64)offset;
+    return offset < 0 ? -EINVAL : scattered(fd, WRITE, vector, count, &position);
+}
+
+/* Hints and promises that cost nothing to keep are accepted; not waiting and appending cannot be promised. */
+static long scattered_flags(int fd, enum direction way, const struct iovec __user *vector, u32 count, s64 offset,
+                            int flags) {
+    u64 position = (u64)offset;
+
+    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+        return -EOPNOTSUPP;
+    if (offset < -1)
+        return -EINVAL;
+    return scattered(fd, way, vector, count, offset == -1 ? NULL : &position);
+}
+
+long sys_preadv2(int fd, const struct iovec __user *vector, u32 count, s64 offset, u64 unused1, int flags) {
+    return scattered_flags(fd, READ, vector, count, offset, flags);
+}
+
+long sys_pwritev2(int fd, const struct iovec __user *vector, u32 count, s64 offset, u64 unused1, int flags) {
+    return scattered_flags(fd, WRITE, vector, count, offset, flags);
+}
+
+long sys_lseek(int fd, s64 offset, u32 whence) {
+    struct file *f = fd_get(fd);
+    s64 result;
+
+    if (!f)
+        return -EBADF;
+    if (f->mode & FILE_PATH) {
+        result = -EBADF;
+    } else if (whence > SEEK_MAX) {
+        result = -EINVAL;
+    } else if (!file_seeks(f)) {
+        result = -ESPIPE;
+    } else {
+        mutex_lock(&f->position_lock);
+        result = f->ops->seek(f, offset, (int)whence);
+        mutex_unlock(&f->position_lock);
+    }
+    file_put(f);
+    return result;
+}
+
+/* File to file, through a buffer of the kernel. */
+
+struct end {
+    struct file *file;
+    u64 at, *position; /* position NULL: the file's own, as read(2) and write(2) have it */
+};
+
+/* Write all of the buffer; bytes written, or -errno if none. */
+static ssize_t write_all(struct end *out, char *buffer, size_t bytes) {
+    size_t done = 0;
+    ssize_t n = 1;
+
+    while (done < bytes && n > 0) {
+        struct iov v;
+        iov_kernel(&v, buffer + done, bytes - done);
+        n = transfer(out->file, WRITE, &v, out->position);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return done ? (ssize_t)done : n;
+}
+
+/* What was read and could not be written is unread again, where the input has a position. */
+static void unread(struct end *in, size_t bytes) {
+    if (in->position)
+        *in->position -= bytes;
+    else if (file_seeks(in->file))
+        in->file->position -= bytes;
+}
+
+/* Copy up to `bytes`; once: stop after the first chunk that came (from a pipe, more might mean waiting). */
+static ssize_t copy(struct end *in, struct end *out, size_t bytes, bool once) {
+    size_t chunk = min(bytes, COPY_CHUNK), done = 0;
+    char *buffer = bytes ? kmalloc(chunk) : NULL;
+    ssize_t n = bytes && !buffer ? -ENOMEM : 1;
+
+    while (n > 0 && done < bytes) {
+        struct iov v;
+        iov_kernel(&v, buffer, min(bytes - done, chunk));
+        ssize_t got = n = transfer(in->file, READ, &v, in->position);
+        if (n > 0)
+            n = write_all(out, buffer, (size_t)got);
+        if (n > 0)
+            done += (size_t)n;
+        if (got > 0 && n < got)
+            unread(in, (size_t)(got - max(n, 0L)));
+        if (n < got || once || signal_pending())
+            break;
+    }
+    kfree(buffer);
+    return done || n > 0 ? (ssize_t)done : n;
+}
+
+static int end_open(struct end *e, int fd, u64 __user *position, u32 mode) {
+    int error = 0;
+
+    *e = (struct end){.file = fd_get(fd)};
+    if (!e->file || !(e->file->mode & mode))
+        return -EBADF;
+    if (position) {
+        if (!file_seeks(e->file))
+            return -ESPIPE;
+        error = get_user(e->at, position);
+        e->position = &e->at;
+        if (!error && (s64)e->at < 0)
+            error = -EINVAL;
+    }
+    return error;
+}
+
+/* Puts the file back; the new position goes to the user. */
+static ssize_t end_close(struct end *e, u64 __user *position, ssize_t result) {
+    if (e->file && position && e->position && result > 0 && put_user(e->at, position))
+        result = -EFAULT;
+    if (e->file)
+        file_put(e->file);
+    return result;
+}
+
+static u32 type_of(const struct end *e) { return e->file->inode->mode & S_IFMT; }
+
+long sys_sendfile(int out_fd, int in_fd, u64 __user *position, size_t bytes) {
+    struct end in, out = {0};
+    ssize_t n = end_open(&in, in_fd, position, FILE_READ);
+
+    if (!n)
+        n = end_open(&out, out_fd, NULL, FILE_WRITE);
+    if (!n && (type_of(&in) == S_IFDIR || !file_seeks(in.file) || (out.file->flags & O_APPEND)))
+        n = -EINVAL;
+    if (!n)
+        n = copy(&in, &out, min(bytes, MOST_BYTES), false);
+    end_close(&out, NULL, 0);
+    return end_close(&in, position, n);
+}
+
+static ssize_t check_ranges(const struct end *in, const struct end *out, size_t *bytes) {
+    u64 from = in->position ? in->at : in->file->position, to = out->position ? out->at : out->file->position;
+
+    if (type_of(in) == S_IFDIR || type_of(out) == S_IFDIR)
+        return -EISDIR;
+    if (type_of(in) != S_IFREG || type_of(out) != S_IFREG)
+        return -EINVAL;
+    if (out->file->flags & O_APPEND)
+        return -EBADF;
+    *bytes = min(*bytes, MOST_BYTES);
+    if (in->file->inode == out->file->inode && from < to + *bytes && to < from + *bytes)
+        return -EINVAL;
+    return 0;
+}
+
+long sys_copy_file_range(int in_fd, u64 __user *in_at, int out_fd, u64 __user *out_at, size_t bytes, u32 flags) {
+    struct end in, out = {0};
+    ssize_t n = flags ? -EINVAL : 0;
+
+    if (n)
+        return n;
+    n = end_open(&in, in_fd, in_at, FILE_READ);
+    if (!n)
+        n = end_open(&out, out_fd, out_at, FILE_WRITE);
+    if (!n)
+        n = check_ranges(&in, &out, &bytes);
+    if (!n)
+        n = copy(&in, &out, bytes, false);
+    n = end_close(&out, out_at, n);
+    return end_close(&in, in_at, n);
+}
+
+/* splice copies: nobody but the time it takes can tell. A chunk at a time, so that a pipe's end is not waited for
+ * twice. */
+long sys_splice(int in_fd, u64 __user *in_at, int out_fd, u64 __user *out_at, size_t bytes, u32 flags) {
+    struct end in, out = {0};
+    ssize_t n = flags & ~(u32)SPLICE_FLAGS ? -EINVAL : 0;
+
+    if (n)
+        return n;
+    n = end_open(&in, in_fd, in_at, FILE_READ);
+    if (!n)
+        n = end_open(&out, out_fd, out_at, FILE_WRITE);
+    if (!n && !file_is_pipe(in.file) && !file_is_pipe(out.file))
+        n = -EINVAL;
+    if (!n && !file_is_pipe(out.file) && (out.file->flags & O_APPEND))
+        n = -EINVAL;
+    if (!n)
+        n = copy(&in, &out, min(bytes, COPY_CHUNK), true);
+    n = end_close(&out, out_at, n);
+    return end_close(&in, in_at, n);
+}
