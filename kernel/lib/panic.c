@@ -29,9 +29,12 @@ static void print_place(u64 rip) {
         kprintf("<0>  %#lx\n", rip);
 }
 
-static void print_trace(u64 rip, u64 rbp) {
+/* rsp: the trap's, or 0. After a call through a wild pointer it points to the only trace of the caller. */
+static void print_trace(u64 rip, u64 rbp, u64 rsp) {
     kprintf("<0>stack:\n");
     print_place(rip);
+    if ((rip < (u64)_text || rip >= (u64)_text_end) && stack_readable(rsp))
+        print_place(*(u64 *)rsp);
     for (int depth = 0; depth < TRACE_MOST && stack_readable(rbp) && stack_readable(rbp + 8); depth++) {
         u64 *frame = (u64 *)rbp;
         if (!frame[1])
@@ -70,7 +73,7 @@ static noreturn void panic_with(const struct regs *regs, u64 rip, u64 rbp, const
             clock_ns() / 1000000000, clock_ns() / 1000 % 1000000);
     if (regs)
         print_regs(regs);
-    print_trace(regs ? regs->rip : rip, regs ? regs->rbp : rbp);
+    print_trace(rip, rbp, regs ? regs->rsp : 0);
     machine_stop();
 }
 
