@@ -1,9 +1,13 @@
-/* acpi.c - the one ACPI table that we read: MADT, which names the CPUs and the IO-APICs. ACPI 6.4, sections 5.2.5
- * to 5.2.12.
+/* acpi.c - the ACPI tables that we read: MADT, which names the CPUs and the IO-APICs, and DSDT for the virtio-mmio
+ * devices (which QEMU's microvm names on the kernel's command line only when ACPI is off). ACPI 6.4, sections 5.2.5
+ * to 5.2.12, 6.4.3.4 and 6.4.3.6.
+ *
+ * No AML is interpreted: a device's resources are descriptors of fixed form behind its name.
  *
  * Read once, under the boot tables, before the memory it lies in is given out. Without it apic.c falls back to QEMU's
  * firmware interface. */
 #include "arch/x86_64/x86.h"
+#include "boot/boot.h"
 
 #define READABLE_END (1UL << 30) /* what the boot tables map */
 
@@ -71,6 +75,37 @@ static void madt_read(const struct madt *m) {
     }
 }
 
+struct boot_device boot_devices[BOOT_DEVICES_MOST];
+unsigned boot_device_count;
+
+/* Behind the name of a virtio-mmio device, "LNRO0005": a 32-bit fixed memory range (0x86), then an extended interrupt
+ * (0x89) with one line. Where its own descriptors are missing, the search must not find the next device's. */
+static void device_read(const u8 *at, const u8 *end) {
+    static const u8 memory[] = {0x86, 9, 0}, interrupt[] = {0x89, 6, 0};
+    struct boot_device d = {0};
+    for (; at + 12 <= end && memcmp(at, "LNRO0005", 8); at++) {
+        if (!memcmp(at, memory, sizeof(memory)))
+            d = (struct boot_device){.phys = number(at + 4), .bytes = number(at + 8)};
+        if (memcmp(at, interrupt, sizeof(interrupt)) || at[4] != 1 || at + 9 > end || !d.phys)
+            continue;
+        d.gsi = number(at + 5);
+        if (boot_device_count < BOOT_DEVICES_MOST)
+            boot_devices[boot_device_count++] = d;
+        return;
+    }
+}
+
+/* FADT names DSDT at offset 40 (5.2.9). */
+static void dsdt_read(const struct header *fadt) {
+    const struct header *dsdt = fadt->bytes >= 44 ? table_checked(number((const u8 *)fadt + 40), "DSDT") : NULL;
+    if (!dsdt)
+        return;
+    const u8 *end = (const u8 *)dsdt + dsdt->bytes;
+    for (const u8 *at = (const u8 *)(dsdt + 1); at + 8 <= end; at++)
+        if (!memcmp(at, "LNRO0005", 8))
+            device_read(at + 8, end);
+}
+
 void acpi_init(void) {
     const struct root_pointer *root = table_at(boot_rsdp, sizeof(*root));
     if (!root || memcmp(root->signature, "RSD PTR ", 8))
@@ -84,7 +119,10 @@ void acpi_init(void) {
         u64 phys = 0;
         memcpy(&phys, at, each);
         const struct madt *m = table_checked(phys, "APIC");
+        const struct header *fadt = table_checked(phys, "FACP");
         if (m)
             madt_read(m);
+        if (fadt)
+            dsdt_read(fadt);
     }
 }

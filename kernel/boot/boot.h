@@ -34,6 +34,15 @@ const char *boot_option(const char *name);
 const char *boot_option_next(const char *name, const char *previous);
 u64 boot_option_number(const char *name, u64 otherwise); /* decimal or 0x..., then K, M or G */
 
+/* Virtio-mmio devices that ACPI names; the command line may name others (`virtio_mmio.device=BYTES@PHYS:LINE`). */
+#define BOOT_DEVICES_MOST 64u
+struct boot_device {
+    u64 phys;
+    u32 bytes, gsi; /* gsi: the interrupt line */
+};
+extern struct boot_device boot_devices[];
+extern unsigned boot_device_count;
+
 extern u64 boot_rsdp; /* physical address of ACPI's root pointer, or 0 */
 
 /* arch_init_late: after slab_init: what the CPU's part needs allocators for. */

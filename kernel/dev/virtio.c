@@ -283,15 +283,7 @@ static u64 number_take(const char **text) {
     return value;
 }
 
-/* One entry of the command line: BYTES@ADDRESS:LINE. */
-static void device_add(const char *text) {
-    u64 bytes = number_take(&text);
-    u64 phys = *text++ == '@' ? number_take(&text) : 0;
-    u64 gsi = phys && *text++ == ':' ? number_take(&text) : ~0ULL;
-    if (gsi > ~0U || bytes < VIRTIO_MMIO_CONFIG) {
-        kprintf(LOG_ERR "virtio: cannot read a device on the command line\n");
-        return;
-    }
+static void device_add(u64 phys, u64 bytes, unsigned gsi) {
     struct virtio_device *d = kzalloc(sizeof(*d));
     volatile void *registers = d ? device_map(phys, bytes) : NULL;
     int error = registers ? 0 : -ENOMEM;
@@ -301,7 +293,7 @@ static void device_add(const char *text) {
         d->version = reg_read(d, VIRTIO_MMIO_VERSION);
         d->kind = reg_read(d, VIRTIO_MMIO_DEVICE_ID);
         error = reg_read(d, VIRTIO_MMIO_MAGIC_VALUE) == REGISTERS_MAGIC ? device_probe(d) : -ENODEV;
-        kprintf(LOG_INFO "virtio: kind %u version %u at %#lx, line %u%s\n", d->kind, d->version, (unsigned long)phys,
+        kprintf(LOG_DEBUG "virtio: kind %u version %u at %#lx, line %u%s\n", d->kind, d->version, (unsigned long)phys,
                 d->gsi, error ? ": not used" : "");
         if (error)
             reg_write(d, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_FAILED);
@@ -312,7 +304,20 @@ static void device_add(const char *text) {
         kfree(d);
 }
 
+/* One entry of the command line: BYTES@ADDRESS:LINE. */
+static void device_add_named(const char *text) {
+    u64 bytes = number_take(&text);
+    u64 phys = *text++ == '@' ? number_take(&text) : 0;
+    u64 gsi = phys && *text++ == ':' ? number_take(&text) : ~0ULL;
+    if (gsi > ~0U || bytes <= VIRTIO_MMIO_CONFIG)
+        kprintf(LOG_ERR "virtio: cannot read a device on the command line\n");
+    else
+        device_add(phys, bytes, gsi);
+}
+
 void virtio_init(void) {
+    for (unsigned i = 0; i < boot_device_count; i++)
+        device_add(boot_devices[i].phys, boot_devices[i].bytes, boot_devices[i].gsi);
     for (const char *entry = NULL; (entry = boot_option_next("virtio_mmio.device", entry)) != NULL;)
-        device_add(entry);
+        device_add_named(entry);
 }

@@ -1,8 +1,8 @@
 /* virtio.h - virtio devices over memory-mapped registers, and the rings (virtqueues) that carry requests to them.
  *
- * Nouns. device: one transport of QEMU's microvm, found on the kernel's command line. queue: a split ring; a request is
- * a chain of pieces of memory, first those the device reads (out), then those it writes (in), and a token that comes
- * back when the device is done. Several requests are in flight; they may come back in any order.
+ * Nouns. device: one transport of QEMU's microvm, found by ACPI or on the kernel's command line. queue: a split ring; a
+ * request is a chain of pieces of memory, first those the device reads (out), then those it writes (in), and a token
+ * that comes back when the device is done. Several requests are in flight; they may come back in any order.
  *
  * The interrupt handler only silences the device and queues work; the rings are emptied, and `done` called, as work: no
  * lock held, no sleep allowed. Memory given to a device is named by physical address: dma_phys, direct map only. */
