@@ -256,11 +256,12 @@ static int fork_special(struct space *child) {
     int error = 0;
     mutex_lock(&child->range);
     for (u64 page = 0; !error && child->special_for_fork && piece_next(child, page, &p); page = p.end) {
-        if (p.view->flags & VIEW_DONTFORK)
+        u32 flags = p.view->flags; /* the view may go with its last run */
+        if (flags & VIEW_DONTFORK)
             error = space_replace(child, p.first, p.end, NULL, 0);
-        else if (p.view->flags & VIEW_WIPEONFORK)
+        else if (flags & VIEW_WIPEONFORK)
             error = space_empty(child, p.first, p.end);
-        else if (p.view->flags & (VIEW_LOCKED | VIEW_ONFAULT))
+        if (!error && !(flags & VIEW_DONTFORK) && (flags & (VIEW_LOCKED | VIEW_ONFAULT)))
             error = space_review(child, p.first, p.end, (struct view_change){.clear = VIEW_LOCKED | VIEW_ONFAULT});
     }
     mutex_unlock(&child->range);
