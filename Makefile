@@ -27,7 +27,7 @@ $(O)/%.o: %.S
 -include $(OBJECTS:.o=.d)
 
 # The image is linked twice: first without the table of function names, then with the one made from the first (symbols.c).
-LINK := $(CC) -nostdlib -static -no-pie -Wl,-T,kernel/quire.ld -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
+LINK := $(CC) -nostdlib -static -Wl,-T,kernel/quire.ld -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
 $(O)/quire.first: $(OBJECTS) kernel/quire.ld
 	$(LINK) $(OBJECTS) -o $@
 $(O)/symbols.S: $(O)/quire.first kernel/lib/symbols.awk
