@@ -486,6 +486,12 @@ static int ninep_statfs(struct lower *l, struct lower_node *node, struct lower_s
         take64(c); /* fsid */
         out->name_most = take32(c);
         error = c->overrun ? -EIO : 0;
+        /* QEMU counts in blocks nearly as big as a message; programs expect what a disk has. */
+        u64 factor = out->block_bytes % PAGE_SIZE == 0 ? out->block_bytes / PAGE_SIZE : 1;
+        out->block_bytes /= max(factor, (u64)1);
+        out->blocks *= factor;
+        out->free *= factor;
+        out->available *= factor;
     }
     kfree(c);
     return error;
