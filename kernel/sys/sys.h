@@ -111,6 +111,7 @@ long sys_capset(struct __user_cap_header_struct __user *header, const struct __u
 /* sys/futex.c */
 long sys_futex(u32 __user *word, int operation, u32 value, u64 timeout_or_count, u32 __user *word2, u32 value3);
 long sys_set_robust_list(u64 head, size_t bytes);
+long sys_rseq(u64 area, u32 bytes, int flags, u32 signature); /* task/rseq.c */
 long sys_get_robust_list(int tid, u64 __user *head, size_t __user *bytes);
 
 /* sys/sched.c */
@@ -145,6 +146,7 @@ long sys_setrlimit(u32 resource, const struct rlimit __user *in);
 long sys_prlimit64(int pid, u32 resource, const struct rlimit64 __user *new, struct rlimit64 __user *old);
 long sys_sethostname(const char __user *name, int bytes);
 long sys_setdomainname(const char __user *name, int bytes);
+const char *host_name_get(char *out, size_t bytes); /* for /proc: the node name as uname has it */
 
 /* The owners of the families below append their groups here, with the name of their file above each. */
 

@@ -15,6 +15,7 @@
 #include "main.h"
 #include "dev/host.h"
 #include "task/family.h"
+#include "task/rseq.h"
 #include "task/signal.h"
 #include "task/times.h"
 #include "vm/space.h"
@@ -201,6 +202,8 @@ static void run_handler(struct task *t, struct regs *regs, const siginfo_t *info
     u64 old = t->restore_mask ? t->saved_mask : t->blocked, mask;
 
     answer_call(regs, action);
+    if (t->rseq)
+        rseq_update(regs);
     if (arch_signal_frame(regs, info->si_signo, info, action, old)) {
         if (info->si_signo == SIGSEGV) /* its own handler cannot run: no second try */
             task_exit_group(SIGSEGV);

@@ -344,8 +344,9 @@ static void finish_switch(void) {
     bool homeless = state == TASK_READY && !previous->queued && previous != rq->idle;
 
     spin_unlock(&rq->lock);
-    if (t->process && t->process->space && cpu_self()->space != t->process->space)
+    if (t->process && t->process->space)
         space_load(t->process->space);
+    t->rseq_stale = t->rseq != 0;
     if (homeless)
         place(previous, false);
     else if (state == TASK_DEAD)

@@ -300,6 +300,7 @@ int signal_group(int pgid, int signal, const siginfo_t *info) {
 
     while (group) {
         struct process *p, *next = NULL;
+        int error;
 
         spin_lock(&family_lock);
         list_for_each(p, &group->group, group_link) {
@@ -312,9 +313,11 @@ int signal_group(int pgid, int signal, const siginfo_t *info) {
         if (!next)
             break;
         last = next->pid;
-        result = info ? signal_check(next, signal) : 0;
-        if (!result)
-            result = signal_process(next, signal, info);
+        error = info ? signal_check(next, signal) : 0;
+        if (!error)
+            error = signal_process(next, signal, info);
+        if (result) /* one that got it makes it a success */
+            result = error;
         process_put(next);
     }
     if (group)

@@ -112,6 +112,7 @@ struct task {
     u64 clear_child_tid; /* set_tid_address: zeroed and futex-woken at exit */
     u64 rseq;
     u32 rseq_bytes, rseq_signature;
+    bool rseq_stale;     /* switched since its CPU number was written */
     int __user *set_child_tid; /* clone: where a new task writes its tid first */
     u64 fault_address, fault_error, fault_vector; /* of the last exception: for signal frames */
 };

@@ -3,6 +3,7 @@
  * Owns nothing. arch/x86_64/trap.c calls it with interrupts on and no lock held; every function here may sleep. */
 #include "arch/x86_64/usercopy.h"
 #include "task/family.h"
+#include "task/rseq.h"
 #include "task/signal.h"
 #include "vm/space.h"
 
@@ -22,6 +23,8 @@ void trap_return_to_user(struct regs *regs) {
             cpu_run_work();
         if (atomic_load_relaxed(&cpu->need_resched))
             schedule();
+        if (unlikely(t->rseq_stale))
+            rseq_update(regs);
         if (likely(!atomic_load(&t->attention) && !t->restore_mask))
             break;
         signal_deliver(regs);

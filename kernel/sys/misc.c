@@ -1,0 +1,160 @@
+/* misc.c - the system calls that tell of the machine or of limits: uname, sysinfo, getrandom, rlimits, host names. */
+#include <linux/capability.h>
+#include <linux/random.h>
+#include <linux/resource.h>
+#include <linux/sysinfo.h>
+#include <linux/utsname.h>
+
+#include "lib/random.h"
+#include "main.h"
+#include "sys/sys.h"
+#include "task/family.h"
+#include "vm/frame.h"
+
+#define NAME_MOST 64 /* __NEW_UTS_LEN */
+#define FILES_MOST 1048576 /* fs.nr_open */
+#define RANDOM_CHUNK 256
+#define NS_PER_SECOND 1000000000UL
+#define LOAD_SHIFT 5 /* from 11 bits of fraction to sysinfo's 16 */
+
+/* ---- names ---- */
+
+static char host_name[NAME_MOST + 1], domain_name[NAME_MOST + 1] = "(none)";
+static struct spin names_lock; /* protects both */
+
+const char *host_name_get(char *out, size_t bytes) {
+    spin_lock(&names_lock);
+    if (host_name[0])
+        ksnprintf(out, bytes, "%s", host_name);
+    else
+        ksnprintf(out, bytes, "%s", boot_config.hostname && *boot_config.hostname ? boot_config.hostname : "quire");
+    spin_unlock(&names_lock);
+    return out;
+}
+
+long sys_uname(struct new_utsname __user *out) {
+    struct new_utsname u;
+
+    memset(&u, 0, sizeof(u));
+    ksnprintf(u.sysname, sizeof(u.sysname), "Linux");
+    ksnprintf(u.release, sizeof(u.release), "6.1.0-quire");
+    ksnprintf(u.version, sizeof(u.version), "#1 SMP Quire");
+    ksnprintf(u.machine, sizeof(u.machine), "x86_64");
+    host_name_get(u.nodename, sizeof(u.nodename));
+    spin_lock(&names_lock);
+    memcpy(u.domainname, domain_name, sizeof(domain_name));
+    spin_unlock(&names_lock);
+    return copy_to_user(out, &u, sizeof(u));
+}
+
+static long set_name(char *name, const char __user *user, int bytes) {
+    char new[NAME_MOST + 1] = "";
+
+    if (!capable(CAP_SYS_ADMIN))
+        return -EPERM;
+    if (bytes < 0 || bytes > NAME_MOST)
+        return -EINVAL;
+    if (copy_from_user(new, user, bytes))
+        return -EFAULT;
+    spin_lock(&names_lock);
+    memcpy(name, new, sizeof(new));
+    spin_unlock(&names_lock);
+    return 0;
+}
+
+long sys_sethostname(const char __user *name, int bytes) { return set_name(host_name, name, bytes); }
+long sys_setdomainname(const char __user *name, int bytes) { return set_name(domain_name, name, bytes); }
+
+/* ---- the machine ---- */
+
+long sys_sysinfo(struct sysinfo __user *out) {
+    struct frame_totals totals;
+    struct sysinfo s;
+
+    frame_totals(&totals);
+    memset(&s, 0, sizeof(s));
+    s.uptime = clock_ns() / NS_PER_SECOND;
+    for (unsigned i = 0; i < 3; i++)
+        s.loads[i] = sched_load(i) << LOAD_SHIFT;
+    s.totalram = (totals.given - totals.frames[FRAME_RESERVED]) * PAGE_SIZE;
+    s.freeram = totals.frames[FRAME_FREE] * PAGE_SIZE;
+    s.sharedram = totals.frames[FRAME_SHMEM] * PAGE_SIZE;
+    s.procs = task_count();
+    s.mem_unit = 1;
+    return copy_to_user(out, &s, sizeof(s));
+}
+
+long sys_getrandom(void __user *buffer, size_t bytes, u32 flags) {
+    u8 chunk[RANDOM_CHUNK];
+    size_t done = 0;
+
+    if (flags & ~(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE) ||
+        (flags & (GRND_RANDOM | GRND_INSECURE)) == (GRND_RANDOM | GRND_INSECURE))
+        return -EINVAL;
+    bytes = min(bytes, 0x7ffff000UL); /* MAX_RW_COUNT */
+    while (done < bytes && (!done || !signal_pending())) {
+        size_t some = min(bytes - done, sizeof(chunk)), left;
+
+        random_bytes(chunk, some);
+        left = copy_to_user_partial((char *)buffer + done, chunk, some);
+        done += some - left;
+        if (left)
+            return done ? (long)done : -EFAULT;
+    }
+    return done;
+}
+
+/* ---- limits ---- */
+
+static int check_limit(const struct rlimit *old, const struct rlimit *new, u32 resource) {
+    if (new->rlim_cur > new->rlim_max)
+        return -EINVAL;
+    if (resource == RLIMIT_NOFILE && new->rlim_max > FILES_MOST)
+        return -EPERM;
+    return new->rlim_max > old->rlim_max && !capable(CAP_SYS_RESOURCE) ? -EPERM : 0;
+}
+
+/* may_reach: another process's limits: all its ids are the caller's real ones (prlimit(2)). */
+static bool may_reach(const struct process *p) {
+    const struct credentials *me = cred_current(), *it = &p->cred;
+
+    return p == process_current() || capable(CAP_SYS_RESOURCE) ||
+           (me->uid == it->uid && me->uid == it->euid && me->uid == it->suid && me->gid == it->gid &&
+            me->gid == it->egid && me->gid == it->sgid);
+}
+
+static int limit_swap(int pid, u32 resource, const struct rlimit *new, struct rlimit *old) {
+    struct process *p;
+    int error = 0;
+
+    if (resource >= RLIM_NLIMITS)
+        return -EINVAL;
+    p = process_find(pid ? pid : process_current()->pid);
+    if (!p)
+        return -ESRCH;
+    if (!may_reach(p))
+        error = -EPERM;
+    spin_lock(&p->lock);
+    *old = p->limits[resource];
+    if (!error && new)
+        error = check_limit(old, new, resource);
+    if (!error && new)
+        p->limits[resource] = *new;
+    spin_unlock(&p->lock);
+    process_put(p);
+    return error;
+}
+
+long sys_prlimit64(int pid, u32 resource, const struct rlimit64 __user *user, struct rlimit64 __user *old_user) {
+    struct rlimit new, old;
+    int error;
+
+    _Static_assert(sizeof(struct rlimit) == sizeof(struct rlimit64), "the same on 64 bits");
+    if (user && copy_from_user(&new, user, sizeof(new)))
+        return -EFAULT;
+    error = limit_swap(pid, resource, user ? &new : NULL, &old);
+    return error ? error : old_user ? copy_to_user(old_user, &old, sizeof(old)) : 0;
+}
+
+long sys_getrlimit(u32 resource, struct rlimit __user *out) { return sys_prlimit64(0, resource, NULL, (void *)out); }
+long sys_setrlimit(u32 resource, const struct rlimit __user *in) { return sys_prlimit64(0, resource, (const void *)in, NULL); }

@@ -1,0 +1,440 @@
+/* process.c - the system calls on processes: clone, execve, exit, wait, groups and sessions, prctl. Arguments are checked
+ * here; task/ does the work. */
+#include <linux/capability.h>
+#include <linux/fcntl.h>
+#include <linux/limits.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/securebits.h>
+#include <linux/wait.h>
+#include <asm/prctl.h>
+
+#include "sys/sys.h"
+#include "task/family.h"
+
+/* ---- clone ---- */
+
+long sys_fork(void) {
+    struct clone_request r = {.exit_signal = SIGCHLD};
+
+    return task_clone(&r);
+}
+
+long sys_vfork(void) {
+    struct clone_request r = {.flags = CLONE_VFORK | CLONE_VM, .exit_signal = SIGCHLD};
+
+    return task_clone(&r);
+}
+
+long sys_clone(u64 flags, u64 stack, int __user *parent_tid, int __user *child_tid, u64 tls) {
+    struct clone_request r = {.flags = (u32)flags & ~CSIGNAL,
+                              .exit_signal = flags & CSIGNAL,
+                              .stack = stack,
+                              .tls = tls,
+                              .parent_tid = parent_tid,
+                              .child_tid = child_tid};
+
+    if (r.exit_signal > SIGNAL_COUNT)
+        return -EINVAL;
+    return task_clone(&r);
+}
+
+/* The bytes past those that we know have to be zero: the caller asks for nothing newer (copy_struct_from_user's rule). */
+static int tail_is_zero(const char __user *from, size_t bytes) {
+    while (bytes) {
+        char chunk[64];
+        size_t some = min(bytes, sizeof(chunk));
+
+        if (copy_from_user(chunk, from, some))
+            return -EFAULT;
+        for (size_t i = 0; i < some; i++) {
+            if (chunk[i])
+                return -E2BIG;
+        }
+        from += some;
+        bytes -= some;
+    }
+    return 0;
+}
+
+long sys_clone3(struct clone_args __user *args, size_t bytes) {
+    struct clone_args a;
+    struct clone_request r;
+
+    if (bytes > PAGE_SIZE)
+        return -E2BIG;
+    if (bytes < CLONE_ARGS_SIZE_VER0)
+        return -EINVAL;
+    memset(&a, 0, sizeof(a));
+    if (copy_from_user(&a, args, min(bytes, sizeof(a))))
+        return -EFAULT;
+    if (bytes > sizeof(a)) {
+        int error = tail_is_zero((const char *)args + sizeof(a), bytes - sizeof(a));
+        if (error)
+            return error;
+    }
+    if (a.flags & (CLONE_DETACHED | CSIGNAL) || a.exit_signal > SIGNAL_COUNT || !a.stack != !a.stack_size ||
+        a.set_tid || a.set_tid_size)
+        return -EINVAL;
+    if (a.flags & (CLONE_THREAD | CLONE_PARENT) && a.exit_signal)
+        return -EINVAL;
+    r = (struct clone_request){.flags = a.flags,
+                               .exit_signal = (int)a.exit_signal,
+                               .stack = a.stack + a.stack_size,
+                               .tls = a.tls,
+                               .parent_tid = (int *)a.parent_tid,
+                               .child_tid = (int *)a.child_tid};
+    return task_clone(&r);
+}
+
+/* ---- execve, exit ---- */
+
+long sys_execveat(int at, const char __user *user, const u64 __user *argv, const u64 __user *envp, int flags) {
+    struct exec_strings arguments = {.user = argv}, environment = {.user = envp};
+    char *name;
+    ssize_t bytes;
+    long result;
+
+    if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+        return -EINVAL;
+    name = kmalloc(PATH_MAX);
+    if (!name)
+        return -ENOMEM;
+    bytes = strncpy_from_user(name, user, PATH_MAX);
+    if (bytes < 0)
+        result = bytes;
+    else if (bytes == PATH_MAX)
+        result = -ENAMETOOLONG;
+    else if (bytes == 0 && !(flags & AT_EMPTY_PATH))
+        result = -ENOENT;
+    else
+        result = process_exec(at, name, flags, &arguments, &environment);
+    kfree(name);
+    return result;
+}
+
+long sys_execve(const char __user *name, const u64 __user *argv, const u64 __user *envp) {
+    return sys_execveat(AT_FDCWD, name, argv, envp, 0);
+}
+
+long sys_exit(int code) { task_exit((code & 0xff) << 8); }
+long sys_exit_group(int code) { task_exit_group((code & 0xff) << 8); }
+
+/* ---- wait ---- */
+
+static long wait_for(struct wait_request *w, struct rusage __user *user) {
+    struct rusage usage;
+    long error;
+
+    w->usage = user ? &usage : NULL;
+    error = process_wait(w);
+    if (!error && w->pid && user && copy_to_user(user, &usage, sizeof(usage)))
+        error = -EFAULT;
+    return error;
+}
+
+long sys_wait4(int pid, int __user *status, int options, struct rusage __user *usage) {
+    struct wait_request w = {.options = options | WEXITED};
+    long error;
+
+    if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
+        return -EINVAL;
+    if (pid == (int)0x80000000)
+        return -ESRCH;
+    w.which = pid == -1 ? P_ALL : pid > 0 ? P_PID : P_PGID;
+    w.id = pid > 0 ? pid : pid == 0 ? process_current()->pgid : -pid;
+    error = wait_for(&w, usage);
+    if (!error && w.pid && status && put_user(w.status, status))
+        error = -EFAULT;
+    return error ? error : w.pid;
+}
+
+/* waitid reports what became of the child, not the status word. */
+static int plain_status(const struct wait_request *w) {
+    switch (w->code) {
+    case CLD_EXITED:
+        return w->status >> 8 & 0xff;
+    case CLD_STOPPED:
+        return w->status >> 8 & 0xff;
+    case CLD_CONTINUED:
+        return SIGCONT;
+    default:
+        return w->status & 0x7f;
+    }
+}
+
+long sys_waitid(int which, int pid, struct siginfo __user *user, int options, struct rusage __user *usage) {
+    struct wait_request w = {.which = which, .id = pid, .options = options};
+    siginfo_t info;
+    long error;
+
+    if (options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL) ||
+        !(options & (WEXITED | WSTOPPED | WCONTINUED)))
+        return -EINVAL;
+    if ((which != P_ALL && which != P_PID && which != P_PGID) || (which == P_PID && pid <= 0) || (which == P_PGID && pid < 0))
+        return -EINVAL;
+    if (which == P_PGID && pid == 0)
+        w.id = process_current()->pgid;
+    error = wait_for(&w, usage);
+    if (error || !user)
+        return error;
+    memset(&info, 0, sizeof(info));
+    if (w.pid) {
+        info.si_signo = SIGCHLD;
+        info.si_code = w.code;
+        info.si_pid = w.pid;
+        info.si_uid = w.uid;
+        info.si_status = plain_status(&w);
+    }
+    /* only these fields are the call's to write */
+    return copy_to_user(user, &info, offsetof(siginfo_t, si_status) + sizeof(info.si_status));
+}
+
+/* ---- identity ---- */
+
+long sys_getpid(void) { return process_current()->pid; }
+long sys_gettid(void) { return task_current()->tid; }
+long sys_getppid(void) { return process_parent_pid(process_current()); }
+
+/* number_of: of another process, or of the caller's for 0. */
+static long number_of(int pid, bool session) {
+    struct process *p = pid ? process_find(pid) : process_current();
+    long number;
+
+    if (!p)
+        return -ESRCH;
+    number = session ? p->sid : p->pgid;
+    if (pid)
+        process_put(p);
+    return number;
+}
+
+long sys_getpgid(int pid) { return number_of(pid, false); }
+long sys_getpgrp(void) { return process_current()->pgid; }
+long sys_getsid(int pid) { return number_of(pid, true); }
+
+/* may_move: setpgid(2)'s rules, family_lock held. */
+static int may_move(struct process *self, struct process *p, struct ident *group) {
+    struct process *member;
+
+    if (p != self && p->parent != self)
+        return -ESRCH;
+    if (p != self && p->session != self->session)
+        return -EPERM;
+    if (p != self && p->executed)
+        return -EACCES;
+    if (p->sid == p->pid)
+        return -EPERM;
+    if (group == p->ident)
+        return 0;
+    list_for_each(member, &group->group, group_link) {
+        if (member->session == self->session)
+            return 0;
+    }
+    return -EPERM;
+}
+
+long sys_setpgid(int pid, int pgid) {
+    struct process *self = process_current(), *p;
+    struct ident *group;
+    int error = -EPERM;
+
+    if (pgid < 0)
+        return -EINVAL;
+    p = process_find(pid ? pid : self->pid);
+    if (!p)
+        return -ESRCH;
+    group = ident_find(pgid ? pgid : p->pid);
+    if (group) {
+        spin_lock(&family_lock);
+        error = may_move(self, p, group);
+        if (!error && p->group != group)
+            process_join_group(p, group);
+        spin_unlock(&family_lock);
+        ident_put(group);
+    }
+    process_put(p);
+    return error;
+}
+
+long sys_setsid(void) {
+    struct process *p = process_current();
+    long result = -EPERM;
+
+    spin_lock(&family_lock);
+    if (list_empty(&p->ident->group)) {
+        process_join_session(p, p->ident);
+        process_join_group(p, p->ident);
+        p->tty = NULL;
+        result = p->pid;
+    }
+    spin_unlock(&family_lock);
+    return result;
+}
+
+long sys_set_tid_address(int __user *tid) {
+    task_current()->clear_child_tid = (u64)tid;
+    return task_current()->tid;
+}
+
+/* ---- prctl ---- */
+
+static long set_name(const char __user *user) {
+    char name[16];
+    ssize_t bytes = strncpy_from_user(name, user, sizeof(name));
+
+    if (bytes < 0)
+        return bytes;
+    name[min(bytes, (ssize_t)sizeof(name) - 1)] = 0;
+    memcpy(task_current()->name, name, strlen(name) + 1);
+    return 0;
+}
+
+static long set_flag(bool *flag, u64 value) {
+    if (value > 1)
+        return -EINVAL;
+    *flag = value;
+    return 0;
+}
+
+static long bounding_set(int option, u64 capability) {
+    struct credentials *c = &process_current()->cred;
+
+    if (capability > CAP_LAST_CAP)
+        return -EINVAL;
+    if (option == PR_CAPBSET_READ)
+        return c->cap_bounding >> capability & 1;
+    if (!capable(CAP_SETPCAP))
+        return -EPERM;
+    c->cap_bounding &= ~(1UL << capability);
+    return 0;
+}
+
+static long ambient_set(u64 action, u64 capability) {
+    struct credentials *c = &process_current()->cred;
+    u64 bit;
+
+    if (action == PR_CAP_AMBIENT_CLEAR_ALL) {
+        c->cap_ambient = 0;
+        return 0;
+    }
+    if (capability > CAP_LAST_CAP)
+        return -EINVAL;
+    bit = 1UL << capability;
+    switch (action) {
+    case PR_CAP_AMBIENT_IS_SET:
+        return (c->cap_ambient & bit) != 0;
+    case PR_CAP_AMBIENT_LOWER:
+        c->cap_ambient &= ~bit;
+        return 0;
+    case PR_CAP_AMBIENT_RAISE:
+        if (!(c->cap_permitted & c->cap_inheritable & bit))
+            return -EPERM;
+        c->cap_ambient |= bit;
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static long set_securebits(u64 bits) {
+    if (!capable(CAP_SETPCAP))
+        return -EPERM;
+    if (bits & ~(u64)(SECURE_ALL_BITS | SECURE_ALL_LOCKS))
+        return -EPERM;
+    process_current()->securebits = bits;
+    return 0;
+}
+
+long sys_prctl(int option, u64 a, u64 b, u64 c, u64 d) {
+    struct process *p = process_current();
+
+    switch (option) {
+    case PR_SET_NAME:
+        return set_name((const char *)a);
+    case PR_GET_NAME:
+        return copy_to_user((char *)a, task_current()->name, sizeof(task_current()->name));
+    case PR_SET_PDEATHSIG:
+        if (a > SIGNAL_COUNT)
+            return -EINVAL;
+        p->parent_death_signal = (int)a;
+        return 0;
+    case PR_GET_PDEATHSIG:
+        return put_user(p->parent_death_signal, (int *)a);
+    case PR_GET_DUMPABLE:
+        return p->dumpable;
+    case PR_SET_DUMPABLE:
+        return set_flag(&p->dumpable, a);
+    case PR_SET_NO_NEW_PRIVS:
+        if (a != 1 || b || c || d)
+            return -EINVAL;
+        p->no_new_privs = true;
+        return 0;
+    case PR_GET_NO_NEW_PRIVS:
+        return a || b || c || d ? -EINVAL : p->no_new_privs;
+    case PR_SET_CHILD_SUBREAPER:
+        p->subreaper = a;
+        return 0;
+    case PR_GET_CHILD_SUBREAPER:
+        return put_user((int)p->subreaper, (int *)a);
+    case PR_SET_KEEPCAPS:
+        return set_flag(&p->keep_caps, a);
+    case PR_GET_KEEPCAPS:
+        return p->keep_caps;
+    case PR_CAPBSET_READ:
+    case PR_CAPBSET_DROP:
+        return bounding_set(option, a);
+    case PR_CAP_AMBIENT:
+        return d ? -EINVAL : ambient_set(a, b);
+    case PR_GET_SECUREBITS:
+        return p->securebits;
+    case PR_SET_SECUREBITS:
+        return set_securebits(a);
+    case PR_SET_TIMERSLACK:
+        p->timer_slack_ns = a ? a : 50000;
+        return 0;
+    case PR_GET_TIMERSLACK:
+        return p->timer_slack_ns;
+    case PR_GET_TIMING:
+        return PR_TIMING_STATISTICAL;
+    case PR_SET_TIMING:
+        return a == PR_TIMING_STATISTICAL ? 0 : -EINVAL;
+    case PR_GET_SECCOMP:
+    case PR_GET_THP_DISABLE:
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+long sys_arch_prctl(int option, u64 address) {
+    switch (option) {
+    case ARCH_SET_FS:
+    case ARCH_SET_GS:
+        if (address >= USER_TOP)
+            return -EPERM;
+        if (option == ARCH_SET_FS)
+            arch_set_fs_base(address);
+        else
+            arch_set_gs_base(address);
+        return 0;
+    case ARCH_GET_FS:
+        return put_user(arch_get_fs_base(), (u64 *)address);
+    case ARCH_GET_GS:
+        return put_user(arch_get_gs_base(), (u64 *)address);
+    default:
+        return -EINVAL;
+    }
+}
+
+#define PERSONALITY_QUERY 0xffffffffu
+
+long sys_personality(u32 persona) {
+    struct process *p = process_current();
+    u32 old = p->personality;
+
+    if (persona != PERSONALITY_QUERY)
+        p->personality = persona;
+    return old;
+}
