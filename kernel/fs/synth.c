@@ -142,6 +142,8 @@ static struct inode *lookup_number(struct synth *dir, const char *name, size_t b
 
 static struct inode *synth_lookup(struct inode *inode, const char *name, size_t bytes) {
     struct synth *dir = synth_of(inode), *s;
+    if (dir->process && !process_alive(dir->process))
+        return err_ptr(-ENOENT);
     for (const struct synth_node *n = dir->node->children; n && n->name; n++) {
         if (strlen(n->name) != bytes || memcmp(n->name, name, bytes))
             continue;
@@ -248,7 +250,9 @@ static int make_piece(struct synth *s, struct text *t) {
     t->bytes = 0;
     t->more = false;
     int error = 0;
-    if (n->show)
+    if (s->process && !process_alive(s->process))
+        error = -ESRCH;
+    else if (n->show)
         error = n->show(s, t);
     else if (n->content)
         text_string(t, n->content);

@@ -66,3 +66,5 @@ int synth_mount(struct super *super, const struct synth_node *root);
 bool parse_number(const char *text, u64 *value);
 /* may_inspect (proc.c): the caller may see what is private to the process. */
 bool may_inspect(struct process *p);
+/* process_alive (proc.c): it has not been waited for: its number still means it. */
+bool process_alive(struct process *p);

@@ -1,0 +1,58 @@
+/* proc.h - what the files of /proc share: proc.c has the tree, the others what its files say. */
+#pragma once
+
+#include "fs/synth.h"
+#include "task/task.h"
+
+struct space;
+
+/* proc.c */
+struct task *proc_task(struct synth *s); /* the thread it is about, or the process's leading one; counted, NULL: gone */
+struct space *proc_space(struct synth *s); /* counted, or NULL */
+
+/* proc_maps.c */
+int proc_maps(struct synth *s, struct text *t);
+int proc_smaps(struct synth *s, struct text *t);
+int proc_smaps_rollup(struct synth *s, struct text *t);
+extern const struct file_ops proc_mem_ops, proc_pagemap_ops;
+
+/* proc_process.c */
+int proc_status(struct synth *s, struct text *t);
+int proc_stat(struct synth *s, struct text *t);
+int proc_statm(struct synth *s, struct text *t);
+int proc_cmdline(struct synth *s, struct text *t);
+int proc_environ(struct synth *s, struct text *t);
+int proc_auxv(struct synth *s, struct text *t);
+int proc_comm(struct synth *s, struct text *t);
+int proc_comm_store(struct synth *s, char *text, size_t bytes);
+int proc_limits(struct synth *s, struct text *t);
+int proc_io(struct synth *s, struct text *t);
+int proc_oom_score(struct synth *s, struct text *t);
+int proc_oom_score_adj(struct synth *s, struct text *t);
+int proc_oom_score_adj_store(struct synth *s, char *text, size_t bytes);
+int proc_oom_adj(struct synth *s, struct text *t);
+int proc_oom_adj_store(struct synth *s, char *text, size_t bytes);
+int proc_personality(struct synth *s, struct text *t);
+int proc_schedstat(struct synth *s, struct text *t);
+
+/* proc_fd.c */
+extern const struct synth_numbers proc_fds, proc_fdinfos;
+int proc_exe(struct synth *s, struct path *out);
+int proc_cwd(struct synth *s, struct path *out);
+int proc_root(struct synth *s, struct path *out);
+int proc_mounts(struct synth *s, struct text *t);
+int proc_mountinfo(struct synth *s, struct text *t);
+
+/* proc_system.c */
+int proc_meminfo(struct synth *s, struct text *t);
+int proc_vmstat(struct synth *s, struct text *t);
+int proc_system_stat(struct synth *s, struct text *t);
+int proc_cpuinfo(struct synth *s, struct text *t);
+int proc_uptime(struct synth *s, struct text *t);
+int proc_loadavg(struct synth *s, struct text *t);
+int proc_filesystems(struct synth *s, struct text *t);
+int proc_interrupts(struct synth *s, struct text *t);
+int proc_kernel_cmdline(struct synth *s, struct text *t);
+
+/* proc_sysctl.c: /proc/sys */
+extern const struct synth_node proc_sys_children[];

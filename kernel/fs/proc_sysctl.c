@@ -1,0 +1,244 @@
+/* proc_sysctl.c - /proc/sys: knobs. A constant is a line of the table; a number that may be changed has bounds; the
+ * rest are functions.
+ *
+ * Knobs of things that we do not have (yet) keep what is written to them where Linux's programs write them as a matter
+ * of course, and say so here by having a variable of their own. */
+
+#include "fs/pipe.h"
+#include "fs/proc.h"
+#include "lib/random.h"
+#include "lib/release.h"
+#include "main.h"
+#include "vm/frame.h"
+#include "vm/inner.h"
+#include "vm/object.h"
+#include "vm/slab.h"
+#include "vm/space.h"
+
+#define REPORT_BYTES (64 * KiB) /* of vm_check: findings are cut off there */
+
+/* ---- kernel ---- */
+
+static int show_hostname(struct synth *s, struct text *t) {
+    text_print(t, "%s\n", boot_config.hostname ? boot_config.hostname : "quire");
+    return 0;
+}
+
+static void print_uuid(struct text *t, const u8 *b) {
+    for (unsigned i = 0; i < 16; i++)
+        text_print(t, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", b[i]);
+    text_string(t, "\n");
+}
+
+/* A random UUID: RFC 4122, section 4.4. */
+static void make_uuid(u8 *b) {
+    random_bytes(b, 16);
+    b[6] = (b[6] & 0x0f) | 0x40;
+    b[8] = (b[8] & 0x3f) | 0x80;
+}
+
+static int show_uuid(struct synth *s, struct text *t) {
+    u8 uuid[16];
+    make_uuid(uuid);
+    print_uuid(t, uuid);
+    return 0;
+}
+
+static int show_boot_id(struct synth *s, struct text *t) {
+    static struct spin lock = SPIN_INIT; /* protects id, once */
+    static u8 id[16];
+    spin_lock(&lock);
+    if (!id[6])
+        make_uuid(id);
+    spin_unlock(&lock);
+    print_uuid(t, id);
+    return 0;
+}
+
+static u64 core_uses_pid, randomize = 2, printk_level = 4, perf_paranoid = 3, sysrq, dmesg_restrict = 1;
+static u64 shmmax = ~0UL - (1UL << 24), shmall = ~0UL - (1UL << 24), shmmni = 4096, msgmax = 8192, msgmnb = 16384,
+           msgmni = 32000;
+static u64 pid_max = 4194304, threads_max = 65536, panic_seconds, hung_task;
+
+static const struct synth_node random_children[] = {
+    {.name = "boot_id", .mode = S_IFREG | 0444, .show = show_boot_id},
+    {.name = "entropy_avail", .mode = S_IFREG | 0444, .content = "256\n"},
+    {.name = "poolsize", .mode = S_IFREG | 0444, .content = "256\n"},
+    {.name = "urandom_min_reseed_secs", .mode = S_IFREG | 0444, .content = "60\n"},
+    {.name = "uuid", .mode = S_IFREG | 0444, .show = show_uuid},
+    {.name = "write_wakeup_threshold", .mode = S_IFREG | 0444, .content = "256\n"},
+    {.name = NULL},
+};
+
+static const struct synth_node kernel_children[] = {
+    {.name = "cap_last_cap", .mode = S_IFREG | 0444, .content = "40\n"}, /* CAP_CHECKPOINT_RESTORE */
+    {.name = "core_pattern", .mode = S_IFREG | 0444, .content = "core\n"},
+    {.name = "core_uses_pid", .mode = S_IFREG | 0644, .value = &core_uses_pid, .most = 1},
+    {.name = "dmesg_restrict", .mode = S_IFREG | 0644, .value = &dmesg_restrict, .most = 1},
+    {.name = "domainname", .mode = S_IFREG | 0444, .content = "(none)\n"},
+    {.name = "hostname", .mode = S_IFREG | 0444, .show = show_hostname},
+    {.name = "hung_task_timeout_secs", .mode = S_IFREG | 0644, .value = &hung_task, .most = 1UL << 31},
+    {.name = "msgmax", .mode = S_IFREG | 0644, .value = &msgmax, .most = 1UL << 31},
+    {.name = "msgmnb", .mode = S_IFREG | 0644, .value = &msgmnb, .most = 1UL << 31},
+    {.name = "msgmni", .mode = S_IFREG | 0644, .value = &msgmni, .most = 32768},
+    {.name = "ngroups_max", .mode = S_IFREG | 0444, .content = "65536\n"},
+    {.name = "osrelease", .mode = S_IFREG | 0444, .content = RELEASE_NUMBER "\n"},
+    {.name = "ostype", .mode = S_IFREG | 0444, .content = RELEASE_SYSTEM "\n"},
+    {.name = "overflowgid", .mode = S_IFREG | 0444, .content = "65534\n"},
+    {.name = "overflowuid", .mode = S_IFREG | 0444, .content = "65534\n"},
+    {.name = "panic", .mode = S_IFREG | 0644, .value = &panic_seconds, .most = 1UL << 31},
+    {.name = "perf_event_paranoid", .mode = S_IFREG | 0644, .value = &perf_paranoid, .most = 4},
+    {.name = "pid_max", .mode = S_IFREG | 0644, .value = &pid_max, .least = 301, .most = 4194304},
+    {.name = "printk", .mode = S_IFREG | 0644, .value = &printk_level, .most = 15},
+    {.name = "random", .mode = S_IFDIR | 0555, .children = random_children},
+    {.name = "randomize_va_space", .mode = S_IFREG | 0644, .value = &randomize, .most = 2},
+    {.name = "sem", .mode = S_IFREG | 0444, .content = "32000\t1024000000\t500\t32000\n"},
+    {.name = "shmall", .mode = S_IFREG | 0644, .value = &shmall, .most = ~0UL},
+    {.name = "shmmax", .mode = S_IFREG | 0644, .value = &shmmax, .most = ~0UL},
+    {.name = "shmmni", .mode = S_IFREG | 0644, .value = &shmmni, .most = 32768},
+    {.name = "sysrq", .mode = S_IFREG | 0644, .value = &sysrq, .most = 511},
+    {.name = "tainted", .mode = S_IFREG | 0444, .content = "0\n"},
+    {.name = "threads-max", .mode = S_IFREG | 0644, .value = &threads_max, .least = 20, .most = 4194304},
+    {.name = "version", .mode = S_IFREG | 0444, .content = RELEASE_VERSION "\n"},
+    {.name = NULL},
+};
+
+/* ---- vm ---- */
+
+/* 1: clean pages of files; 2: kernel caches; 3: both. */
+static int store_drop_caches(struct synth *s, char *text, size_t bytes) {
+    u64 what;
+    if (!parse_number(text, &what) || what < 1 || what > 4)
+        return -EINVAL;
+    if (what & 1)
+        vm_reclaim(frame_count);
+    if (what & 2)
+        slab_shrink();
+    frame_caches_drain();
+    return 0;
+}
+
+/* Reading it verifies the whole machine's memory: the report, and how many findings there are, as its last line. */
+static int show_check(struct synth *s, struct text *t) {
+    char *report = kmalloc(REPORT_BYTES);
+    if (!report)
+        return -ENOMEM;
+    vm_check(report, REPORT_BYTES);
+    text_string(t, report);
+    kfree(report);
+    return 0;
+}
+
+static u64 overcommit_memory, overcommit_ratio = 50, overcommit_kbytes, swappiness = 60, nr_hugepages, dirty_ratio = 20,
+                              dirty_background_ratio = 10, min_free_kbytes = 1024, mmap_min_addr = 65536,
+                              page_cluster = 3, vfs_cache_pressure = 100, admin_reserve = 8192, user_reserve = 131072,
+                              panic_on_oom, oom_kill_allocating_task, nr_overcommit_hugepages, unprivileged_userfaultfd,
+                              compact_memory, zone_reclaim, laptop_mode;
+
+static const struct synth_node vm_children[] = {
+    {.name = "admin_reserve_kbytes", .mode = S_IFREG | 0644, .value = &admin_reserve, .most = ~0UL},
+    {.name = "check", .mode = S_IFREG | 0444, .show = show_check},
+    {.name = "compact_memory", .mode = S_IFREG | 0200, .value = &compact_memory, .least = 1, .most = 1},
+    {.name = "dirty_background_ratio", .mode = S_IFREG | 0644, .value = &dirty_background_ratio, .most = 100},
+    {.name = "dirty_ratio", .mode = S_IFREG | 0644, .value = &dirty_ratio, .most = 100},
+    {.name = "drop_caches", .mode = S_IFREG | 0200, .store = store_drop_caches},
+    {.name = "laptop_mode", .mode = S_IFREG | 0644, .value = &laptop_mode, .most = 1UL << 31},
+    {.name = "max_map_count", .mode = S_IFREG | 0644, .value = &vm_max_map_count, .most = 1UL << 31},
+    {.name = "min_free_kbytes", .mode = S_IFREG | 0644, .value = &min_free_kbytes, .most = 1UL << 31},
+    {.name = "mmap_min_addr", .mode = S_IFREG | 0444, .value = &mmap_min_addr, .most = ~0UL},
+    {.name = "nr_hugepages", .mode = S_IFREG | 0644, .value = &nr_hugepages, .most = 0}, /* none can be had */
+    {.name = "nr_overcommit_hugepages", .mode = S_IFREG | 0644, .value = &nr_overcommit_hugepages, .most = 0},
+    {.name = "oom_kill_allocating_task", .mode = S_IFREG | 0644, .value = &oom_kill_allocating_task, .most = 1},
+    {.name = "overcommit_kbytes", .mode = S_IFREG | 0644, .value = &overcommit_kbytes, .most = ~0UL},
+    {.name = "overcommit_memory", .mode = S_IFREG | 0644, .value = &overcommit_memory, .most = 2},
+    {.name = "overcommit_ratio", .mode = S_IFREG | 0644, .value = &overcommit_ratio, .most = 1UL << 31},
+    {.name = "page-cluster", .mode = S_IFREG | 0644, .value = &page_cluster, .most = 31},
+    {.name = "panic_on_oom", .mode = S_IFREG | 0644, .value = &panic_on_oom, .most = 2},
+    {.name = "swappiness", .mode = S_IFREG | 0644, .value = &swappiness, .most = 200},
+    {.name = "unprivileged_userfaultfd", .mode = S_IFREG | 0644, .value = &unprivileged_userfaultfd, .most = 1},
+    {.name = "user_reserve_kbytes", .mode = S_IFREG | 0644, .value = &user_reserve, .most = ~0UL},
+    {.name = "vfs_cache_pressure", .mode = S_IFREG | 0644, .value = &vfs_cache_pressure, .most = 1UL << 31},
+    {.name = "zone_reclaim_mode", .mode = S_IFREG | 0644, .value = &zone_reclaim, .most = 7},
+    {.name = NULL},
+};
+
+/* ---- fs, net, user ---- */
+
+static u64 file_max = ~0UL >> 1, nr_open = 1048576, pipe_soft = 16384, pipe_hard, aio_max = 65536, lease_time = 45,
+           protected_hardlinks = 1, protected_symlinks = 1, protected_fifos, protected_regular, suid_dumpable,
+           watches = 8192, instances = 128, queued_events = 16384, somaxconn = 4096, epoll_watches = 1UL << 20;
+
+static int show_file_nr(struct synth *s, struct text *t) {
+    text_print(t, "0\t0\t%lu\n", (unsigned long)file_max); /* open files are not counted */
+    return 0;
+}
+
+static const struct synth_node fs_children[] = {
+    {.name = "aio-max-nr", .mode = S_IFREG | 0644, .value = &aio_max, .most = ~0UL},
+    {.name = "aio-nr", .mode = S_IFREG | 0444, .content = "0\n"},
+    {.name = "epoll",
+     .mode = S_IFDIR | 0555,
+     .children =
+         (const struct synth_node[]){
+             {.name = "max_user_watches", .mode = S_IFREG | 0644, .value = &epoll_watches, .most = ~0UL},
+             {.name = NULL},
+         }},
+    {.name = "file-max", .mode = S_IFREG | 0644, .value = &file_max, .most = ~0UL >> 1},
+    {.name = "file-nr", .mode = S_IFREG | 0444, .show = show_file_nr},
+    {.name = "inotify",
+     .mode = S_IFDIR | 0555,
+     .children =
+         (const struct synth_node[]){
+             {.name = "max_queued_events", .mode = S_IFREG | 0644, .value = &queued_events, .most = 1UL << 31},
+             {.name = "max_user_instances", .mode = S_IFREG | 0644, .value = &instances, .most = 1UL << 31},
+             {.name = "max_user_watches", .mode = S_IFREG | 0644, .value = &watches, .most = 1UL << 31},
+             {.name = NULL},
+         }},
+    {.name = "lease-break-time", .mode = S_IFREG | 0644, .value = &lease_time, .most = 1UL << 31},
+    {.name = "nr_open", .mode = S_IFREG | 0644, .value = &nr_open, .least = 64, .most = 1UL << 30},
+    {.name = "pipe-max-size", .mode = S_IFREG | 0644, .value = &pipe_size_most, .least = PAGE_SIZE, .most = 1UL << 31},
+    {.name = "pipe-user-pages-hard", .mode = S_IFREG | 0644, .value = &pipe_hard, .most = ~0UL},
+    {.name = "pipe-user-pages-soft", .mode = S_IFREG | 0644, .value = &pipe_soft, .most = ~0UL},
+    {.name = "protected_fifos", .mode = S_IFREG | 0600, .value = &protected_fifos, .most = 2},
+    {.name = "protected_hardlinks", .mode = S_IFREG | 0600, .value = &protected_hardlinks, .most = 1},
+    {.name = "protected_regular", .mode = S_IFREG | 0600, .value = &protected_regular, .most = 2},
+    {.name = "protected_symlinks", .mode = S_IFREG | 0600, .value = &protected_symlinks, .most = 1},
+    {.name = "suid_dumpable", .mode = S_IFREG | 0644, .value = &suid_dumpable, .most = 2},
+    {.name = NULL},
+};
+
+static const struct synth_node core_children[] = {
+    {.name = "rmem_default", .mode = S_IFREG | 0444, .content = "212992\n"},
+    {.name = "rmem_max", .mode = S_IFREG | 0444, .content = "212992\n"},
+    {.name = "somaxconn", .mode = S_IFREG | 0644, .value = &somaxconn, .most = 0x7fffffff},
+    {.name = "wmem_default", .mode = S_IFREG | 0444, .content = "212992\n"},
+    {.name = "wmem_max", .mode = S_IFREG | 0444, .content = "212992\n"},
+    {.name = NULL},
+};
+
+static const struct synth_node ipv4_children[] = {
+    {.name = "ip_local_port_range", .mode = S_IFREG | 0444, .content = "32768\t60999\n"},
+    {.name = "tcp_fin_timeout", .mode = S_IFREG | 0444, .content = "60\n"},
+    {.name = "tcp_syncookies", .mode = S_IFREG | 0444, .content = "1\n"},
+    {.name = NULL},
+};
+
+static const struct synth_node unix_children[] = {
+    {.name = "max_dgram_qlen", .mode = S_IFREG | 0444, .content = "512\n"},
+    {.name = NULL},
+};
+
+static const struct synth_node net_children[] = {
+    {.name = "core", .mode = S_IFDIR | 0555, .children = core_children},
+    {.name = "ipv4", .mode = S_IFDIR | 0555, .children = ipv4_children},
+    {.name = "unix", .mode = S_IFDIR | 0555, .children = unix_children},
+    {.name = NULL},
+};
+
+const struct synth_node proc_sys_children[] = {
+    {.name = "fs", .mode = S_IFDIR | 0555, .children = fs_children},
+    {.name = "kernel", .mode = S_IFDIR | 0555, .children = kernel_children},
+    {.name = "net", .mode = S_IFDIR | 0555, .children = net_children},
+    {.name = "vm", .mode = S_IFDIR | 0555, .children = vm_children},
+    {.name = NULL},
+};

@@ -1,0 +1,250 @@
+/* proc_system.c - the files of /proc that are about the whole machine: memory, CPUs, time, load. proc(5), as Linux 6.1.
+ */
+
+#include "arch/x86_64/identify.h"
+#include "fs/proc.h"
+#include "task/times.h"
+#include "vm/event.h"
+#include "vm/frame.h"
+#include "vm/space.h"
+
+#define NS_PER_S 1000000000UL
+#define TICKS(ns) ((unsigned long)((ns) / CLOCK_TICK_NS))
+#define LOAD_ONE 2048u /* sched_load's 1.0 */
+
+/* ---- memory ---- */
+
+/* One look at memory, in pages, from which meminfo and vmstat are written. */
+struct memory {
+    struct frame_totals now;
+    u64 total, available, kernel_stacks, committed;
+};
+
+/* Committed memory is the sum over all address spaces. */
+static u64 committed_pages(void) {
+    struct process *p;
+    u64 sum = 0;
+    int pid = 0;
+    while ((p = process_next(pid))) {
+        struct space *space = process_space(p);
+        pid = p->pid;
+        if (space) {
+            struct space_totals totals;
+            space_totals(space, &totals);
+            sum += totals.committed;
+            space_put(space);
+        }
+        process_put(p);
+    }
+    return sum;
+}
+
+static void look(struct memory *m) {
+    frame_totals(&m->now);
+    m->total = m->now.given - m->now.frames[FRAME_RESERVED];
+    m->available = m->now.frames[FRAME_FREE] + m->now.frames[FRAME_FILE]; /* a file's frames can be read again */
+    m->kernel_stacks = task_count() * (KSTACK_BYTES / PAGE_SIZE);
+    m->committed = committed_pages() + m->now.frames[FRAME_SHMEM];
+}
+
+static void kb_line(struct text *t, const char *label, u64 pages) {
+    text_print(t, "%-16s%8lu kB\n", label, (unsigned long)pages * (PAGE_SIZE / KiB));
+}
+
+int proc_meminfo(struct synth *s, struct text *t) {
+    struct memory m;
+    look(&m);
+    const u64 *f = m.now.frames;
+    const struct {
+        const char *label;
+        u64 pages;
+    } lines[] = {
+        {"MemTotal:", m.total},
+        {"MemFree:", f[FRAME_FREE]},
+        {"MemAvailable:", m.available},
+        {"Buffers:", 0},
+        {"Cached:", f[FRAME_FILE] + f[FRAME_SHMEM]},
+        {"SwapCached:", 0},
+        {"Active:", f[FRAME_ANON]},
+        {"Inactive:", f[FRAME_FILE] + f[FRAME_SHMEM]},
+        {"Active(anon):", f[FRAME_ANON]},
+        {"Inactive(anon):", f[FRAME_SHMEM]},
+        {"Active(file):", 0},
+        {"Inactive(file):", f[FRAME_FILE]},
+        {"Unevictable:", 0},
+        {"Mlocked:", 0},
+        {"SwapTotal:", 0},
+        {"SwapFree:", 0},
+        {"Dirty:", 0},
+        {"Writeback:", 0},
+        {"AnonPages:", f[FRAME_ANON]},
+        {"Mapped:", 0},
+        {"Shmem:", f[FRAME_SHMEM]},
+        {"KReclaimable:", 0},
+        {"Slab:", f[FRAME_SLAB]},
+        {"SReclaimable:", 0},
+        {"SUnreclaim:", f[FRAME_SLAB]},
+        {"KernelStack:", m.kernel_stacks},
+        {"PageTables:", f[FRAME_TABLE]},
+        {"SecPageTables:", 0},
+        {"NFS_Unstable:", 0},
+        {"Bounce:", 0},
+        {"WritebackTmp:", 0},
+        {"CommitLimit:", m.total / 2}, /* overcommit_ratio is 50 */
+        {"Committed_AS:", m.committed},
+    };
+    for (unsigned i = 0; i < array_count(lines); i++)
+        kb_line(t, lines[i].label, lines[i].pages);
+    text_string(t, "VmallocTotal:   34359738367 kB\nVmallocUsed:           0 kB\nVmallocChunk:          0 kB\n");
+    text_string(t, "Percpu:                0 kB\nHardwareCorrupted:     0 kB\n");
+    static const char *const none[] = {
+        "AnonHugePages:", "ShmemHugePages:", "ShmemPmdMapped:", "FileHugePages:", "FilePmdMapped:"};
+    for (unsigned i = 0; i < array_count(none); i++)
+        kb_line(t, none[i], 0);
+    text_string(
+        t, "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n"
+           "Hugepagesize:       2048 kB\nHugetlb:               0 kB\n");
+    kb_line(t, "DirectMap4k:", 0);
+    kb_line(t, "DirectMap2M:", m.now.given);
+    return 0;
+}
+
+/* Linux's names first, then our own events under theirs. */
+int proc_vmstat(struct synth *s, struct text *t) {
+    struct memory m;
+    look(&m);
+    const u64 *f = m.now.frames;
+    const struct {
+        const char *name;
+        u64 value;
+    } lines[] = {
+        {"nr_free_pages", f[FRAME_FREE]},
+        {"nr_inactive_anon", f[FRAME_SHMEM]},
+        {"nr_active_anon", f[FRAME_ANON]},
+        {"nr_inactive_file", f[FRAME_FILE]},
+        {"nr_active_file", 0},
+        {"nr_unevictable", 0},
+        {"nr_slab_reclaimable", 0},
+        {"nr_slab_unreclaimable", f[FRAME_SLAB]},
+        {"nr_anon_pages", f[FRAME_ANON]},
+        {"nr_file_pages", f[FRAME_FILE] + f[FRAME_SHMEM]},
+        {"nr_dirty", 0},
+        {"nr_writeback", 0},
+        {"nr_shmem", f[FRAME_SHMEM]},
+        {"nr_kernel_stack", m.kernel_stacks * (PAGE_SIZE / KiB)}, /* in KiB, as on Linux */
+        {"nr_page_table_pages", f[FRAME_TABLE]},
+        {"pgpgin", event_total(EVENT_OBJECT_FILL) * (PAGE_SIZE / KiB)},
+        {"pgpgout", event_total(EVENT_OBJECT_WRITE_BACK) * (PAGE_SIZE / KiB)},
+        {"pswpin", event_total(EVENT_SWAP_IN)},
+        {"pswpout", event_total(EVENT_SWAP_OUT)},
+        {"pgfault", event_total(EVENT_FAULT)},
+        {"pgmajfault", event_total(EVENT_FAULT_MAJOR)},
+        {"pgsteal_direct", event_total(EVENT_EVICT)},
+        {"workingset_refault_file", event_total(EVENT_REFAULT)},
+        {"oom_kill", event_total(EVENT_OOM)},
+    };
+    for (unsigned i = 0; i < array_count(lines); i++)
+        text_print(t, "%s %lu\n", lines[i].name, (unsigned long)lines[i].value);
+    for (unsigned e = 0; e < VM_EVENTS; e++)
+        text_print(t, "quire_%s %lu\n", event_name(e), (unsigned long)event_total(e));
+    return 0;
+}
+
+/* ---- CPUs and time ---- */
+
+/* user nice system idle iowait irq softirq steal guest guest_nice */
+static void cpu_line(struct text *t, const char *name, u64 user, u64 system, u64 idle) {
+    text_print(t, "%s %lu 0 %lu %lu 0 0 0 0 0 0\n", name, TICKS(user), TICKS(system), TICKS(idle));
+}
+
+int proc_system_stat(struct synth *s, struct text *t) {
+    u64 user = 0, system = 0, idle = 0;
+    char name[16];
+    for (unsigned i = 0; i < cpu_count; i++) {
+        user += cpu_user_ns(i);
+        system += cpu_system_ns(i);
+        idle += cpu_idle_ns(i);
+    }
+    cpu_line(t, "cpu ", user, system, idle);
+    for (unsigned i = 0; i < cpu_count; i++) {
+        ksnprintf(name, sizeof(name), "cpu%u", i);
+        cpu_line(t, name, cpu_user_ns(i), cpu_system_ns(i), cpu_idle_ns(i));
+    }
+    text_print(t, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\n", (unsigned long)context_switches(),
+               (unsigned long)((clock_wall_ns() - clock_ns()) / NS_PER_S), (unsigned long)forks_total());
+    text_print(t, "procs_running %lu\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
+               (unsigned long)sched_running());
+    return 0;
+}
+
+int proc_cpuinfo(struct synth *s, struct text *t) {
+    struct cpu_identity id;
+    cpu_identify(&id);
+    for (unsigned i = 0; i < cpu_count; i++) {
+        text_print(t, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\n", i,
+                   id.vendor, id.family, id.model, id.model_name);
+        text_print(t, "stepping\t: %u\nmicrocode\t: 0x1\ncpu MHz\t\t: %lu.%03lu\n", id.stepping,
+                   (unsigned long)id.tsc_khz / 1000, (unsigned long)id.tsc_khz % 1000);
+        if (id.cache_kib)
+            text_print(t, "cache size\t: %u KB\n", id.cache_kib);
+        text_print(t, "physical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\n", cpu_count,
+                   i, cpu_count, cpu_of[i]->apic_id);
+        text_print(
+            t, "initial apicid\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\nflags\t\t:",
+            cpu_of[i]->apic_id, id.level);
+        const char *flag;
+        for (unsigned cursor = 0; (flag = cpu_flag_next(&cursor));)
+            text_print(t, " %s", flag);
+        text_print(t, "\nbugs\t\t:\nbogomips\t: %lu.%02lu\nclflush size\t: %u\ncache_alignment\t: %u\n",
+                   (unsigned long)id.tsc_khz / 500, (unsigned long)id.tsc_khz / 5 % 100, id.line_bytes, id.line_bytes);
+        text_print(t, "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n", id.physical_bits,
+                   id.virtual_bits);
+    }
+    return 0;
+}
+
+int proc_uptime(struct synth *s, struct text *t) {
+    u64 up = clock_ns(), idle = 0;
+    for (unsigned i = 0; i < cpu_count; i++)
+        idle += cpu_idle_ns(i);
+    text_print(t, "%lu.%02lu %lu.%02lu\n", (unsigned long)(up / NS_PER_S), TICKS(up) % 100,
+               (unsigned long)(idle / NS_PER_S), TICKS(idle) % 100);
+    return 0;
+}
+
+int proc_loadavg(struct synth *s, struct text *t) {
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned long load = sched_load(i) + LOAD_ONE / 200; /* rounded to hundredths */
+        text_print(t, "%lu.%02lu ", load / LOAD_ONE, load % LOAD_ONE * 100 / LOAD_ONE);
+    }
+    int last = 0;
+    struct process *p;
+    while ((p = process_next(last))) { /* the newest number in use */
+        last = p->pid;
+        process_put(p);
+    }
+    text_print(t, "%lu/%lu %d\n", (unsigned long)sched_running(), (unsigned long)task_count(), last);
+    return 0;
+}
+
+int proc_interrupts(struct synth *s, struct text *t) {
+    text_string(t, "           ");
+    for (unsigned i = 0; i < cpu_count; i++)
+        text_print(t, "CPU%-8u", i);
+    text_string(t, "\n");
+    return 0;
+}
+
+/* ---- names ---- */
+
+int proc_kernel_cmdline(struct synth *s, struct text *t) {
+    text_string(t, "quire\n");
+    return 0;
+}
+
+int proc_filesystems(struct synth *s, struct text *t) {
+    static const char *const types[] = {"sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "devpts", "overlay", "9p"};
+    for (unsigned i = 0; i < array_count(types); i++)
+        text_print(t, "nodev\t%s\n", types[i]);
+    return 0;
+}
