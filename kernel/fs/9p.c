@@ -548,8 +548,8 @@ static ssize_t ninep_listxattr(struct lower *l, struct lower_node *node, char *l
 
 /* ---- changes ---- */
 
-static int ninep_setattr(struct lower *l, struct lower_node *node, u32 valid, const struct lower_attr *a) {
-    struct call *c = call_create(ninep_of(l), TSETATTR, 4 + 4 * 4 + 5 * 8, 0);
+static int setattr_once(struct ninep *fs, struct lower_node *node, u32 valid, const struct lower_attr *a) {
+    struct call *c = call_create(fs, TSETATTR, 4 + 4 * 4 + 5 * 8, 0);
     if (!c)
         return -ENOMEM;
     u32 set = valid | (valid & LOWER_ATIME ? SETATTR_ATIME_SET : 0) | (valid & LOWER_MTIME ? SETATTR_MTIME_SET : 0);
@@ -564,6 +564,14 @@ static int ninep_setattr(struct lower *l, struct lower_node *node, u32 valid, co
     put64(c, a->mtime_ns / 1000000000);
     put64(c, a->mtime_ns % 1000000000);
     return call_finish(c);
+}
+
+/* The server sets the size last, which changes the times: so a size goes first, in a message of its own. */
+static int ninep_setattr(struct lower *l, struct lower_node *node, u32 valid, const struct lower_attr *a) {
+    int error = valid & LOWER_SIZE ? setattr_once(ninep_of(l), node, LOWER_SIZE, a) : 0;
+    if (!error && valid & ~LOWER_SIZE)
+        error = setattr_once(ninep_of(l), node, valid & ~LOWER_SIZE, a);
+    return error;
 }
 
 /* Makes the entry that was just created a node. The server runs as somebody: if it may not give the file away, it stays
