@@ -17,6 +17,7 @@
 #include "main.h"
 #include "task/task.h"
 #include "vm/slab.h"
+#include "vm/space.h"
 
 #define STREAMS 3u
 #define NULL_DEVICE 0x103u /* 1:3 */
@@ -35,7 +36,6 @@ struct stream {
 };
 static struct stream streams[STREAMS];
 
-static const struct object_ops no_contents = {0};
 static struct super stream_super = {.type = "stream", .options = "rw"};
 
 static bool is_regular(const struct stream *s) { return S_ISREG(s->host->mode); }
@@ -214,7 +214,33 @@ static const struct file_ops stream_ops = {
     .fsync = stream_fsync,
 };
 
-static int not_mappable(struct file *file, u32 view_flags, u64 offset, u64 bytes) { return -ENODEV; }
+/* Mapped pages are read once and kept, as they were then; nothing is written back, so no shared writable mapping. */
+static int stream_fill(struct object *o, u64 index, struct frame **frames, unsigned count) {
+    struct stream *s = container_of(o, struct stream, inode.object);
+    ssize_t got = 1;
+    mutex_lock(&s->mutex);
+    s64 here = host_seek(s->number, 0, SEEK_CUR);
+    s64 error = here < 0 ? here : host_seek(s->number, index << PAGE_SHIFT, SEEK_SET);
+    for (unsigned i = 0; i < count && error >= 0; i++) {
+        char *page = frame_va(frames[i]);
+        size_t done = 0;
+        while (done < PAGE_SIZE && got > 0) {
+            got = host_read_stream(s->number, page + done, PAGE_SIZE - done, false);
+            done += max(got, (ssize_t)0);
+        }
+        memset(page + done, 0, PAGE_SIZE - done);
+        error = min(got, (ssize_t)0);
+    }
+    if (here >= 0)
+        (void)host_seek(s->number, here, SEEK_SET);
+    mutex_unlock(&s->mutex);
+    return min(error, (s64)0);
+}
+static const struct object_ops stream_contents = {.fill = stream_fill};
+
+static int stream_map(struct file *file, u32 view_flags, u64 offset, u64 bytes) {
+    return view_flags & VIEW_SHARED && file->mode & FILE_WRITE ? -ENODEV : 0;
+}
 
 static const struct file_ops regular_ops = {
     .open = stream_reopen,
@@ -223,7 +249,7 @@ static const struct file_ops regular_ops = {
     .seek = stream_seek,
     .poll = stream_poll,
     .fsync = stream_fsync,
-    .map = not_mappable,
+    .map = stream_map,
 };
 static const struct inode_ops stream_inode_ops = {.getattr = stream_getattr};
 
@@ -320,7 +346,7 @@ static void stream_init(struct stream *s, unsigned number) {
     waitq_init(&s->ready);
     mutex_init(&s->mutex);
     inode_init(&s->inode, &stream_super, s->host->mode); /* its reference stays ours */
-    object_init(&s->inode.object, &no_contents, s->host->size);
+    object_init(&s->inode.object, &stream_contents, s->host->size);
     s->inode.ops = &stream_inode_ops;
     s->inode.file_ops = is_regular(s) ? &regular_ops : &stream_ops;
     s->inode.dev = s->host->dev;
