@@ -82,6 +82,9 @@ u64 joined_count(struct space *s, u64 first, u64 end); /* mappings that have pag
 /* space_replace: [first, end) becomes `view` (NULL: nothing) with file offset `offset` pages; what was there is gone when it
  * returns. s->range held. -ENOMEM (nothing changed), also for too many mappings. */
 int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset);
+/* space_prepare_unmap: space_replace(s, first, end, NULL, 0) takes no memory afterwards, while s->range stays held (but for tables
+ * that a fault makes in there meanwhile). -ENOMEM: nothing changed. */
+int space_prepare_unmap(struct space *s, u64 first, u64 end);
 /* space_review: in [first, end), wholly mapped, every run's view becomes what `change` says. s->range held. -ENOMEM: nothing changed. */
 struct view_change {
     u32 set, clear; /* VIEW_* bits, the protection among them */

@@ -291,6 +291,22 @@ static int range_run(struct range_op *op) {
     return error;
 }
 
+int space_prepare_unmap(struct space *s, u64 first, u64 end) {
+    struct range_op op = {.s = s, .first = first, .end = end};
+    int error = 0;
+    enum step step = STEP_STOCK;
+    assert(mutex_held(&s->range));
+    while (step != STEP_DONE && !error) {
+        space_close(s);
+        step = prepare_all(&op);
+        space_open(s);
+        if (step == STEP_STOCK)
+            error = stock_fill(&op.stock);
+    }
+    stock_empty(&op.stock);
+    return error;
+}
+
 int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
     struct range_op op = {.s = s, .first = first, .end = end, .view = view, .offset = offset};
     assert(first < end && end <= USER_PAGES);

@@ -139,9 +139,12 @@ static int each_chunk(struct move *m, enum step (*act)(struct move *m, u64 done,
     return error;
 }
 
-static int move_frames(struct space *s, u64 from, u64 to, u64 pages) {
+/* All that takes memory comes first, the unmapping of [from, from_end) afterwards included: so that a failure finds nothing moved. */
+static int move_frames(struct space *s, u64 from, u64 to, u64 pages, u64 from_end) {
     struct move m = {.s = s, .from = from, .to = to, .pages = pages};
     int error = each_chunk(&m, ready_chunk);
+    if (!error)
+        error = space_prepare_unmap(s, from, from_end);
     if (!error)
         error = each_chunk(&m, move_chunk);
     stock_empty(&m.stock);
@@ -199,11 +202,12 @@ static long move(struct remap *r) {
         error = space_replace(s, r->to, r->to + r->new_pages, r->view, r->offset);
     if (error)
         return error;
-    error = r->old_pages ? move_frames(s, r->old, r->to, min(r->old_pages, r->new_pages)) : 0;
+    u64 old_end = r->old + r->old_pages;
+    error = r->old_pages ? move_frames(s, r->old, r->to, min(r->old_pages, r->new_pages), old_end) : 0;
     if (error)
         (void)space_replace(s, r->to, r->to + r->new_pages, NULL, 0); /* nothing has moved yet */
     else if (r->old_pages && !(r->how & REMAP_DONT_UNMAP))
-        error = space_replace(s, r->old, r->old + r->old_pages, NULL, 0);
+        (void)space_replace(s, r->old, old_end, NULL, 0); /* if a fault has undone the preparation: left mapped, empty, as on Linux */
     return error ? error : (long)(r->to << PAGE_SHIFT);
 }
 

@@ -155,8 +155,10 @@ static bool finish(unsigned *jobs) {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static bool wanted(const struct one_test *t, char **names, int count) {
+static bool wanted(const struct one_test *t, char **names, int count, bool exactly) {
     bool found = count == 0;
+    if (exactly)
+        return !strcmp(t->name, names[0]);
     for (int i = 0; i < count; i++)
         found |= strstr(t->name, names[i]) != NULL;
     return found;
@@ -187,7 +189,7 @@ int main(int argc, char **argv) {
     time_t began = time(NULL);
     for (unsigned i = 0; i < test_count; i++) {
         const struct one_test *t = &tests[i];
-        if (!wanted(t, names, name_count))
+        if (!wanted(t, names, name_count, one_seed))
             continue;
         if (list)
             printf("%s (%u seeds, %s)\n", t->name, t->seeds, t->file);

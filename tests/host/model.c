@@ -341,8 +341,10 @@ static void step_map(struct model_space *m) {
         r.address = one_in(2) ? 0 : r.address;
         r.bytes = min(r.bytes, 64 * PAGE_SIZE);
     }
-    if (end - first < 50 && one_in(10))
+    if (end - first < 50 && one_in(10)) {
         r.how |= MAP_FILL;
+        inject = 0; /* filling may stop anywhere, silently */
+    }
     x.flags = accounted(x.flags);
     arm();
     long got = space_map(m->real, &r);
@@ -363,6 +365,11 @@ static void step_map(struct model_space *m) {
     if (!(r.how & (MAP_AT | MAP_AT_FREE)))
         check(!anything_in(m, x.first, x.end));
     map_add(m, x);
+    u64 *words;
+    for (u64 page = x.first; (r.how & MAP_FILL) && (x.flags & VIEW_WRITE) && page < x.end; page++)
+        if (model_access(m, page, FAULT_WRITE, &words) !=
+            FAULT_DONE) /* private pages are copied now: later writes to the file do not show */
+            break;
 }
 
 static void step_unmap(struct model_space *m) {
@@ -387,6 +394,21 @@ static void model_change(struct model_space *m, u64 first, u64 end, u32 set, u32
             m->maps[i].flags = accounted((m->maps[i].flags & ~clear) | set);
 }
 
+/* changed_until: the end of the part of [first, end), from first on, that has its new flags: a call that ran out of memory. */
+static u64 changed_until(struct model_space *m, u64 first, u64 end, u32 set, u32 clear) {
+    bool changed = true;
+    while (first < end && changed) {
+        struct model_map *x = map_at(m, first);
+        struct mapping real;
+        check(x && space_walk(m->real, first << PAGE_SHIFT, &real));
+        changed = real.view->flags == accounted((x->flags & ~clear) | set);
+        if (changed)
+            first = min(min(real.end >> PAGE_SHIFT, x->end), end);
+        space_walk_end(&real);
+    }
+    return first;
+}
+
 static void step_protect(struct model_space *m) {
     u64 first, end, stop;
     u32 prot = some_prot();
@@ -408,15 +430,8 @@ static void step_protect(struct model_space *m) {
     if (failed && got == -ENOMEM && should != -ENOMEM)
         return;
     check_eq(got, should);
-    if (failed && should == -ENOMEM) { /* which of the two it was shows only in the mappings */
-        struct mapping real = {0};
-        bool same = stop > first && space_walk(m->real, first << PAGE_SHIFT, &real) &&
-                    real.view->flags != accounted((map_at(m, first)->flags & ~VIEW_PROT) | prot);
-        if (real.view)
-            space_walk_end(&real);
-        if (same)
-            return;
-    }
+    if (failed) /* which -ENOMEM it was shows only in the mappings */
+        stop = changed_until(m, first, stop, prot, VIEW_PROT & ~prot);
     if (first < stop)
         model_change(m, first, stop, prot, VIEW_PROT & ~prot);
 }
@@ -460,10 +475,12 @@ static void step_advise(struct model_space *m) {
     bool failed = disarm();
     note("advise space %ld %#lx+%ld %#x %s: %d", (long)(m - spaces), first, (long)(end - first), bits,
          set ? "on" : "off", got);
-    if (failed && got == -ENOMEM)
-        return;
-    check_eq(got, 0);
-    model_change(m, first, end, set, bits & ~set);
+    if (failed && got == -ENOMEM) /* madvise(2) has done a part */
+        end = changed_until(m, first, end, set, bits & ~set);
+    else
+        check_eq(got, 0);
+    if (first < end)
+        model_change(m, first, end, set, bits & ~set);
 }
 
 /* The mapping at `page` with what continues it, clipped to begin there. */
@@ -513,7 +530,7 @@ static void step_remap(struct model_space *m) {
         check_eq(got, -EINVAL);
         return;
     }
-    if ((how & REMAP_FIXED) && old < to + new_pages && to < old_end) {
+    if ((how & REMAP_FIXED) && (to + new_pages > TOP_PAGE || (old < to + new_pages && to < old_end))) {
         check_eq(got, -EINVAL);
         return;
     }
