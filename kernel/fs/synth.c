@@ -48,6 +48,9 @@ static void set_kind(struct inode *inode, const struct synth_node *node) {
     case S_IFLNK:
         inode->ops = node->follow ? &magic_ops : &link_ops;
         break;
+    case S_IFCHR: /* its operations come by number: chardev_open */
+        inode->ops = &file_inode_ops;
+        break;
     default:
         inode->ops = &file_inode_ops;
         inode->file_ops = node->file_ops ? node->file_ops : &text_ops;
