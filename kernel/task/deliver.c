@@ -125,7 +125,7 @@ static const char *where(struct process *p, u64 address, char *buffer, size_t by
     struct mapping m;
     const char *name = "no mapping";
 
-    if (space_walk(p->space, address, &m)) {
+    if (space_walk(p->space, address & PAGE_MASK, &m)) {
         if (m.start <= address) {
             struct file *f = file_of_vm(m.view->file);
             char *path = f ? path_string(&f->path, buffer, bytes) : NULL;
