@@ -16,6 +16,7 @@ static void start(void *unused argument) {
     host_init();
     if ((error = host_configure(&boot_config)))
         panic("no configuration from the command: error %d", error);
+    clock_set_wall(boot_config.wire.wall_ns);
     vfs_init();
     if ((error = vfs_mount_all(&boot_config)))
         host_fail(125, "the file systems cannot be mounted: error %d", -error);

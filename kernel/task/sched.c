@@ -1,17 +1,18 @@
 /* sched.c - which task runs on which CPU, and how tasks sleep, wake, begin and end.
  *
- * Nouns: a run queue for each CPU: two lists of ready tasks, `active` and `expired`, and an epoch. A task has a time slice
- * by its niceness; while some of it is left it waits in the active list (woken tasks in front: they answer quickly, and
- * their slice bounds how much that gives them), afterwards in the expired one with a new slice. When the active list is
- * empty the lists change places and the epoch grows: so within an epoch everyone gets its share, and every step is O(1).
+ * Nouns: a run queue for each CPU: two lists of ready tasks, `active` and `expired`, and an epoch. A task has a time
+ * slice by its niceness; while some of it is left it waits in the active list (woken tasks in front: they answer
+ * quickly, and their slice bounds how much that gives them), afterwards in the expired one with a new slice. When the
+ * active list is empty the lists change places and the epoch grows: so within an epoch everyone gets its share, and
+ * every step is O(1).
  *
- * A woken task goes to an idle CPU if one may run it, its last one first; a CPU with nothing to do takes ready tasks from
- * others. The kernel is not preempted: a slice that ends, or a better task that wakes, sets need_resched, which is looked
- * at on the way to user mode. An idle CPU has no tick.
+ * A woken task goes to an idle CPU if one may run it, its last one first; a CPU with nothing to do takes ready tasks
+ * from others. The kernel is not preempted: a slice that ends, or a better task that wakes, sets need_resched, which is
+ * looked at on the way to user mode. An idle CPU has no tick.
  *
  * Locks: a run queue's lock covers what task.h marks [r], of the task that runs on the CPU too, and is held across the
- * switch: whoever runs next releases it. So a task is either `current` of some queue, or in its lists, or asleep, whenever
- * the lock is free. Two are never waited for at once: a thief only tries the second. */
+ * switch: whoever runs next releases it. So a task is either `current` of some queue, or in its lists, or asleep,
+ * whenever the lock is free. Two are never waited for at once: a thief only tries the second. */
 #include <linux/sched.h>
 
 #include "task/family.h"
@@ -19,20 +20,20 @@
 #include "task/times.h"
 #include "vm/space.h"
 
-#define SLICE_NS 12000000L    /* of nice 0: three ticks */
+#define SLICE_NS 12000000L /* of nice 0: three ticks */
 #define SLICE_LEAST_NS 1000000L
 #define LOAD_PERIOD_NS 5000000000UL
 
 struct runq {
     struct spin lock;
     struct list lists[2];
-    unsigned active;        /* which of the lists */
-    unsigned ready;         /* tasks in both; read by others without the lock */
+    unsigned active; /* which of the lists */
+    unsigned ready;  /* tasks in both; read by others without the lock */
     u64 epoch;
-    struct task *current;   /* who runs here */
-    struct task *previous;  /* who ran before the switch in progress */
+    struct task *current;  /* who runs here */
+    struct task *previous; /* who ran before the switch in progress */
     struct task *idle;
-    u64 stamp;              /* until when time was accounted; exchanged atomically, the tick does it too */
+    u64 stamp; /* until when time was accounted; exchanged atomically, the tick does it too */
     u64 user_ns, system_ns, idle_ns;
     u64 switches;
 };
@@ -61,8 +62,8 @@ static s64 slice_of(const struct task *t) {
     return max(slice, SLICE_LEAST_NS);
 }
 
-/* charge: the time since the last stamp belongs to the current task. The remainder between ticks counts as what the last
- * tick saw. The tick may come between any two lines: then the difference is small or negative, and dropped. */
+/* charge: the time since the last stamp belongs to the current task. The remainder between ticks counts as what the
+ * last tick saw. The tick may come between any two lines: then the difference is small or negative, and dropped. */
 static void charge(struct runq *rq, bool user) {
     struct task *t = rq->current;
     u64 now = clock_ns();
@@ -549,9 +550,12 @@ static int runq_cpu_init(struct runq *rq, struct task *current, struct task *idl
     rq->stamp = clock_ns();
     current->state = TASK_RUNNING;
     current->cpu = cpu_id();
-    cpu_self()->current = current;
     cpu_self()->idle = idle;
-    return timers_cpu_init();
+    if (timers_cpu_init() != 0)
+        return -ENOMEM;
+    atomic_store(&runqs[cpu_id()], rq);
+    atomic_store(&cpu_self()->current, current); /* last: from now on the tick comes to sched_tick */
+    return 0;
 }
 
 static void idle_entry(void *unused_argument) { idle_loop(); }
@@ -574,7 +578,8 @@ void task_init(void) {
     process_init();
 }
 
-/* sched_cpu_main: the boot CPU has an idle task already, and its boot task ends; another CPU's first context is its idle. */
+/* sched_cpu_main: the boot CPU has an idle task already, and its boot task ends; another CPU's first context is its
+ * idle. */
 void sched_cpu_main(void) {
     struct runq *rq;
     struct task *idle;
@@ -589,7 +594,6 @@ void sched_cpu_main(void) {
     idle->kernel_thread = true;
     if (runq_cpu_init(rq, idle, idle) != 0)
         panic("no memory for the timers of CPU %u", cpu_id());
-    atomic_store(&runqs[cpu_id()], rq);
     idle_loop();
 }
 
