@@ -10,7 +10,7 @@
 #define KEY_WORDS 8
 #define BLOCK_WORDS 16
 
-static struct spin lock;           /* protects key */
+static struct spin lock; /* protects key */
 static u32 key[KEY_WORDS];
 
 static u32 rotate(u32 x, unsigned n) { return x << n | x >> (32 - n); }
@@ -24,9 +24,14 @@ static void quarter(u32 *x, unsigned a, unsigned b, unsigned c, unsigned d) {
 
 /* chacha_block: RFC 8439, 2.3; the nonce is a second counter that the callers choose. */
 static void chacha_block(const u32 *k, u64 counter, u64 nonce, u32 *out) {
-    const u32 start[BLOCK_WORDS] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574, /* "expand 32-byte k" */
-                                    k[0], k[1], k[2], k[3], k[4], k[5], k[6], k[7],
-                                    (u32)counter, (u32)(counter >> 32), (u32)nonce, (u32)(nonce >> 32)};
+    const u32 start[BLOCK_WORDS] = {0x61707865,   0x3320646e,
+                                    0x79622d32,   0x6b206574, /* "expand 32-byte k" */
+                                    k[0],         k[1],
+                                    k[2],         k[3],
+                                    k[4],         k[5],
+                                    k[6],         k[7],
+                                    (u32)counter, (u32)(counter >> 32),
+                                    (u32)nonce,   (u32)(nonce >> 32)};
     memcpy(out, start, sizeof(start));
     for (int i = 0; i < 10; i++) {
         quarter(out, 0, 4, 8, 12);

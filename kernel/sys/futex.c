@@ -36,7 +36,8 @@ static long wait_again(struct task *t) {
     return error == -EINTR ? -ERESTART_RESTARTBLOCK : error;
 }
 
-/* wait: a wait with a time is restarted with the same deadline, and never past a handler; one without is a plain restart. */
+/* wait: a wait with a time is restarted with the same deadline, and never past a handler; one without is a plain
+ * restart. */
 static long wait(u64 word, bool shared, u32 value, u32 bitset, u64 deadline_ns) {
     struct task *t = task_current();
     int error;

@@ -7,7 +7,7 @@
 #include "sys/sys.h"
 #include "task/family.h"
 
-#define KEEP 0xffffffffu /* -1: leave this id as it is */
+#define KEEP 0xffffffffu  /* -1: leave this id as it is */
 #define GROUPS_MOST 65536 /* NGROUPS_MAX */
 #define CAPABILITIES_FS                                                                                                \
     (1UL << CAP_CHOWN | 1UL << CAP_DAC_OVERRIDE | 1UL << CAP_DAC_READ_SEARCH | 1UL << CAP_FOWNER | 1UL << CAP_FSETID | \
@@ -88,13 +88,14 @@ long sys_setgid(u32 gid) {
     return gid == c->gid || gid == c->sgid ? set_gids(KEEP, gid, KEEP) : -EPERM;
 }
 
-/* The saved id follows the effective one when the real one is set, or the effective one to something else than the real. */
+/* The saved id follows the effective one when the real one is set, or the effective one to something else than the
+ * real. */
 long sys_setreuid(u32 real, u32 effective) {
     struct credentials *c = cred();
     bool follow = real != KEEP || (effective != KEEP && effective != c->uid);
 
-    if (!capable(CAP_SETUID) && ((real != KEEP && real != c->uid && real != c->euid) ||
-                                 (effective != KEEP && !is_own(c, effective))))
+    if (!capable(CAP_SETUID) &&
+        ((real != KEEP && real != c->uid && real != c->euid) || (effective != KEEP && !is_own(c, effective))))
         return -EPERM;
     return set_uids(real, effective, !follow ? KEEP : effective == KEEP ? c->euid : effective);
 }
@@ -103,8 +104,8 @@ long sys_setregid(u32 real, u32 effective) {
     struct credentials *c = cred();
     bool follow = real != KEEP || (effective != KEEP && effective != c->gid);
 
-    if (!capable(CAP_SETGID) && ((real != KEEP && real != c->gid && real != c->egid) ||
-                                 (effective != KEEP && !is_own_group(c, effective))))
+    if (!capable(CAP_SETGID) &&
+        ((real != KEEP && real != c->gid && real != c->egid) || (effective != KEEP && !is_own_group(c, effective))))
         return -EPERM;
     return set_gids(real, effective, !follow ? KEEP : effective == KEEP ? c->egid : effective);
 }
@@ -121,8 +122,9 @@ long sys_setresuid(u32 real, u32 effective, u32 saved) {
 long sys_setresgid(u32 real, u32 effective, u32 saved) {
     struct credentials *c = cred();
 
-    if (!capable(CAP_SETGID) && ((real != KEEP && !is_own_group(c, real)) || (effective != KEEP && !is_own_group(c, effective)) ||
-                                 (saved != KEEP && !is_own_group(c, saved))))
+    if (!capable(CAP_SETGID) &&
+        ((real != KEEP && !is_own_group(c, real)) || (effective != KEEP && !is_own_group(c, effective)) ||
+         (saved != KEEP && !is_own_group(c, saved))))
         return -EPERM;
     return set_gids(real, effective, saved);
 }

@@ -11,7 +11,7 @@
 #include "task/family.h"
 #include "vm/frame.h"
 
-#define NAME_MOST 64 /* __NEW_UTS_LEN */
+#define NAME_MOST 64       /* __NEW_UTS_LEN */
 #define FILES_MOST 1048576 /* fs.nr_open */
 #define RANDOM_CHUNK 256
 #define NS_PER_SECOND 1000000000UL
@@ -157,4 +157,6 @@ long sys_prlimit64(int pid, u32 resource, const struct rlimit64 __user *user, st
 }
 
 long sys_getrlimit(u32 resource, struct rlimit __user *out) { return sys_prlimit64(0, resource, NULL, (void *)out); }
-long sys_setrlimit(u32 resource, const struct rlimit __user *in) { return sys_prlimit64(0, resource, (const void *)in, NULL); }
+long sys_setrlimit(u32 resource, const struct rlimit __user *in) {
+    return sys_prlimit64(0, resource, (const void *)in, NULL);
+}

@@ -1,5 +1,5 @@
-/* process.c - the system calls on processes: clone, execve, exit, wait, groups and sessions, prctl. Arguments are checked
- * here; task/ does the work. */
+/* process.c - the system calls on processes: clone, execve, exit, wait, groups and sessions, prctl. Arguments are
+ * checked here; task/ does the work. */
 #include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/limits.h>
@@ -40,7 +40,8 @@ long sys_clone(u64 flags, u64 stack, int __user *parent_tid, int __user *child_t
     return task_clone(&r);
 }
 
-/* The bytes past those that we know have to be zero: the caller asks for nothing newer (copy_struct_from_user's rule). */
+/* The bytes past those that we know have to be zero: the caller asks for nothing newer (copy_struct_from_user's rule).
+ */
 static int tail_is_zero(const char __user *from, size_t bytes) {
     while (bytes) {
         char chunk[64];
@@ -172,7 +173,8 @@ long sys_waitid(int which, int pid, struct siginfo __user *user, int options, st
     if (options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL) ||
         !(options & (WEXITED | WSTOPPED | WCONTINUED)))
         return -EINVAL;
-    if ((which != P_ALL && which != P_PID && which != P_PGID) || (which == P_PID && pid <= 0) || (which == P_PGID && pid < 0))
+    if ((which != P_ALL && which != P_PID && which != P_PGID) || (which == P_PID && pid <= 0) ||
+        (which == P_PGID && pid < 0))
         return -EINVAL;
     if (which == P_PGID && pid == 0)
         w.id = process_current()->pgid;

@@ -1,5 +1,5 @@
-/* sched.c - the system calls on scheduling. Policies and real-time priorities are kept and reported, with Linux's checks;
- * task/sched.c runs every task by its niceness. */
+/* sched.c - the system calls on scheduling. Policies and real-time priorities are kept and reported, with Linux's
+ * checks; task/sched.c runs every task by its niceness. */
 #include <linux/capability.h>
 #include <linux/resource.h>
 #include <linux/sched.h>

@@ -6,7 +6,8 @@
 #include "task/family.h"
 #include "task/signal.h"
 
-long sys_rt_sigaction(int signal, const struct sigaction __user *user, struct sigaction __user *old_user, size_t bytes) {
+long sys_rt_sigaction(int signal, const struct sigaction __user *user, struct sigaction __user *old_user,
+                      size_t bytes) {
     struct process *p = process_current();
     struct sigaction new, old;
 
@@ -23,7 +24,7 @@ long sys_rt_sigaction(int signal, const struct sigaction __user *user, struct si
         p->actions[signal - 1] = new;
         spin_unlock(&p->handlers->lock);
         /* what is ignored from now on is not pending either */
-        if (new.sa_handler == SIG_IGN || (new.sa_handler == SIG_DFL && signal_bit(signal) & SIGNALS_IGNORED))
+        if (new.sa_handler == SIG_IGN || (new.sa_handler == SIG_DFL &&signal_bit(signal) & SIGNALS_IGNORED))
             signal_flush_everywhere(p, signal_bit(signal));
         spin_unlock(&p->signal_lock);
     }
@@ -72,8 +73,8 @@ static long take_or_sleep(u64 set, siginfo_t *info, u64 deadline_ns) {
     }
 }
 
-long sys_rt_sigtimedwait(const u64 __user *user, struct siginfo __user *out, const struct __kernel_timespec __user *timeout,
-                         size_t bytes) {
+long sys_rt_sigtimedwait(const u64 __user *user, struct siginfo __user *out,
+                         const struct __kernel_timespec __user *timeout, size_t bytes) {
     u64 set, deadline_ns;
     siginfo_t info;
     long result;

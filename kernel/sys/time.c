@@ -1,7 +1,7 @@
 /* time.c - the system calls on clocks, sleeps, interval timers, POSIX timers and time used.
  *
- * Owns the POSIX timers of a process: struct posix_timer, on process->posix_timers under process->lock. A timer's signal
- * is an entry that belongs to the timer: while it is queued, further expiries only count as overruns. */
+ * Owns the POSIX timers of a process: struct posix_timer, on process->posix_timers under process->lock. A timer's
+ * signal is an entry that belongs to the timer: while it is queued, further expiries only count as overruns. */
 #include <linux/capability.h>
 #include <linux/resource.h>
 #include <linux/time.h>
@@ -47,7 +47,8 @@ static int clock_read(int clock, u64 *ns) {
     }
 }
 
-/* Clocks of other processes and threads: pthread_getcpuclockid's encoding: ~id << 3, bit 2: of a thread, low bits 2: all. */
+/* Clocks of other processes and threads: pthread_getcpuclockid's encoding: ~id << 3, bit 2: of a thread, low bits 2:
+ * all. */
 static int cpu_clock_read(int clock, u64 *ns) {
     int id = ~(clock >> 3);
     u64 user = 0, system = 0;

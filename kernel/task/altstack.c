@@ -1,4 +1,5 @@
-/* altstack.c - a task's alternate signal stack: sigaltstack(2)'s rules, for the call and for the way back from a handler. */
+/* altstack.c - a task's alternate signal stack: sigaltstack(2)'s rules, for the call and for the way back from a
+ * handler. */
 #include <linux/signal.h>
 
 #include "task/signal.h"

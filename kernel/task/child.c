@@ -1,8 +1,8 @@
 /* child.c - how a parent learns what became of its children: wait4 and waitid.
  *
- * A child has news when it is a zombie, when it stopped and nobody was told, or when it was continued and nobody was told.
- * The search runs under family_lock; the news is taken (unless WNOWAIT) before the lock is dropped, so that two waiting
- * threads never get the same. A zombie's last parts are freed after it. */
+ * A child has news when it is a zombie, when it stopped and nobody was told, or when it was continued and nobody was
+ * told. The search runs under family_lock; the news is taken (unless WNOWAIT) before the lock is dropped, so that two
+ * waiting threads never get the same. A zombie's last parts are freed after it. */
 #include <linux/resource.h>
 #include <linux/wait.h>
 

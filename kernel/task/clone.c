@@ -1,7 +1,8 @@
 /* clone.c - fork, vfork and clone: a new task, of the caller's process or of a new one.
  *
  * Everything that can fail comes first; the child enters the family last, under family_lock, where a signal that came
- * meanwhile still undoes it all: so a signal to a group reaches a forking member before it forks, or parent and child. */
+ * meanwhile still undoes it all: so a signal to a group reaches a forking member before it forks, or parent and child.
+ */
 #include <linux/sched.h>
 #include <asm/sigcontext.h>
 

@@ -217,7 +217,8 @@ static void run_handler(struct task *t, struct regs *regs, const siginfo_t *info
     signal_set_blocked(mask);
 }
 
-/* next_signal: take one that is not blocked, with its action. 0: none. SA_RESETHAND acts here, so that two cannot get it. */
+/* next_signal: take one that is not blocked, with its action. 0: none. SA_RESETHAND acts here, so that two cannot get
+ * it. */
 static int next_signal(struct task *t, siginfo_t *info, struct sigaction *action, u32 *continuations) {
     struct process *p = t->process;
     int signal;

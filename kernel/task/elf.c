@@ -31,7 +31,8 @@ static int check_header(const Elf64_Ehdr *h) {
     return h->e_phnum * sizeof(Elf64_Phdr) > HEADERS_MOST ? -ENOEXEC : 0;
 }
 
-/* span: what the loadable segments cover. None, one that wraps or leaves the user's half: -EINVAL, as mmap would say. */
+/* span: what the loadable segments cover. None, one that wraps or leaves the user's half: -EINVAL, as mmap would say.
+ */
 static int span(struct image *m) {
     m->low = ~0UL;
     m->high = 0;
@@ -75,7 +76,8 @@ static int image_read(struct image *m, struct file *f) {
 /* ---- mapping ---- */
 
 static u32 protection(const Elf64_Phdr *p) {
-    return (p->p_flags & PF_R ? VIEW_READ : 0) | (p->p_flags & PF_W ? VIEW_WRITE : 0) | (p->p_flags & PF_X ? VIEW_EXEC : 0);
+    return (p->p_flags & PF_R ? VIEW_READ : 0) | (p->p_flags & PF_W ? VIEW_WRITE : 0) |
+           (p->p_flags & PF_X ? VIEW_EXEC : 0);
 }
 
 static int zero(struct space *s, u64 from, u64 to) {

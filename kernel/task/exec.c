@@ -1,7 +1,7 @@
 /* exec.c - execve: which file runs, with whose rights, and the change from the old program to the new one.
  *
- * The new program is built beside the old one: its space, its stack. Only then do the process's other threads die and the
- * change-over happens, in which nothing can fail: so execve either does everything or nothing. */
+ * The new program is built beside the old one: its space, its stack. Only then do the process's other threads die and
+ * the change-over happens, in which nothing can fail: so execve either does everything or nothing. */
 #include <linux/capability.h>
 #include <linux/personality.h>
 #include <linux/securebits.h>
@@ -14,7 +14,7 @@
 #include "task/signal.h"
 #include "task/times.h"
 
-#define GAP_LEAST (128 * MiB)          /* below the stack top before mmap's region begins: as Linux */
+#define GAP_LEAST (128 * MiB) /* below the stack top before mmap's region begins: as Linux */
 #define GAP_MOST (STACK_TOP / 6 * 5)
 #define STACK_GUARD (256 * PAGE_SIZE)
 #define MMAP_RANDOM_PAGES (1UL << 28)
@@ -66,7 +66,8 @@ void exec_close(struct file *f) {
 
 static bool blank(char c) { return c == ' ' || c == '\t'; }
 
-/* script_line: splits the first line into an interpreter and at most one argument, in place. -ENOEXEC: no interpreter. */
+/* script_line: splits the first line into an interpreter and at most one argument, in place. -ENOEXEC: no interpreter.
+ */
 static int script_line(char *head, size_t bytes, char **interpreter, char **argument) {
     char *line = head + 2, *end = memchr(head, '\n', bytes), *p;
 
@@ -322,7 +323,8 @@ static int run(struct exec *e) {
     return error;
 }
 
-long process_exec(int at, const char *name, int flags, const struct exec_strings *argv, const struct exec_strings *envp) {
+long process_exec(int at, const char *name, int flags, const struct exec_strings *argv,
+                  const struct exec_strings *envp) {
     struct exec *e = kzalloc(sizeof(*e));
     int error;
 

@@ -6,29 +6,29 @@
 #include "task/family.h"
 #include "vm/space.h"
 
-#define HEAD_BYTES 256      /* BINPRM_BUF_SIZE: what decides the kind of a file, and holds a #! line */
-#define SCRIPT_DEPTH 5      /* scripts whose interpreters are scripts: as Linux */
+#define HEAD_BYTES 256 /* BINPRM_BUF_SIZE: what decides the kind of a file, and holds a #! line */
+#define SCRIPT_DEPTH 5 /* scripts whose interpreters are scripts: as Linux */
 #define PREFIX_MOST (2 * SCRIPT_DEPTH + 2)
 #define AUXV_MOST 24
 #define STACK_TOP 0x7ffffffff000UL
-#define DYN_BASE 0x555555554000UL /* two thirds of the user's half: where Linux puts PIE programs */
+#define DYN_BASE 0x555555554000UL     /* two thirds of the user's half: where Linux puts PIE programs */
 #define STACK_RANDOM_PAGES 0x400000UL /* 16 GiB */
 
 struct exec {
-    const char *filename;          /* as the caller gave it: AT_EXECFN, comm */
-    struct file *file;             /* the program: for a script, its interpreter. Denied to writers */
+    const char *filename; /* as the caller gave it: AT_EXECFN, comm */
+    struct file *file;    /* the program: for a script, its interpreter. Denied to writers */
     char head[HEAD_BYTES];
     const struct exec_strings *argv, *envp;
-    char *prefix[PREFIX_MOST];     /* kmalloc'd strings in place of the first `skip` of argv, last first */
+    char *prefix[PREFIX_MOST]; /* kmalloc'd strings in place of the first `skip` of argv, last first */
     unsigned prefix_count, skip;
-    struct space *space;           /* the new one; not loaded */
+    struct space *space;             /* the new one; not loaded */
     struct signal_actions *handlers; /* a new table if the old one is shared with another process; or NULL */
-    struct credentials cred;       /* the ids it will have (groups: not ours) */
-    bool secure;                   /* AT_SECURE */
+    struct credentials cred;         /* the ids it will have (groups: not ours) */
+    bool secure;                     /* AT_SECURE */
     bool randomise;
     bool executable_stack;
     /* elf.c */
-    u64 entry;                     /* where to start: the interpreter's entry, or the program's */
+    u64 entry; /* where to start: the interpreter's entry, or the program's */
     u64 program_entry, phdr, interpreter_base;
     unsigned phdr_count;
     /* stack.c */
@@ -39,7 +39,8 @@ struct exec {
 int elf_load(struct exec *e);
 /* stack.c: strings, vector of arguments, environment and auxiliary vector. -E2BIG, -EFAULT, -ENOMEM. */
 int stack_build(struct exec *e);
-u64 exec_random(const struct exec *e, u64 pages); /* a random number of bytes below that many pages; 0 without randomness */
+u64 exec_random(const struct exec *e,
+                u64 pages); /* a random number of bytes below that many pages; 0 without randomness */
 
 /* arch/x86_64/auxv.c: registers for a program's first instruction. */
 void arch_program_start(struct regs *regs, u64 entry, u64 stack_pointer);

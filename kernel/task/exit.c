@@ -1,12 +1,12 @@
 /* exit.c - how tasks and processes end, and what their families hear of it.
  *
  * A group exit (exit_group, a fatal signal, the end of the first program) marks every task of a process `killed`; each
- * ends itself on its way to user mode, or at once if it sleeps killably. The last task takes the process down: its space
- * first, so that a wait that returns finds the memory free, then files, then its place in the family. A process whose
- * parent does not want to know is reaped on the spot.
+ * ends itself on its way to user mode, or at once if it sleeps killably. The last task takes the process down: its
+ * space first, so that a wait that returns finds the memory free, then files, then its place in the family. A process
+ * whose parent does not want to know is reaped on the spot.
  *
- * What a dying task still touches after its process may have been reaped by others: its own stack and its counted process.
- * The next task to run on the CPU frees the stack. */
+ * What a dying task still touches after its process may have been reaped by others: its own stack and its counted
+ * process. The next task to run on the CPU frees the stack. */
 #include <linux/wait.h>
 
 #include "fs/file.h"
@@ -127,7 +127,8 @@ int threads_kill_others(void) {
 
 /* ---- processes ---- */
 
-/* release_memory: the space goes while the process is still alive to everyone else. vfork's parent may go on from here. */
+/* release_memory: the space goes while the process is still alive to everyone else. vfork's parent may go on from here.
+ */
 static void release_memory(struct process *p) {
     struct space *space = p->space;
     struct file *exe = p->exe;

@@ -20,8 +20,8 @@ struct ident {
 struct ident *ident_new(void); /* one reference; NULL: no memory or no number */
 void ident_get(struct ident *id);
 void ident_put(struct ident *id);
-struct ident *ident_find(int number); /* counted, or NULL */
-void ident_bind(struct ident *id, struct task *t, struct process *p); /* sets what is not NULL */
+struct ident *ident_find(int number);                                   /* counted, or NULL */
+void ident_bind(struct ident *id, struct task *t, struct process *p);   /* sets what is not NULL */
 void ident_unbind(struct ident *id, struct task *t, struct process *p); /* clears what is equal */
 
 /* process.c */
@@ -29,22 +29,22 @@ extern struct process *process_kernel; /* pid 1 */
 extern struct process *process_first;  /* the program's; NULL before. Not counted: compared only */
 void process_init(void);               /* first.c */
 void process_cache_init(void);
-void family_add(struct process *p, struct process *parent); /* family_lock */
-void family_remove(struct process *p);                      /* family_lock */
-bool family_empty(void);               /* nobody but pid 1 */
-void family_kill(void);                /* SIGKILL to all but pid 1 */
-struct process *process_make(void);    /* empty, one reference; NULL: no memory */
+void family_add(struct process *p, struct process *parent);          /* family_lock */
+void family_remove(struct process *p);                               /* family_lock */
+bool family_empty(void);                                             /* nobody but pid 1 */
+void family_kill(void);                                              /* SIGKILL to all but pid 1 */
+struct process *process_make(void);                                  /* empty, one reference; NULL: no memory */
 void process_join_group(struct process *p, struct ident *group);     /* family_lock; counts group */
 void process_join_session(struct process *p, struct ident *session); /* likewise */
 bool group_orphaned(const struct ident *group, const struct process *ignored); /* family_lock */
-bool group_has_stopped(const struct ident *group);                   /* family_lock */
+bool group_has_stopped(const struct ident *group);                             /* family_lock */
 int cred_copy(struct credentials *to, const struct credentials *from);
 
 /* clone.c */
 struct clone_request {
-    u64 flags;       /* CLONE_*, without the signal */
+    u64 flags; /* CLONE_*, without the signal */
     int exit_signal;
-    u64 stack;       /* the new stack pointer; 0: as it is */
+    u64 stack; /* the new stack pointer; 0: as it is */
     u64 tls;
     int __user *parent_tid, *child_tid;
 };
@@ -52,17 +52,17 @@ long task_clone(const struct clone_request *r); /* the child's tid, or -errno */
 void vfork_finish(struct process *p);           /* the parent in vfork goes on */
 
 /* exit.c */
-noreturn void task_exit(int status);     /* this task; status counts if it is the last and no group exit is under way */
+noreturn void task_exit(int status); /* this task; status counts if it is the last and no group exit is under way */
 noreturn void task_exit_group(int status);
 void group_exit_locked(struct process *p, int status); /* signal_lock held: everyone must die */
-void process_reap(struct process *p);    /* family_lock; a zombie leaves the family; drops the family's reference */
-int threads_kill_others(void);           /* execve: 0, or -EAGAIN */
+void process_reap(struct process *p); /* family_lock; a zombie leaves the family; drops the family's reference */
+int threads_kill_others(void);        /* execve: 0, or -EAGAIN */
 
 /* child.c */
 struct wait_request {
-    int which, id, options; /* P_*, WEXITED... of linux/wait.h */
+    int which, id, options;     /* P_*, WEXITED... of linux/wait.h */
     int pid, status, code, uid; /* out: pid 0: WNOHANG and nothing */
-    struct rusage *usage;   /* out, or NULL */
+    struct rusage *usage;       /* out, or NULL */
 };
 long process_wait(struct wait_request *w); /* 0 or -errno */
 
@@ -77,13 +77,16 @@ struct queued_signal {
     siginfo_t info;
     bool owned; /* belongs to a posix timer: not ours to free */
 };
-struct signal_actions *signal_actions_make(const struct signal_actions *like); /* NULL: defaults; NULL result: no memory */
+struct signal_actions *signal_actions_make(
+    const struct signal_actions *like); /* NULL: defaults; NULL result: no memory */
 void signal_actions_put(struct signal_actions *a);
 void signal_actions_reset(struct signal_actions *a, bool all); /* execve: handlers to default; all: ignored ones too */
 void signal_queue_flush(struct process *p, struct signal_queue *q, u64 set); /* signal_lock */
-/* signal_send_prepared: signal_lock free; entry: from kmalloc, taken over, or NULL; t NULL: to the process. No sleep. */
-int signal_send_prepared(struct process *p, struct task *t, int signal, const siginfo_t *info, struct queued_signal *entry);
-int signal_check(struct process *p, int signal); /* may the caller send it? 0, -EPERM, -EINVAL */
+/* signal_send_prepared: signal_lock free; entry: from kmalloc, taken over, or NULL; t NULL: to the process. No sleep.
+ */
+int signal_send_prepared(struct process *p, struct task *t, int signal, const siginfo_t *info,
+                         struct queued_signal *entry);
+int signal_check(struct process *p, int signal);        /* may the caller send it? 0, -EPERM, -EINVAL */
 int signal_everyone(int signal, const siginfo_t *info); /* process.c: kill(-1). -ESRCH: nobody there; -EPERM */
 void signal_deliver(struct regs *regs);
 void signal_set_blocked(u64 mask);
@@ -99,4 +102,5 @@ struct exec_strings { /* argv or envp: a user's array of pointers, or the kernel
     const u64 __user *user;
     char *const *kernel;
 };
-long process_exec(int at, const char *name, int flags, const struct exec_strings *argv, const struct exec_strings *envp);
+long process_exec(int at, const char *name, int flags, const struct exec_strings *argv,
+                  const struct exec_strings *envp);

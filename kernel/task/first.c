@@ -1,8 +1,9 @@
 /* first.c - pid 1, and the program that the command asked for.
  *
- * Pid 1 is the kernel's own process: it has no space, hears no signal, and takes in orphans, which exit.c reaps at once.
- * The program is its child, so that default signal actions apply to it, and leads a session and a group of its own. When
- * the program ends, pid 1 kills what is left, waits until the family is empty, and tells the command how it ended. */
+ * Pid 1 is the kernel's own process: it has no space, hears no signal, and takes in orphans, which exit.c reaps at
+ * once. The program is its child, so that default signal actions apply to it, and leads a session and a group of its
+ * own. When the program ends, pid 1 kills what is left, waits until the family is empty, and tells the command how it
+ * ended. */
 #include <linux/capability.h>
 #include <linux/personality.h>
 
@@ -98,7 +99,8 @@ static const char *path_of(const struct boot_config *config) {
     return "/bin:/usr/bin";
 }
 
-/* exec_along_path: execvp's search: an empty element is the working directory; EACCES is remembered, the search goes on. */
+/* exec_along_path: execvp's search: an empty element is the working directory; EACCES is remembered, the search goes
+ * on. */
 static long exec_along_path(const char *name, const struct boot_config *config, const struct exec_strings *argv,
                             const struct exec_strings *envp) {
     const char *path = path_of(config);
@@ -142,7 +144,8 @@ static void first_program(void *argument) {
         host_fail(125, "working directory %s: error %d", config->cwd, -error);
     p->fs->umask = config->wire.umask;
     open_streams(p, config);
-    result = strchr(name, '/') ? process_exec(AT_FDCWD, name, 0, &argv, &envp) : exec_along_path(name, config, &argv, &envp);
+    result =
+        strchr(name, '/') ? process_exec(AT_FDCWD, name, 0, &argv, &envp) : exec_along_path(name, config, &argv, &envp);
     if (result)
         exec_failed(name, result);
     arch_enter_user(arch_task_regs(&task_current()->arch));

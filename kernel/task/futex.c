@@ -3,9 +3,10 @@
  * Nouns: key (vm/space.h): (space, address) of a private word, (object, offset) of a shared one, so no frame is pinned;
  * bucket: a lock and the waiters whose keys hash there; waiter: on the waiting task's stack.
  *
- * The order that loses no wake: the waiter is in its bucket before it reads the word; who changed the word looks into the
- * bucket after. So the read needs no lock, and may fault. A waiter that then finds another value leaves; if a wake came in
- * between it counts as woken. Whoever leaves takes the bucket's lock, so a waker under the lock may use the waiter.
+ * The order that loses no wake: the waiter is in its bucket before it reads the word; who changed the word looks into
+ * the bucket after. So the read needs no lock, and may fault. A waiter that then finds another value leaves; if a wake
+ * came in between it counts as woken. Whoever leaves takes the bucket's lock, so a waker under the lock may use the
+ * waiter.
  *
  * Does not do priority inheritance. Locks: two buckets in the order of their addresses; under them only run queues. */
 #include <linux/futex.h>
@@ -275,8 +276,8 @@ long futex_wake_op(u64 word, u64 word2, bool shared, u32 most, u32 most2, u32 op
 
 /* ---- at the end of a task ---- */
 
-/* owner_died: a robust mutex whose owner is this task: mark it, wake one waiter. pending: the task was between two steps
- * of locking or unlocking it: then a free word may have a waiter that nobody will wake. */
+/* owner_died: a robust mutex whose owner is this task: mark it, wake one waiter. pending: the task was between two
+ * steps of locking or unlocking it: then a free word may have a waiter that nobody will wake. */
 static int owner_died(u64 word, int tid, bool pending) {
     u32 old, seen;
 
@@ -323,7 +324,8 @@ static void robust_list_end(struct task *t) {
         (void)owner_died(pending + head.futex_offset, t->tid, true);
 }
 
-/* futex_task_exit: with nobody else in the space nobody waits, and the write would only break a page that fork shares. */
+/* futex_task_exit: with nobody else in the space nobody waits, and the write would only break a page that fork shares.
+ */
 void futex_task_exit(struct task *t) {
     struct process *p = t->process;
     u64 word = t->clear_child_tid;

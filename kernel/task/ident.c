@@ -7,8 +7,8 @@
  * before it lets go, which is why they unbind before their last reference goes. */
 #include "task/family.h"
 
-#define NUMBER_LAST 32768  /* kernel.pid_max of a small machine: numbers are below it */
-#define NUMBER_AGAIN 300   /* after a wrap the low numbers, of long-lived processes, are left alone: as Linux */
+#define NUMBER_LAST 32768 /* kernel.pid_max of a small machine: numbers are below it */
+#define NUMBER_AGAIN 300  /* after a wrap the low numbers, of long-lived processes, are left alone: as Linux */
 #define BUCKETS 512
 
 static struct spin ident_lock;

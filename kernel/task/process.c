@@ -169,9 +169,7 @@ bool process_in_session_group(int sid, int pgid) {
     if (!group)
         return false;
     spin_lock(&family_lock);
-    list_for_each(p, &group->group, group_link) {
-        found |= p->sid == sid;
-    }
+    list_for_each(p, &group->group, group_link) { found |= p->sid == sid; }
     spin_unlock(&family_lock);
     ident_put(group);
     return found;
@@ -324,9 +322,7 @@ void family_kill(void) {
     struct process *p;
 
     spin_lock(&family_lock);
-    list_for_each(p, &everyone, all_link) {
-        signal_send_prepared(p, NULL, SIGKILL, NULL, NULL);
-    }
+    list_for_each(p, &everyone, all_link) { signal_send_prepared(p, NULL, SIGKILL, NULL, NULL); }
     spin_unlock(&family_lock);
 }
 

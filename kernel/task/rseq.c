@@ -1,8 +1,8 @@
-/* rseq.c - restartable sequences (rseq(2)): a word in user memory says on which CPU a thread runs, and a short sequence of
- * user code that was interrupted by a switch, or by a signal, goes on at its abort handler.
+/* rseq.c - restartable sequences (rseq(2)): a word in user memory says on which CPU a thread runs, and a short sequence
+ * of user code that was interrupted by a switch, or by a signal, goes on at its abort handler.
  *
- * A switch marks the task stale; the word is written, and the sequence looked at, on the way to user mode. A program whose
- * area or descriptor is bad gets SIGSEGV, as on Linux. */
+ * A switch marks the task stale; the word is written, and the sequence looked at, on the way to user mode. A program
+ * whose area or descriptor is bad gets SIGSEGV, as on Linux. */
 #include <linux/rseq.h>
 
 #include "arch/x86_64/usercopy.h"

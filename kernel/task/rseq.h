@@ -2,5 +2,6 @@
 #pragma once
 
 struct regs;
-/* rseq_update: after a switch or before a signal frame: tell the program its CPU, abort the sequence it is in. May sleep. */
+/* rseq_update: after a switch or before a signal frame: tell the program its CPU, abort the sequence it is in. May
+ * sleep. */
 void rseq_update(struct regs *regs);

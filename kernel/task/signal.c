@@ -1,9 +1,9 @@
 /* signal.c - signals: who sends what to whom, what waits, what is blocked, what is ignored. deliver.c acts on them.
  *
  * Nouns: a signal is directed at a process or at one task; until a task takes it, it waits in the queue of either. A
- * standard signal waits once however often it is sent, a real-time one as often as sent, in order. The siginfo is kept in
- * a queued_signal; a signal without one (the kernel's own, sent where nothing may sleep) is only a bit. `attention` tells
- * a task to look on its way to user mode, and ends interruptible sleeps.
+ * standard signal waits once however often it is sent, a real-time one as often as sent, in order. The siginfo is kept
+ * in a queued_signal; a signal without one (the kernel's own, sent where nothing may sleep) is only a bit. `attention`
+ * tells a task to look on its way to user mode, and ends interruptible sleeps.
  *
  * Locks: process->signal_lock for the queues, masks and stop states of all its tasks; handlers->lock inside it. */
 #include <linux/capability.h>
@@ -181,7 +181,8 @@ void signal_retarget(struct process *p, u64 set) {
     }
 }
 
-/* resume: SIGCONT, or death, ends a stop. The parent hears of it from a task that goes on: here its lock may not be had. */
+/* resume: SIGCONT, or death, ends a stop. The parent hears of it from a task that goes on: here its lock may not be
+ * had. */
 static void resume(struct process *p) {
     p->continuations++;
     if (p->stopped) {
@@ -219,7 +220,8 @@ static void notify_one(struct process *p, struct task *t, u64 bit) {
 }
 
 /* send_locked: returns whether the entry was taken. */
-static bool send_locked(struct process *p, struct task *t, int signal, const siginfo_t *info, struct queued_signal *entry) {
+static bool send_locked(struct process *p, struct task *t, int signal, const siginfo_t *info,
+                        struct queued_signal *entry) {
     struct signal_queue *queue = t ? &t->pending : &p->pending;
     struct task *judge = t ? t : list_empty(&p->threads) ? NULL : list_first(&p->threads, struct task, thread_link);
     u64 bit = signal_bit(signal);
@@ -254,7 +256,8 @@ static bool overrun(struct queued_signal *entry) {
     return queued;
 }
 
-int signal_send_prepared(struct process *p, struct task *t, int signal, const siginfo_t *info, struct queued_signal *entry) {
+int signal_send_prepared(struct process *p, struct task *t, int signal, const siginfo_t *info,
+                         struct queued_signal *entry) {
     bool taken = false;
 
     spin_lock(&p->signal_lock);
@@ -292,8 +295,8 @@ int signal_task(struct task *t, int signal, const siginfo_t *info) {
     return t->process ? send(t->process, t, signal, info) : -ESRCH;
 }
 
-/* signal_group: the members are collected one by one, as sending with an info may sleep: each is found as the one with the
- * least pid above the last, so one that joins behind us is missed, as on Linux. */
+/* signal_group: the members are collected one by one, as sending with an info may sleep: each is found as the one with
+ * the least pid above the last, so one that joins behind us is missed, as on Linux. */
 int signal_group(int pgid, int signal, const siginfo_t *info) {
     struct ident *group = ident_find(pgid);
     int last = 0, result = -ESRCH;
@@ -333,7 +336,8 @@ void signal_info_user(siginfo_t *info, int signal, int code) {
     info->si_uid = cred_current()->uid;
 }
 
-/* signal_check: kill(2): the sender's real or effective id is the receiver's real or saved one; SIGCONT within a session. */
+/* signal_check: kill(2): the sender's real or effective id is the receiver's real or saved one; SIGCONT within a
+ * session. */
 int signal_check(struct process *p, int signal) {
     const struct credentials *me = cred_current(), *other = &p->cred;
 

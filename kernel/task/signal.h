@@ -19,10 +19,11 @@ int signal_take_locked(struct task *t, u64 set, siginfo_t *info); /* signal_lock
 /* arch_signal_frame: make the handler's frame on the user's stack and point the registers at the handler. mask: what
  * sigreturn restores. -EFAULT: the stack cannot take it; the registers are unchanged. May sleep. */
 int arch_signal_frame(struct regs *regs, int signal, const siginfo_t *info, const struct sigaction *action, u64 mask);
-/* arch_signal_return: back from the frame at the stack pointer: registers, mask, alternate stack. -EFAULT: no good frame. */
+/* arch_signal_return: back from the frame at the stack pointer: registers, mask, alternate stack. -EFAULT: no good
+ * frame. */
 int arch_signal_return(struct regs *regs);
-size_t arch_signal_frame_bytes(void);  /* AT_MINSIGSTKSZ */
-bool arch_in_system_call(const struct regs *regs); /* interrupted, and not yet answered for */
+size_t arch_signal_frame_bytes(void);                        /* AT_MINSIGSTKSZ */
+bool arch_in_system_call(const struct regs *regs);           /* interrupted, and not yet answered for */
 void arch_system_call_again(struct regs *regs, long number); /* make it again; number: as another one, -1: the same */
 
 struct sigaltstack;

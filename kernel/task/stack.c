@@ -22,10 +22,10 @@
 #include "task/exec.h"
 #include "task/signal.h"
 
-#define STRING_MOST (128 * KiB)        /* MAX_ARG_STRLEN */
-#define ARGUMENTS_LEAST (128 * KiB)    /* allowed whatever the limit on the stack is */
-#define ARGUMENTS_MOST (6 * MiB)       /* three quarters of the standard stack limit */
-#define STACK_SPARE (128 * KiB)        /* mapped below the arguments from the start */
+#define STRING_MOST (128 * KiB)     /* MAX_ARG_STRLEN */
+#define ARGUMENTS_LEAST (128 * KiB) /* allowed whatever the limit on the stack is */
+#define ARGUMENTS_MOST (6 * MiB)    /* three quarters of the standard stack limit */
+#define STACK_SPARE (128 * KiB)     /* mapped below the arguments from the start */
 #define RANDOM_BYTES 16
 #define CLOCK_TICKS 100
 
@@ -34,8 +34,8 @@ static const char platform[] = "x86_64";
 /* writer: bytes in rising order to the new space, a page at a time. */
 struct writer {
     struct space *space;
-    u64 at;        /* of buffer[0] */
-    char *buffer;  /* a page */
+    u64 at;       /* of buffer[0] */
+    char *buffer; /* a page */
     size_t filled;
     int error;
 };

@@ -1,8 +1,8 @@
 /* task.h - tasks (threads), processes (thread groups), and what they sleep, wait and die by.
  *
- * A task is what a CPU runs: one kernel stack, one set of registers. A process owns what its tasks share: the address space,
- * descriptors, signal actions, ids. The scheduler is sched.c, waiting is wait.c, signals signal.c, clone and exit process.c,
- * execve exec.c, futexes futex.c. */
+ * A task is what a CPU runs: one kernel stack, one set of registers. A process owns what its tasks share: the address
+ * space, descriptors, signal actions, ids. The scheduler is sched.c, waiting is wait.c, signals signal.c, clone and
+ * exit process.c, execve exec.c, futexes futex.c. */
 #pragma once
 
 #include <linux/types.h>
@@ -17,7 +17,7 @@
 #include "lib/sync.h"
 
 struct space;
-struct files;   /* fs/file.h: the descriptor table */
+struct files; /* fs/file.h: the descriptor table */
 struct file;
 struct fs_root; /* fs/vfs.h: root, cwd, umask; counted, shared by CLONE_FS */
 struct tty;
@@ -44,7 +44,8 @@ struct timer {
     bool armed;
 };
 void timer_arm(struct timer *t, u64 deadline_ns); /* an armed one moves to the new deadline */
-bool timer_cancel(struct timer *t); /* true: it will not run; false: it ran, or runs now on another CPU and has ended on return */
+bool timer_cancel(
+    struct timer *t); /* true: it will not run; false: it ran, or runs now on another CPU and has ended on return */
 
 #define SIGNAL_COUNT 64 /* signals are 1..64: _NSIG of Linux, which the user's asm/signal.h does not have */
 #define signal_bit(n) (1UL << ((n)-1))
@@ -60,49 +61,49 @@ struct signal_queue {
 struct task {
     /* scheduler: sched.c */
     struct arch_task arch;
-    u32 references;         /* [a] one while it can run, one for each lookup */
-    enum task_state state;  /* [r], set to SLEEPING by itself before it tests what it waits for */
-    unsigned cpu;           /* [r] where it runs, ran last, or is queued */
-    struct list run_link;   /* [r] */
-    bool queued;            /* [r] on a run queue */
-    bool wake_pending;      /* [a] woken since it last slept */
-    bool interruptible;     /* [o] how it sleeps: any signal ends it; */
-    bool killable;          /* [o] only death ends it */
+    u32 references;        /* [a] one while it can run, one for each lookup */
+    enum task_state state; /* [r], set to SLEEPING by itself before it tests what it waits for */
+    unsigned cpu;          /* [r] where it runs, ran last, or is queued */
+    struct list run_link;  /* [r] */
+    bool queued;           /* [r] on a run queue */
+    bool wake_pending;     /* [a] woken since it last slept */
+    bool interruptible;    /* [o] how it sleeps: any signal ends it; */
+    bool killable;         /* [o] only death ends it */
     bool kernel_thread;
     s8 nice;
-    u8 policy;              /* SCHED_*: kept and reported; every task is scheduled as SCHED_OTHER */
+    u8 policy; /* SCHED_*: kept and reported; every task is scheduled as SCHED_OTHER */
     u8 realtime_priority;
     s64 slice_ns;           /* [r] left of the time slice */
     u64 user_ns, system_ns; /* [a] CPU time */
     u64 switches_voluntary, switches_forced;
     u64 affinity[CPU_MAX / 64];
     struct timer sleep_timer;
-    u64 epoch;              /* [r] of the run queue that gave the slice */
-    bool sampled_user;      /* [o] where the last tick found it */
-    bool check_times;       /* [o] the tick asks for process_times_check */
+    u64 epoch;                   /* [r] of the run queue that gave the slice */
+    bool sampled_user;           /* [o] where the last tick found it */
+    bool check_times;            /* [o] the tick asks for process_times_check */
     void (*run)(void *argument); /* a kernel thread's function */
     void *argument;
 
     /* identity */
     int tid;
     struct ident *ident;
-    char name[16]; /* comm */
+    char name[16];           /* comm */
     struct process *process; /* NULL for kernel threads */
     struct list thread_link; /* [p] in process->threads */
 
     /* signals: signal.c */
-    u64 blocked;          /* [s] to write, [o] to read */
+    u64 blocked;                 /* [s] to write, [o] to read */
     struct signal_queue pending; /* [s] */
-    u64 saved_mask;       /* sigsuspend, ppoll: restored when a handler has run or none did */
+    u64 saved_mask;              /* sigsuspend, ppoll: restored when a handler has run or none did */
     bool restore_mask;
-    bool attention;       /* [a] something to do before the return to user mode: signal, stop, death */
-    bool killed;          /* [a] must die: exit_group, a fatal signal, another thread's execve */
-    bool parked;          /* [s] counted in process->parked */
-    u64 waited_for;       /* [s] sigtimedwait: signals that wake it although blocked */
+    bool attention; /* [a] something to do before the return to user mode: signal, stop, death */
+    bool killed;    /* [a] must die: exit_group, a fatal signal, another thread's execve */
+    bool parked;    /* [s] counted in process->parked */
+    u64 waited_for; /* [s] sigtimedwait: signals that wake it although blocked */
     u64 alt_stack, alt_stack_bytes;
     u32 alt_stack_flags;
-    siginfo_t forced;     /* [s] of a fault: no allocation can fail */
-    struct {              /* -ERESTART_RESTARTBLOCK */
+    siginfo_t forced; /* [s] of a fault: no allocation can fail */
+    struct {          /* -ERESTART_RESTARTBLOCK */
         long (*function)(struct task *t);
         u64 arguments[4];
     } restart;
@@ -112,79 +113,79 @@ struct task {
     u64 clear_child_tid; /* set_tid_address: zeroed and futex-woken at exit */
     u64 rseq;
     u32 rseq_bytes, rseq_signature;
-    bool rseq_stale;     /* switched since its CPU number was written */
-    int __user *set_child_tid; /* clone: where a new task writes its tid first */
+    bool rseq_stale;                              /* switched since its CPU number was written */
+    int __user *set_child_tid;                    /* clone: where a new task writes its tid first */
     u64 fault_address, fault_error, fault_vector; /* of the last exception: for signal frames */
 };
 
 /* Legend: [l] ->lock; [s] ->signal_lock; [f] the family lock of process.c; [a] atomic. */
 struct process {
     int pid;
-    u32 references;         /* [a] the family's until it is reaped, each task's, each lookup's */
-    struct space *space;    /* [l] NULL once it exits; replaced by exec */
-    struct files *files;    /* [l] NULL once it exits */
-    struct fs_root *fs;     /* [l] NULL once it exits */
+    u32 references;          /* [a] the family's until it is reaped, each task's, each lookup's */
+    struct space *space;     /* [l] NULL once it exits; replaced by exec */
+    struct files *files;     /* [l] NULL once it exits */
+    struct fs_root *fs;      /* [l] NULL once it exits */
     struct credentials cred; /* written by its own tasks */
     struct rlimit limits[RLIM_NLIMITS];
 
     struct spin lock;
-    struct list threads;         /* [l] of struct task */
-    unsigned thread_count;       /* [l] */
-    struct process *parent;      /* [f] */
-    struct list children, sibling; /* [f] */
-    struct waitq child_events;   /* wait4 sleeps here */
-    struct list all_link;        /* [f] every process by age, for kill(-1) */
+    struct list threads;                   /* [l] of struct task */
+    unsigned thread_count;                 /* [l] */
+    struct process *parent;                /* [f] */
+    struct list children, sibling;         /* [f] */
+    struct waitq child_events;             /* wait4 sleeps here */
+    struct list all_link;                  /* [f] every process by age, for kill(-1) */
     struct ident *ident, *group, *session; /* [f]; ident of its own number */
-    struct list group_link;      /* [f] */
-    int pgid, sid;               /* the numbers of group and session */
-    struct tty *tty;             /* [f] controlling terminal, or NULL */
-    bool kernel;                 /* pid 1: no signal reaches it, it has no space */
+    struct list group_link;                /* [f] */
+    int pgid, sid;                         /* the numbers of group and session */
+    struct tty *tty;                       /* [f] controlling terminal, or NULL */
+    bool kernel;                           /* pid 1: no signal reaches it, it has no space */
     bool subreaper;
-    int exit_signal;             /* what the parent gets; 0: none */
-    int parent_death_signal;     /* PR_SET_PDEATHSIG */
-    struct file *exe;            /* [l] the program, denied to writers while we run it */
-    bool space_shared;           /* vfork, CLONE_VM: another process may use the space */
+    int exit_signal;         /* what the parent gets; 0: none */
+    int parent_death_signal; /* PR_SET_PDEATHSIG */
+    struct file *exe;        /* [l] the program, denied to writers while we run it */
+    bool space_shared;       /* vfork, CLONE_VM: another process may use the space */
 
     struct spin signal_lock;
-    struct signal_queue pending; /* [s] of the whole process */
+    struct signal_queue pending;     /* [s] of the whole process */
     struct signal_actions *handlers; /* counted: CLONE_SIGHAND shares */
-    struct sigaction *actions;   /* handlers' 64 entries; under handlers' lock */
-    struct waitq signal_events;  /* signalfd: woken when a signal comes */
-    struct waitq resume;         /* stopped tasks sleep here */
-    int exit_status;             /* [s] wait status, once exiting */
-    bool exiting;                /* [s] every task must die */
-    bool stopped;                /* [s] a stop is in effect: tasks park */
-    bool continued;              /* [s] SIGCONT ended a stop, and no wait told so far */
-    bool stop_told;              /* [s] a wait told of the stop */
-    bool tell_continued;         /* [s] the parent has to hear of SIGCONT */
-    u32 continuations;           /* [s] SIGCONTs and SIGKILLs so far: a stop that one overtakes is void */
-    u32 queued_signals;          /* [s] against RLIMIT_SIGPENDING */
-    bool zombie;                 /* [f] */
-    unsigned parked;             /* [s] */
-    int stop_signal;             /* [s] */
-    struct task *execing;        /* [s] the task whose execve kills the others */
-    struct waitq thread_events;  /* a thread ended: execve waits */
-    struct waitq vfork_done;     /* the parent in vfork sleeps here */
-    bool vfork_pending;          /* [a] the parent waits for our execve or exit */
+    struct sigaction *actions;       /* handlers' 64 entries; under handlers' lock */
+    struct waitq signal_events;      /* signalfd: woken when a signal comes */
+    struct waitq resume;             /* stopped tasks sleep here */
+    int exit_status;                 /* [s] wait status, once exiting */
+    bool exiting;                    /* [s] every task must die */
+    bool stopped;                    /* [s] a stop is in effect: tasks park */
+    bool continued;                  /* [s] SIGCONT ended a stop, and no wait told so far */
+    bool stop_told;                  /* [s] a wait told of the stop */
+    bool tell_continued;             /* [s] the parent has to hear of SIGCONT */
+    u32 continuations;               /* [s] SIGCONTs and SIGKILLs so far: a stop that one overtakes is void */
+    u32 queued_signals;              /* [s] against RLIMIT_SIGPENDING */
+    bool zombie;                     /* [f] */
+    unsigned parked;                 /* [s] */
+    int stop_signal;                 /* [s] */
+    struct task *execing;            /* [s] the task whose execve kills the others */
+    struct waitq thread_events;      /* a thread ended: execve waits */
+    struct waitq vfork_done;         /* the parent in vfork sleeps here */
+    bool vfork_pending;              /* [a] the parent waits for our execve or exit */
 
-    u64 start_ns;                /* clock_ns() at fork */
-    u64 user_ns, system_ns;      /* [l] of threads that ended */
-    u64 children_user_ns, children_system_ns; /* [f] */
-    u64 faults_minor, faults_major; /* [a] */
+    u64 start_ns;                                     /* clock_ns() at fork */
+    u64 user_ns, system_ns;                           /* [l] of threads that ended */
+    u64 children_user_ns, children_system_ns;         /* [f] */
+    u64 faults_minor, faults_major;                   /* [a] */
     u64 children_faults_minor, children_faults_major; /* [f] */
-    u64 switches_voluntary, switches_forced; /* [l] of threads that ended */
-    u64 peak_resident, children_peak_resident; /* pages */
+    u64 switches_voluntary, switches_forced;          /* [l] of threads that ended */
+    u64 peak_resident, children_peak_resident;        /* pages */
     bool dumpable, no_new_privs, executed, keep_caps;
     u32 securebits;
     int oom_score_adj;
     u32 personality;
     u64 timer_slack_ns;
     struct itimer_state {
-        struct timer timer;      /* ITIMER_REAL */
+        struct timer timer; /* ITIMER_REAL */
         u64 interval_ns;
         u64 cpu_deadline[2], cpu_interval[2]; /* ITIMER_VIRTUAL, ITIMER_PROF: in ns of CPU time; 0: off */
     } itimer;
-    struct list posix_timers;    /* [l] of struct posix_timer */
+    struct list posix_timers; /* [l] of struct posix_timer */
     int next_timer;
 };
 
@@ -214,7 +215,8 @@ u64 signal_pending_set(void); /* of the current task and its process */
 void signal_mask_begin(u64 mask);
 void signal_mask_end(bool interrupted);
 int signal_mask_begin_user(const u64 __user *mask, size_t bytes); /* NULL: nothing. -EINVAL for a wrong size, -EFAULT */
-/* job control: the caller's process is in an orphaned group / ignores or blocks the signal (tty reads and writes in background) */
+/* job control: the caller's process is in an orphaned group / ignores or blocks the signal (tty reads and writes in
+ * background) */
 bool process_orphaned(void);
 bool signal_ignored_or_blocked(int signal);
 
@@ -233,7 +235,7 @@ int task_sleep_killable(u64 deadline_ns);
         result_;                                                                                                       \
     })
 
-struct process *process_find(int pid);  /* a counted reference, or NULL; process_put when done */
+struct process *process_find(int pid); /* a counted reference, or NULL; process_put when done */
 void process_get(struct process *p);
 void process_put(struct process *p);
 /* process_next: the process with the smallest pid > pid, counted; NULL at the end. For /proc and kill(-1). */
@@ -242,10 +244,10 @@ struct space *process_space(struct process *p); /* counted (space_put), or NULL 
 struct files *process_files(struct process *p); /* counted (files_put), or NULL */
 /* process_fs_root: as it was a moment ago, a private copy (fs_root_put), or NULL: for /proc/PID/{cwd,root}. */
 struct fs_root *process_fs_root(struct process *p);
-int process_parent_pid(struct process *p);      /* 0: none */
+int process_parent_pid(struct process *p); /* 0: none */
 /* process_cpu_time: user and system time of all its threads, living and dead, in ns. */
 void process_cpu_time(struct process *p, u64 *user_ns, u64 *system_ns);
-struct task *task_find(int tid);                /* counted (task_put), or NULL */
+struct task *task_find(int tid); /* counted (task_put), or NULL */
 /* process_thread_next: the thread of p with the smallest tid > tid, counted; NULL at the end. */
 struct task *process_thread_next(struct process *p, int tid);
 void task_get(struct task *t);
@@ -253,26 +255,29 @@ void task_put(struct task *t);
 char task_state_letter(const struct task *t); /* R, S, D, T, X as /proc/PID/stat has it */
 char process_state_letter(struct process *p); /* of its leading thread, or Z */
 
-/* New sessions and groups, for setsid, setpgid and terminals. process_in_session_group: group pgid exists within session sid. */
+/* New sessions and groups, for setsid, setpgid and terminals. process_in_session_group: group pgid exists within
+ * session sid. */
 bool process_in_session_group(int sid, int pgid);
 /* process_each_in_session: call f for every process of the session; f may not sleep. */
 void process_each_in_session(int sid, void (*f)(struct process *p, void *argument), void *argument);
 
-/* tty_session_end: for the terminals' owner to define: a session leader with a controlling terminal ends. Sends SIGHUP and
- * SIGCONT to the terminal's foreground group and takes the terminal from every process of the session. May sleep. */
+/* tty_session_end: for the terminals' owner to define: a session leader with a controlling terminal ends. Sends SIGHUP
+ * and SIGCONT to the terminal's foreground group and takes the terminal from every process of the session. May sleep.
+ */
 void tty_session_end(struct process *leader);
 
-void task_init(void);                                    /* boot CPU, after vm_init */
+void task_init(void);                                                              /* boot CPU, after vm_init */
 struct task *kthread_start(const char *name, void (*run)(void *), void *argument); /* NULL: no memory */
 noreturn void kthread_exit(void);
-void schedule(void);          /* let others run; no lock held */
+void schedule(void);                /* let others run; no lock held */
 noreturn void sched_cpu_main(void); /* an AP (and the boot CPU at the end of kernel_main): becomes its idle task */
-u64 sched_load(unsigned which); /* loadavg, fixed point 11 bits, which = 0, 1, 2 */
-u64 sched_running(void);        /* tasks running or ready */
+u64 sched_load(unsigned which);     /* loadavg, fixed point 11 bits, which = 0, 1, 2 */
+u64 sched_running(void);            /* tasks running or ready */
 u64 task_count(void), process_count(void), context_switches(void), forks_total(void);
 u64 cpu_user_ns(unsigned cpu), cpu_system_ns(unsigned cpu), cpu_idle_ns(unsigned cpu);
 
-/* The first process: made by the kernel from the command's configuration (wire.h), with descriptors 0..2 on the streams. */
+/* The first process: made by the kernel from the command's configuration (wire.h), with descriptors 0..2 on the
+ * streams. */
 struct boot_config; /* kernel/main.h */
 int process_start_first(const struct boot_config *config);
 int process_first_group(void); /* the program's process group, for signals from the command; 0: not yet */

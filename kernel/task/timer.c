@@ -1,17 +1,17 @@
 /* timer.c - timers: a heap of deadlines for each CPU, and the clock armed to the nearest.
  *
  * Nouns: struct timer (task.h); a queue for each CPU, a pairing heap by deadline: insertion is O(1), removal O(log n)
- * amortised, and nothing is allocated. A timer runs on the CPU that armed it, as queued work. The timer interrupt takes no
- * lock: it reads next_deadline and queues the work. Does not know what a deadline is for. */
+ * amortised, and nothing is allocated. A timer runs on the CPU that armed it, as queued work. The timer interrupt takes
+ * no lock: it reads next_deadline and queues the work. Does not know what a deadline is for. */
 #include "task/sched.h"
 
 struct timer_queue {
     struct spin lock;
-    struct timer *root;     /* under lock */
-    struct timer *running;  /* under lock to set; read by who cancels */
-    u64 next_deadline;      /* of root, ~0 when empty; read by the interrupt */
+    struct timer *root;    /* under lock */
+    struct timer *running; /* under lock to set; read by who cancels */
+    u64 next_deadline;     /* of root, ~0 when empty; read by the interrupt */
     struct work work;
-    bool work_queued;       /* atomic */
+    bool work_queued; /* atomic */
 };
 
 static struct timer_queue *queues[CPU_MAX];
@@ -34,7 +34,8 @@ static struct timer *merge(struct timer *a, struct timer *b) {
     return a;
 }
 
-/* merge_siblings: a list of heaps into one: pairs from the left, then all from the right (that order gives O(log n)). */
+/* merge_siblings: a list of heaps into one: pairs from the left, then all from the right (that order gives O(log n)).
+ */
 static struct timer *merge_siblings(struct timer *first) {
     struct timer *pairs = NULL, *result = NULL;
 

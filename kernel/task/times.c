@@ -1,7 +1,8 @@
 /* times.c - a process's clocks: CPU time used, the interval timers, the limit on CPU time, and rusage.
  *
- * The timers of CPU time are not in any heap: the tick looks whether the process has one (no lock, two loads), and if so
- * the interrupted task compares on its way to user mode. So they are exact to a tick, as Linux's without high resolution. */
+ * The timers of CPU time are not in any heap: the tick looks whether the process has one (no lock, two loads), and if
+ * so the interrupted task compares on its way to user mode. So they are exact to a tick, as Linux's without high
+ * resolution. */
 #include <linux/resource.h>
 #include <linux/time.h>
 

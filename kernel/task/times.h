@@ -5,17 +5,20 @@
 
 #define CLOCK_TICK_NS 10000000UL /* USER_HZ is 100: times(2), SIGCHLD's siginfo, AT_CLKTCK */
 
-/* process_tick: from the timer interrupt, takes no lock: asks the task to call process_times_check on its way to user mode. */
+/* process_tick: from the timer interrupt, takes no lock: asks the task to call process_times_check on its way to user
+ * mode. */
 void process_tick(struct task *t);
 void process_times_check(void);
-/* process_timers_end: at exit and execve: no timer of p fires any more. keep_intervals: execve keeps setitimer's. May sleep. */
+/* process_timers_end: at exit and execve: no timer of p fires any more. keep_intervals: execve keeps setitimer's. May
+ * sleep. */
 void process_timers_end(struct process *p);
 void posix_timers_delete(struct process *p); /* sys/time.c's part of it */
 
 struct itimerval_ns {
     u64 value_ns, interval_ns;
 };
-int itimer_set(int which, const struct itimerval_ns *new, struct itimerval_ns *old); /* ITIMER_*; new or old NULL; -EINVAL */
+int itimer_set(int which, const struct itimerval_ns *new,
+               struct itimerval_ns *old); /* ITIMER_*; new or old NULL; -EINVAL */
 
 struct rusage;
 void process_usage(struct process *p, struct rusage *out);          /* RUSAGE_SELF */

@@ -106,10 +106,10 @@ void trap_user_fault(struct regs *regs, int vector, u64 error, u64 address) {
         bool with_address;
         int code;
     } table[32] = {
-        [0] = {SIGFPE, true, FPE_INTDIV},    [1] = {SIGTRAP, true, TRAP_TRACE},   [3] = {SIGTRAP, false, SI_KERNEL},
-        [4] = {SIGSEGV, false, SI_KERNEL},   [5] = {SIGSEGV, false, SI_KERNEL},   [6] = {SIGILL, true, ILL_ILLOPN},
-        [10] = {SIGSEGV, false, SI_KERNEL},  [11] = {SIGBUS, false, SI_KERNEL},   [12] = {SIGBUS, false, SI_KERNEL},
-        [13] = {SIGSEGV, false, SI_KERNEL},  [16] = {SIGFPE, true, 0},            [17] = {SIGBUS, false, BUS_ADRALN},
+        [0] = {SIGFPE, true, FPE_INTDIV},   [1] = {SIGTRAP, true, TRAP_TRACE}, [3] = {SIGTRAP, false, SI_KERNEL},
+        [4] = {SIGSEGV, false, SI_KERNEL},  [5] = {SIGSEGV, false, SI_KERNEL}, [6] = {SIGILL, true, ILL_ILLOPN},
+        [10] = {SIGSEGV, false, SI_KERNEL}, [11] = {SIGBUS, false, SI_KERNEL}, [12] = {SIGBUS, false, SI_KERNEL},
+        [13] = {SIGSEGV, false, SI_KERNEL}, [16] = {SIGFPE, true, 0},          [17] = {SIGBUS, false, BUS_ADRALN},
         [19] = {SIGFPE, true, 0},
     };
     struct task *t = task_current();

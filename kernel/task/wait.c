@@ -1,9 +1,9 @@
 /* wait.c - wait queues and mutexes (lib/sync.h), on top of the scheduler's sleep and wake.
  *
  * The order that loses no wake: a sleeper registers, then tests its condition, then sleeps; a waker makes the condition
- * true, then looks for sleepers. Between the two stores and the two loads stands a full fence on either side, so at least
- * one of them sees the other. A waker holds q->lock until the sleeper is woken, so a waiter on a stack stays valid:
- * waitq_remove takes the lock before the stack goes.
+ * true, then looks for sleepers. Between the two stores and the two loads stands a full fence on either side, so at
+ * least one of them sees the other. A waker holds q->lock until the sleeper is woken, so a waiter on a stack stays
+ * valid: waitq_remove takes the lock before the stack goes.
  *
  * Locks: q->lock, then another queue's lock (a watcher's notify), then a run queue's. */
 #include "task/sched.h"

@@ -130,8 +130,8 @@ int arch_signal_frame(struct regs *regs, int signal, const siginfo_t *info, cons
 
 /* ---- and back ---- */
 
-/* fpu_take: read the area into `area`: the whole of it if its words say that it is one of ours, else the part that every
- * 64-bit program knows. */
+/* fpu_take: read the area into `area`: the whole of it if its words say that it is one of ours, else the part that
+ * every 64-bit program knows. */
 static int fpu_take(u64 at, u8 *area) {
     struct _fpx_sw_bytes words;
     u32 magic2 = 0;
