@@ -441,8 +441,11 @@ def on_terminal(t, *words, env=None):
     env = env or t.fake_environment()
     pid, fd = pty.fork()
     if pid == 0:
-        os.chdir(t.dir)
-        os.execve(words[0], list(words), env)
+        try:
+            os.chdir(t.dir)
+            os.execve(words[0], list(words), env)
+        finally:
+            os._exit(127)  # exec failed: this is not a second runner of tests
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", 33, 99, 0, 0))
     return pid, fd
 

@@ -36,7 +36,7 @@ def killed_by_itself(t):
 def segfault(t):
     source = t.write("fault.c", "int main(int c, char **v) { *(volatile int *)(8 * (long)c) = 1; return 0; }\n")
     t.equal("gcc", 0, t.run(["gcc", "-O1", "-o", t.dir + "/fault", source]).status)
-    result = t.quire("./fault")
+    result = t.command("run", "--", "./fault")
     t.equal("status", 139, result.status)
     t.true(f"one line with the signal and the address: {result.err!r}", b"SIGSEGV" in result.err and b"0x8" in result.err and result.err.count(b"\n") == 1)
 
@@ -95,8 +95,11 @@ def session(t, argv, chat, seconds=60):
     """Runs argv on a new terminal; chat: (wait for this, then type that). Returns (status, all that came)."""
     pid, fd = pty.fork()
     if pid == 0:
-        os.chdir(t.dir)
-        os.execve(argv[0], argv, t.environment(PS1="$ ", TERM="dumb", HOME=t.dir, HISTFILE=""))
+        try:
+            os.chdir(t.dir)
+            os.execve(argv[0], argv, t.environment(PS1="$ ", TERM="dumb", HOME=t.dir, HISTFILE=""))
+        finally:
+            os._exit(127)  # exec failed: this is not a second runner of tests
     data, end, chat = b"", time.monotonic() + seconds, list(chat)
     seen = 0
     os.set_blocking(fd, False)
@@ -119,7 +122,8 @@ def session(t, argv, chat, seconds=60):
         raise Failure(f"the session hung after {short(data)}, waiting for {chat[:1]}")
     _, status = os.waitpid(pid, 0)
     os.close(fd)
-    return os.waitstatus_to_exitcode(status), data
+    status = os.waitstatus_to_exitcode(status)
+    return status if status >= 0 else 128 - status, data
 
 
 def both_sessions(t, argv, chat):
@@ -153,7 +157,7 @@ def terminal_ctrl_c(t):
 def terminal_shell(t):
     """An interactive bash: prompt, job control, exit."""
     both_sessions(t, ["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"],
-                  [(b"$ ", b"echo $((6*7))\n"), (b"42\r\n", b"sleep 30\n"), (b"sleep 30\r\n", b"\x03"), (b"$ ", b"exit 5\n")])
+                  [(b"$ ", b"echo $((6*7))\n"), (b"42\r\n$ ", b"sleep 30\n"), (b"sleep 30\r\n", b"\x03"), (b"$ ", b"exit 5\n")])
 
 
 # ---- signals to the command

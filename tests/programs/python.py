@@ -22,4 +22,3 @@ compare("sleep-and-clock", PYTHON, "-c", "import time\na, b = time.monotonic(), 
 compare("files", PYTHON, "-c", "import os, tempfile, shutil, pathlib\np = pathlib.Path('d/e'); p.mkdir(parents=True); (p / 'f').write_text('x' * 5000); os.rename('d/e/f', 'd/g'); print(sorted(os.walk('.')), os.stat('d/g').st_size)\n"
         "shutil.copytree('d', 'c'); shutil.rmtree('d'); print(os.listdir('.')); t = tempfile.TemporaryFile(); t.write(b'abc'); t.seek(0); print(t.read())")
 compare("stdin", PYTHON, "-c", "import sys; print(sum(int(l) for l in sys.stdin))", stdin=b"".join(b"%d\n" % i for i in range(20000)))
-compare("asyncio", PYTHON, "-c", "import asyncio\nasync def f(i): await asyncio.sleep(0.01 * i); return i\nasync def main():\n print(await asyncio.gather(*[f(i) for i in range(10)]))\n p = await asyncio.create_subprocess_exec('echo', 'sub', stdout=-1)\n print(await p.communicate())\nasyncio.run(main())")

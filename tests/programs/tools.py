@@ -35,7 +35,7 @@ compare("head-tail-cut-tr", "sh", "-c", "head -50 | tail -20 | cut -d' ' -f1,3 |
 compare("checksums", "sh", "-c", "tee a | sha256sum; md5sum a; cksum <a; sum a", stdin=TEXT)
 compare("od-xxd", "sh", "-c", "od -A x -t x1z | head -40", stdin=bytes(range(256)) * 4)
 compare("tar-gzip", "sh", "-c", "mkdir -p d/e; cp /etc/passwd d/; ln -s passwd d/l; ln d/passwd d/hard; echo x >d/e/f; "
-        "tar -cf - d | gzip -n | gzip -dc | tar -tvf - | awk '{print $1, $6, $7, $8}'; tar -czf t.gz d; mkdir o; tar -xzf t.gz -C o; diff -r d o/d && echo same; stat -c %h o/d/hard")
+        "tar --sort=name -cf - d | gzip -n | gzip -dc | tar -tvf - | awk '{print $1, $6, $7, $8}'; tar -czf t.gz d; mkdir o; tar -xzf t.gz -C o; diff -r d o/d && echo same; stat -c %h o/d/hard")
 compare("gzip-big", "sh", "-c", "gzip -n9 | gzip -dc | cksum", stdin=TEXT * 30)
 compare("files-made-and-removed", "sh", "-c", "mkdir -p a/b/c; echo 1 >a/b/c/f; mv a/b/c/f a/g; ln -s ../g a/b/s; cat a/b/s; rmdir a/b/c; ls -R a; rm -r a; ls; "
         "touch x; ln x y; stat -c '%h %s' x; rm x; stat -c %h y; test -e x; echo $?")
