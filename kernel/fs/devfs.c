@@ -168,7 +168,8 @@ static const struct synth_node dev_root = {
     .mode = S_IFDIR | 0755,
     .children =
         (const struct synth_node[]){
-            {.name = "console", .mode = S_IFCHR | 0600, .rdev = DEVICE(TTYAUX_MAJOR, 1)},
+            /* the program's own terminal, whoever it runs as */
+            {.name = "console", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 1)},
             {.name = "fd", .mode = S_IFLNK | 0777, .content = "/proc/self/fd"},
             {.name = "full", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 7)},
             {.name = "kmsg", .mode = S_IFCHR | 0644, .rdev = DEVICE(MEM_MAJOR, 11)},

@@ -337,7 +337,7 @@ static void stream_name(const struct stream *s, char *name, size_t bytes) {
              major < UNIX98_PTY_SLAVE_MAJOR + UNIX98_PTY_MAJOR_COUNT)
         ksnprintf(name, bytes, "/dev/pts/%u", (major - UNIX98_PTY_SLAVE_MAJOR) * 256 + minor);
     else
-        ksnprintf(name, bytes, "/dev/%s", kinds[s->number]);
+        ksnprintf(name, bytes, "%s:[%lu]", kinds[s->number], (unsigned long)s->host->ino);
 }
 
 static void stream_init(struct stream *s, unsigned number) {
@@ -355,18 +355,14 @@ static void stream_init(struct stream *s, unsigned number) {
     s->inode.links = 1;
 }
 
-/* A terminal: its inode opens the discipline; the first program's session gets it as the controlling one. */
+/* A terminal: the first program's session gets it as the controlling one. */
 static int stream_terminal(struct stream *s) {
     struct tty *t = s->terminal = host_tty_get(s);
     struct process *p = process_current();
     if (!t)
         return -ENOMEM;
-    if (s->host->tty == 1) {
-        s->inode.file_ops = &tty_file_ops;
-        s->inode.private_data = t;
-        if ((s->host->flags & O_ACCMODE) != O_RDONLY)
-            shown_on = s->number;
-    }
+    if (s->host->tty == 1 && (s->host->flags & O_ACCMODE) != O_RDONLY)
+        shown_on = s->number;
     if (s->host->tty == 1 && s->number == 0 && !reader_runs) {
         if (!kthread_start("tty", host_tty_reader, t))
             return -ENOMEM;
@@ -375,6 +371,26 @@ static int stream_terminal(struct stream *s) {
     if (p && p->sid == p->pid && !p->tty && !t->session)
         tty_adopt(t, p);
     return 0;
+}
+
+/* Streams that the guest has under a name of its own, so that ttyname(3) finds it, and stat sees the same file:
+ * /dev/null, and a terminal whose discipline is ours. NULL: none of these. */
+static const char *guest_name(const struct wire_stream *host) {
+    if (S_ISCHR(host->mode) && host->rdev == NULL_DEVICE)
+        return "/dev/null";
+    return host->tty == 1 ? "/dev/console" : NULL;
+}
+
+static struct file *stream_make(struct stream *s, int flags) {
+    char name[32];
+    stream_name(s, name, sizeof(name));
+    inode_get(&s->inode);
+    struct file *f = file_make(&s->inode, s->inode.file_ops, flags, name);
+    if (is_err(f))
+        inode_put(&s->inode);
+    else
+        f->private_data = s;
+    return f;
 }
 
 struct file *stream_open(unsigned number) {
@@ -387,28 +403,15 @@ struct file *stream_open(unsigned number) {
             return streams[other].file;
         }
     }
-    if (S_ISCHR(host->mode) && host->rdev == NULL_DEVICE) {
-        struct file *f = file_open(AT_FDCWD, "/dev/null", flags, 0);
-        if (!is_err(f))
-            return f;
-    }
     stream_init(s, number);
     int error = host->tty ? stream_terminal(s) : 0;
     if (error)
         return err_ptr(error);
-    char name[32];
-    stream_name(s, name, sizeof(name));
-    inode_get(&s->inode);
-    struct file *f = file_make(&s->inode, s->inode.file_ops, flags, name);
-    if (is_err(f)) {
-        inode_put(&s->inode);
-        return f;
-    }
-    error = s->inode.file_ops->open(&s->inode, f);
-    if (error) {
-        file_put(f);
-        return err_ptr(error);
-    }
-    s->file = f;
+    const char *named = guest_name(host);
+    struct file *f = named ? file_open(AT_FDCWD, named, flags, 0) : err_ptr(-ENOENT);
+    if (is_err(f))
+        f = stream_make(s, flags);
+    if (!is_err(f))
+        s->file = f;
     return f;
 }
