@@ -542,8 +542,6 @@ static noreturn void last_words(s32 value, const void *payload, u32 bytes) {
     machine_stop();
 }
 
-/* For a kernel whose main part has nothing to report. */
-__attribute__((weak)) size_t run_report(struct wire_end *end, char *stats, size_t room) { return 0; }
 
 void host_finish(int wait_status) {
     char *stats = kzalloc(WIRE_MOST);

@@ -1,0 +1,104 @@
+/* report.c - what a run says of itself at its end: the leak count, the checker's word, the calls that were missing, and what
+ * memory did. By then every program is gone, so whatever of theirs is still alive is a leak. */
+#include "main.h"
+
+#include "fs/vfs.h"
+#include "sys/table.h"
+#include "vm/epoch.h"
+#include "vm/event.h"
+#include "vm/frame.h"
+#include "vm/slab.h"
+#include "vm/space.h"
+
+#define TEXT_BYTES 4096
+
+struct text {
+    char *at;
+    size_t used, room;
+};
+
+static void printf_like(2, 3) say(struct text *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int n = kvsnprintf(t->at + t->used, t->room - t->used, format, args);
+    va_end(args);
+    t->used = min(t->used + max(n, 0), t->room - 1);
+}
+
+/* Frames, tables, views and spaces of programs, when there are no programs. */
+static u64 count_leaks(void) {
+    struct vm_live live;
+    struct frame_totals totals;
+    epoch_drain(true);
+    vm_live(&live);
+    frame_totals(&totals);
+    u64 frames = totals.frames[FRAME_ANON] + totals.frames[FRAME_TABLE];
+    u64 leaks = live.spaces + live.tables + live.views + frames;
+    if (leaks)
+        kprintf(LOG_ERR "leaked: %lu spaces, %lu tables, %lu views, %lu frames\n", (unsigned long)live.spaces,
+                (unsigned long)live.tables, (unsigned long)live.views, (unsigned long)frames);
+    return leaks;
+}
+
+static void report_missing(char *buffer) {
+    if (syscall_missing_report(buffer, TEXT_BYTES) > 0)
+        kprintf(LOG_NOTICE "calls not implemented: %s\n", buffer);
+}
+
+/* A line of the log for each line of the checker's report. */
+static void report_check(char *buffer) {
+    u64 findings = vm_check(buffer, TEXT_BYTES);
+    for (char *line = buffer; *line;) {
+        char *end = strchr(line, '\n');
+        if (end)
+            *end = 0;
+        kprintf("%s%s\n", findings ? LOG_ERR : LOG_INFO, line);
+        if (!end)
+            break;
+        line = end + 1;
+    }
+}
+
+static bool check_wanted(void) {
+    for (unsigned i = 0; i < boot_config.sysctl_count; i++)
+        if (!strcmp(boot_config.sysctls[i], "vm.check=1"))
+            return true;
+    return false;
+}
+
+static unsigned long total(enum vm_event e) { return event_total(e); }
+
+static void describe(struct text *t) {
+    struct frame_totals f;
+    frame_totals(&f);
+    u64 kernel = f.frames[FRAME_KERNEL] + f.frames[FRAME_SLAB];
+    say(t, "memory: %lu frames of 4 KiB given: %lu free, %lu kernel, %lu files cached, %lu in memory only, %lu reserved\n",
+        (unsigned long)f.given, (unsigned long)f.frames[FRAME_FREE], (unsigned long)kernel,
+        (unsigned long)f.frames[FRAME_FILE], (unsigned long)f.frames[FRAME_SHMEM],
+        (unsigned long)f.frames[FRAME_RESERVED]);
+    say(t, "faults: %lu: %lu zero frame, %lu new, %lu copied, %lu taken over, %lu of files (%lu around), %lu waited for I/O\n",
+        total(EVENT_FAULT), total(EVENT_FAULT_ZERO), total(EVENT_FAULT_ANON), total(EVENT_FAULT_COPY),
+        total(EVENT_FAULT_TAKE_FRAME), total(EVENT_FAULT_OBJECT), total(EVENT_FAULT_AROUND), total(EVENT_FAULT_MAJOR));
+    say(t, "forks: %lu; tables: %lu made, %lu broken, %lu taken over; flushes of everyone: %lu\n", total(EVENT_FORK),
+        total(EVENT_TABLE_MADE), total(EVENT_TABLE_BROKEN), total(EVENT_TABLE_TAKEN), total(EVENT_FLUSH_EVERYONE));
+    say(t, "ranges: %lu mapped, %lu unmapped, %lu protected, %lu discarded, %lu moved\n", total(EVENT_MAP),
+        total(EVENT_UNMAP), total(EVENT_PROTECT), total(EVENT_DISCARD), total(EVENT_REMAP));
+    say(t, "pages: %lu read from files, %lu written back, %lu evicted\n", total(EVENT_OBJECT_FILL),
+        total(EVENT_OBJECT_WRITE_BACK), total(EVENT_EVICT));
+}
+
+size_t run_report(struct wire_end *end, char *stats, size_t room) {
+    struct text t = {stats, 0, room};
+    char *buffer = kmalloc(TEXT_BYTES);
+    *end = (struct wire_end){.overlay_files = overlay_changes(), .calls_enosys = syscall_missing_count()};
+    if (room)
+        describe(&t);
+    if (buffer) {
+        report_missing(buffer);
+        if (check_wanted())
+            report_check(buffer);
+    }
+    kfree(buffer);
+    end->leaked = count_leaks();
+    return t.used;
+}
