@@ -54,6 +54,11 @@ static void print_regs(const struct regs *r) {
     kprintf("<0>r13 %016lx r14 %016lx r15 %016lx cr3 %016lx\n", r->r13, r->r14, r->r15, read_cr3());
 }
 
+void trace_print(const struct regs *regs) {
+    print_regs(regs);
+    print_trace(regs->rip, regs->rbp, regs->rsp);
+}
+
 static noreturn void panic_with(const struct regs *regs, u64 rip, u64 rbp, const char *format, va_list args) {
     char message[300];
     irq_off();

@@ -53,7 +53,7 @@ void apic_start(void) {
     wrmsr(MSR_APIC_BASE, base);
     apic_write(APIC_TPR, 0);
     apic_write(APIC_LVT_LINT0, LVT_MASKED);
-    apic_write(APIC_LVT_LINT1, LVT_MASKED);
+    apic_write(APIC_LVT_LINT1, ICR_NMI); /* the machine's NMI line, as ACPI's MADT says of PCs */
     apic_write(APIC_LVT_ERROR, LVT_MASKED);
     apic_write(APIC_SPURIOUS, 1 << 8 | VECTOR_SPURIOUS);
     usable = true;

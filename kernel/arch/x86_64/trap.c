@@ -122,12 +122,14 @@ static void kernel_trap(struct regs *regs, unsigned vector, u64 error, u64 addre
     }
 }
 
-/* The NMI is panic's way to stop the other CPUs. Any other one says nothing that we could act on. */
-static void nmi(void) {
+/* The NMI is panic's way to stop the other CPUs. One that comes from outside (QEMU's inject-nmi) asks where this CPU
+ * is: it says so and goes on. */
+static void nmi(const struct regs *regs) {
     if (panic_stopping())
         for (;;)
             __asm__ volatile("cli; hlt");
-    kprintf(LOG_ERR "NMI without a cause on CPU %u\n", cpu_id());
+    kprintf("<0>NMI on CPU %u, task %p\n", cpu_id(), (void *)cpu_self()->current);
+    trace_print(regs);
 }
 
 void trap_exception(struct regs *regs, unsigned vector, u64 error);
@@ -135,7 +137,7 @@ void trap_exception(struct regs *regs, unsigned vector, u64 error) {
     u64 address = vector == VECTOR_PF || vector == VECTOR_DF ? read_cr2() : 0;
     bool from_user = regs->cs & 3;
     if (vector == VECTOR_NMI) {
-        nmi();
+        nmi(regs);
     } else if (vector == VECTOR_DF || vector == VECTOR_MC) {
         kernel_trap_panic(regs, vector, error, address);
     } else if (!from_user) {
@@ -219,8 +221,7 @@ bool trap_syscall(struct regs *regs) {
     const u64 may = FLAGS_USER & ~(FLAGS_TF | FLAGS_RF), must = FLAGS_IF | FLAGS_FIXED;
     regs->rax = syscall_dispatch(regs);
     leave(regs);
-    if (likely(regs->rcx == regs->rip && regs->r11 == regs->rflags && !((regs->rflags ^ must) & ~may) &&
-               regs->cs == USER_CS && regs->ss == USER_DS))
+    if (likely(regs->rcx == regs->rip && regs->r11 == regs->rflags && !((regs->rflags ^ must) & ~may)))
         return true;
     user_regs_make_safe(regs);
     return false;

@@ -302,7 +302,8 @@ void tlb_flush_kernel_all(void); /* kernel translations, on every CPU; interrupt
 /* symbols.c: the function that holds the address, or NULL */
 const char *symbol_find(u64 address, u64 *offset);
 
-/* panic.c: a panic that shows the trap's registers. */
+/* panic.c: a panic that shows the trap's registers; and only the registers and the stack. */
+void trace_print(const struct regs *regs);
 noreturn void panic_regs(const struct regs *regs, const char *format, ...) printf_like(2, 3);
 bool panic_stopping(void); /* a panic runs on another CPU: the NMI means halt */
 
