@@ -158,6 +158,13 @@ void host_step(void) {
         fiber_switch(&fibers[0], false);
 }
 
+void fiber_yield(void) {
+    if (current == &fibers[0])
+        return;
+    current->cpu = -1;
+    give_way();
+}
+
 void machine_pause(void) {
     if (current == &fibers[0])
         panic("the only task spins");

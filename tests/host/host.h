@@ -60,6 +60,7 @@ static inline bool one_in(u64 n) { return rnd_below(n) == 0; }
 void fiber_add(const char *name, void (*body)(void *argument), void *argument, struct space *space);
 void fibers_run(unsigned odds);
 void fiber_use(struct space *space); /* the calling task uses another space from now on, and loads it */
+void fiber_yield(void); /* gives its CPU up, as a preempted program does: goes on later, perhaps on another */
 void host_step(void);
 void host_lock(struct spin *lock);
 bool host_try(struct spin *lock);
@@ -96,7 +97,7 @@ struct host_count {
     struct frame_totals frames;
     u64 kmalloc, radix_nodes, tables, views;
 };
-void host_check(void); /* vm_check must find nothing */
+void host_check(void);  /* vm_check must find nothing */
 void host_settle(void); /* epochs, slabs, caches: nothing waits */
 struct host_count host_count(void);
 void host_same(const char *file, int line, const struct host_count *before);
@@ -114,6 +115,6 @@ struct host_file {
     char letter;
 };
 struct host_file *host_file_new(char letter, u64 bytes, bool backed);
-void host_file_put(struct host_file *f);              /* the test's own reference */
-void host_file_resize(struct host_file *f, u64 bytes); /* ftruncate(2) */
+void host_file_put(struct host_file *f);                         /* the test's own reference */
+void host_file_resize(struct host_file *f, u64 bytes);           /* ftruncate(2) */
 void host_file_write(struct host_file *f, u64 offset, u64 word); /* pwrite(2) of one aligned word */
