@@ -111,7 +111,7 @@ struct regs *arch_task_regs(struct arch_task *t); /* the user registers at the t
 void arch_fpu_init(void *area);                   /* the state a new program starts with */
 void arch_fpu_save(struct arch_task *t);          /* current's live registers to its area (fork, signal frames, ptrace) */
 void arch_fpu_load(struct arch_task *t);          /* back (after sigreturn wrote the area: already sanitised) */
-bool arch_fpu_sanitise(void *area);               /* a whole area that a user wrote: make it loadable. false: not an XSAVE area at all */
+bool arch_fpu_sanitise(void *area);               /* a whole area that a user wrote: make it loadable. false: it was not (SIGSEGV) */
 noreturn void arch_enter_user(struct regs *regs); /* leave for user mode with exactly these registers (exec, new tasks); runs trap_return_to_user first */
 void arch_set_fs_base(u64 base);                  /* of the current task, now */
 u64 arch_get_fs_base(void);

@@ -85,16 +85,17 @@ void arch_fpu_load(struct arch_task *t) {
         load(t->fpu);
 }
 
-/* What XRSTOR would fault on: features not enabled, a compacted or reserved header, reserved bits of MXCSR. */
+/* What XRSTOR would fault on: reserved bits of MXCSR, a compacted or reserved header. Features not enabled are dropped.
+ */
 bool arch_fpu_sanitise(void *at) {
     struct area *area = at;
     u32 mxcsr;
     memcpy(&mxcsr, area->legacy + MXCSR_OFFSET, 4);
+    bool good = !(mxcsr & ~mxcsr_mask);
     mxcsr &= mxcsr_mask;
     memcpy(area->legacy + MXCSR_OFFSET, &mxcsr, 4);
-    bool good = true;
     if (cpu_has.xsave) {
-        good = !area->compacted;
+        good = good && !area->compacted;
         for (unsigned i = 0; i < array_count(area->reserved); i++)
             good = good && !area->reserved[i];
         area->features &= fpu_features;

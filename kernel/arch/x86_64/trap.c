@@ -106,9 +106,9 @@ static noreturn void kernel_trap_panic(struct regs *regs, unsigned vector, u64 e
         panic_regs(regs, "kernel stack overflow: %s (rsp %#lx, address %#lx)", guard, regs->rsp, address);
     if (vector == VECTOR_PF)
         panic_regs(regs, "kernel page fault: %s of %#lx, error %#lx",
-                   error & 16  ? "execution"
-                   : error & 2 ? "write"
-                               : "read",
+                   error & 16         ? "execution"
+                   : error & PF_WRITE ? "write"
+                                      : "read",
                    address, error);
     panic_regs(regs, "trap %u in the kernel: %s, error %#lx", vector, names[vector % 32], error);
 }
@@ -132,6 +132,12 @@ static void nmi(const struct regs *regs) {
     trace_print(regs);
 }
 
+/* QEMU (7.2, TCG) lets a user's LRET and IRET read the user's stack with the kernel's rights, which SMAP then refuses:
+ * a fault that no page can cure. It ends as the program's error instead of coming again for ever. */
+static bool bogus_smap(u64 error, u64 address) {
+    return (error & (PF_PRESENT | PF_USER)) == PF_PRESENT && address < USER_TOP;
+}
+
 void trap_exception(struct regs *regs, unsigned vector, u64 error);
 void trap_exception(struct regs *regs, unsigned vector, u64 error) {
     u64 address = vector == VECTOR_PF || vector == VECTOR_DF ? read_cr2() : 0;
@@ -144,7 +150,9 @@ void trap_exception(struct regs *regs, unsigned vector, u64 error) {
         kernel_trap(regs, vector, error, address);
     } else {
         irq_on();
-        if (vector == VECTOR_PF)
+        if (vector == VECTOR_PF && bogus_smap(error, address))
+            trap_user_fault(regs, VECTOR_GP, 0, address);
+        else if (vector == VECTOR_PF)
             trap_page_fault(regs, error, address, true);
         else if (vector == VECTOR_INT80)
             regs->rax = -ENOSYS; /* 32-bit system calls do not exist here */
@@ -190,12 +198,14 @@ static inline bool must_look_again(void) {
            atomic_load_relaxed(&cpu->work);
 }
 
-/* All that is due before user mode. Returns with interrupts off, nothing left to do, and rip below USER_TOP: neither
- * way back stands one that is not canonical, so it becomes the fault that the jump there is. */
+static bool canonical(u64 address) { return (u64)((s64)(address << 16) >> 16) == address; }
+
+/* All that is due before user mode. Returns with interrupts off, nothing left to do, and rip canonical: neither way
+ * back stands another, so it becomes the fault that the jump there is. */
 static inline void leave(struct regs *regs) {
     for (;;) {
         trap_return_to_user(regs);
-        if (unlikely(regs->rip >= USER_TOP)) {
+        if (unlikely(regs->rip >= USER_TOP) && !canonical(regs->rip)) {
             trap_user_fault(regs, VECTOR_GP, 0, regs->rip); /* a signal, delivered or fatal in the next turn */
             continue;
         }

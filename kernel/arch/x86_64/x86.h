@@ -52,6 +52,12 @@
 #define VECTOR_INT80 128
 #define VECTOR_END 129
 
+/* The error code of #PF. */
+#define PF_PRESENT 1u
+#define PF_WRITE 2u
+#define PF_USER 4u
+#define PF_FETCH 16u
+
 #define MSR_APIC_BASE 0x1b
 #define MSR_TSC_AUX 0xc0000103
 #define MSR_TSC_DEADLINE 0x6e0
