@@ -68,14 +68,14 @@ static bool same_owner(const struct record *a, const struct record *b) {
 }
 
 static struct record *conflict(struct lock_set *set, const struct record *want) {
-    struct record *r;
+    struct record *r, *first = NULL; /* F_GETLK names the lowest */
 
     list_for_each(r, &set->records, link) {
         if (same_space(r, want) && !same_owner(r, want) && r->start <= want->end && want->start <= r->end &&
-            (r->type == F_WRLCK || want->type == F_WRLCK))
-            return r;
+            (r->type == F_WRLCK || want->type == F_WRLCK) && (!first || r->start < first->start))
+            first = r;
     }
-    return NULL;
+    return first;
 }
 
 /* Give the owner of *want its range, or take it away (F_UNLCK). new and spare are used or left; the set is locked. */

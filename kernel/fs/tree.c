@@ -24,7 +24,7 @@ static struct stripe { struct spin lock; } __attribute__((aligned(64))) stripes[
 static struct tree_inode **buckets;
 static u32 bucket_mask;
 static struct slab_cache *inode_cache;
-static u64 devices = 0x20; /* [a] st_dev of trees without a lower: anonymous, major 0 */
+static u64 devices = 0x20; /* [a] st_dev of trees whose lower says none: anonymous, major 0 */
 u64 tree_changes;
 
 void tree_init(void) {
@@ -99,7 +99,8 @@ static void set_ops(struct tree *t, struct tree_inode *ti) {
 
 struct inode *tree_from_lower(struct tree *t, struct lower_node *node, const struct lower_attr *a) {
     struct tree_inode *new = slab_alloc_zeroed(inode_cache), *found;
-    u32 hash = hash_of(t, a->dev, a->ino);
+    u64 dev = a->dev ? a->dev : t->super.dev; /* 9p does not say st_dev; it makes numbers unique all the same */
+    u32 hash = hash_of(t, dev, a->ino);
     struct spin *lock = &stripes[hash % STRIPES].lock;
 
     if (!new) {
@@ -109,7 +110,7 @@ struct inode *tree_from_lower(struct tree *t, struct lower_node *node, const str
     inode_init(&new->inode, &t->super, a->mode);
     tree_take_attr(new, a);
     new->inode.ino = a->ino;
-    new->inode.dev = a->dev;
+    new->inode.dev = dev;
     new->lower = node;
     if ((a->mode & S_IFMT) == S_IFREG)
         new->lower_bytes = a->bytes;
@@ -117,7 +118,7 @@ struct inode *tree_from_lower(struct tree *t, struct lower_node *node, const str
     set_ops(t, new);
 
     spin_lock(lock);
-    found = table_find(t, a->dev, a->ino, hash);
+    found = table_find(t, dev, a->ino, hash);
     if (!found) {
         new->flags |= TREE_INODE_HASHED;
         new->hash_next = buckets[hash & bucket_mask];
@@ -509,7 +510,7 @@ struct super *tree_super_create(const struct tree_options *o) {
         .options = o->options                  ? o->options
                    : o->mode == TREE_READ_ONLY ? "ro,relatime"
                                                : "rw,relatime",
-        .dev = o->lower ? o->lower->root_attr.dev : atomic_add(&devices, 1),
+        .dev = o->lower && o->lower->root_attr.dev ? o->lower->root_attr.dev : atomic_add(&devices, 1),
         .statfs = tree_statfs,
         .keeps_names = o->mode == TREE_MEMORY || o->mode == TREE_OVERLAY,
         .read_only = o->mode == TREE_READ_ONLY,
