@@ -8,7 +8,7 @@
  *
  * Locks: epoll->mutex (sleeping): the interest list, and whole passes over the ready list. epoll->lock (spin; taken by
  * notify under a watched queue's lock): the ready list. files_lock (spin): every file's list of items. An epoll that
- * watches an epoll takes the watched one's mutex under its own, so there are no cycles and at most NEST_MOST levels:
+ * watches an epoll takes the watched one's mutex under its own, so there are no cycles and NEST_MOST levels at most:
  * nest_mutex is held while such a link is made. */
 #include <linux/poll.h>
 
@@ -19,7 +19,7 @@
 #include "task/task.h"
 #include "vm/slab.h"
 
-#define NEST_MOST 5 /* epoll_ctl(2), ELOOP */
+#define NEST_MOST 4 /* epolls below an epoll: epoll_ctl(2), ELOOP */
 #define BUCKETS_FIRST 8
 /* Events that a caller cannot turn off, and bits that are no events. */
 #define ALWAYS (EPOLLERR | EPOLLHUP)
@@ -399,6 +399,7 @@ static void epoll_release(struct file *file) {
 }
 
 static const struct file_ops epoll_ops = {
+    .seek = event_seek,
     .release = epoll_release,
     .poll = epoll_poll,
 };

@@ -30,3 +30,5 @@ int timerfd_get(struct file *f, struct timerfd_setting *out);
 
 /* One "name:\tvalue" block for /proc/PID/fdinfo of such a file; 0 bytes for other files. */
 int event_fdinfo(struct file *f, char *text, size_t bytes);
+/* event_seek: such files have no position, and lseek(2) does not mind. */
+s64 event_seek(struct file *f, s64 offset, int whence);

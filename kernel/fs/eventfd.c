@@ -88,6 +88,7 @@ static u32 eventfd_poll(struct file *file, struct poll_table *table) {
 static void eventfd_release(struct file *file) { kfree(file->private_data); }
 
 static const struct file_ops eventfd_ops = {
+    .seek = event_seek,
     .release = eventfd_release,
     .read = eventfd_read,
     .write = eventfd_write,
@@ -106,7 +107,12 @@ struct file *eventfd_create(u64 count, bool semaphore, int flags) {
     e->count = count;
     e->semaphore = semaphore;
     struct file *file = file_make(inode, &eventfd_ops, O_RDWR | flags, "anon_inode:[eventfd]");
-
+    if (is_err(file)) {
+        inode_put(inode);
+        kfree(e);
+    } else {
+        file->private_data = e;
+    }
     return file;
 }
 
@@ -116,3 +122,5 @@ int event_fdinfo(struct file *f, char *text, size_t bytes) {
     struct eventfd *e = f->private_data;
     return ksnprintf(text, bytes, "eventfd-count: %16lx\n", (unsigned long)atomic_load(&e->count));
 }
+
+s64 event_seek(struct file *f, s64 offset, int whence) { return f->position; }

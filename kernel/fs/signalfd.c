@@ -126,6 +126,7 @@ static void signalfd_release(struct file *file) {
 }
 
 static const struct file_ops signalfd_ops = {
+    .seek = event_seek,
     .release = signalfd_release,
     .read = signalfd_read,
     .poll = signalfd_poll,

@@ -76,6 +76,7 @@ static void timerfd_release(struct file *file) {
 }
 
 static const struct file_ops timerfd_ops = {
+    .seek = event_seek,
     .release = timerfd_release,
     .read = timerfd_read,
     .poll = timerfd_poll,

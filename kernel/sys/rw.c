@@ -25,18 +25,21 @@ static bool in_user_range(const void __user *base, size_t bytes) {
 
 /* One transfer at *position, or at the file's own when NULL. */
 static ssize_t transfer(struct file *f, enum direction way, struct iov *v, u64 *position) {
+    u32 type = f->inode->mode & S_IFMT;
     bool own = !position && file_seeks(f);
+    bool lock = own && (type == S_IFREG || type == S_IFDIR); /* others may sleep until someone else writes: eventfd */
     u64 nowhere = 0;
     ssize_t n;
 
-    if (own) {
+    if (lock)
         mutex_lock(&f->position_lock);
+    if (own) {
         position = &f->position;
     } else if (!position) {
         position = &nowhere;
     }
     n = way == READ ? file_read(f, v, position) : file_write(f, v, position);
-    if (own)
+    if (lock)
         mutex_unlock(&f->position_lock);
     return n;
 }

@@ -42,12 +42,16 @@ static void wake_some(struct waitq *q, bool all) {
 void waitq_wake_all(struct waitq *q) { wake_some(q, true); }
 void waitq_wake_one(struct waitq *q) { wake_some(q, false); }
 
+/* Watchers stand before sleepers, newest first (as Linux tells epolls): so a wake of one sleeper reaches all of them. */
 static void enlist(struct waitq *q, struct waiter *w) {
     w->task = task_current();
     w->queue = q;
     w->woken = false;
     spin_lock(&q->lock);
-    list_add_tail(&q->sleepers, &w->link);
+    if (w->notify)
+        list_add(&q->sleepers, &w->link);
+    else
+        list_add_tail(&q->sleepers, &w->link);
     spin_unlock(&q->lock);
     atomic_fence();
 }
