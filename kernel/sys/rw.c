@@ -38,7 +38,10 @@ static ssize_t transfer(struct file *f, enum direction way, struct iov *v, u64 *
     } else if (!position) {
         position = &nowhere;
     }
-    n = way == READ ? file_read(f, v, position) : file_write(f, v, position);
+    if ((s64)(*position + v->bytes) < 0)
+        n = -EINVAL; /* no file has such a byte */
+    else
+        n = way == READ ? file_read(f, v, position) : file_write(f, v, position);
     if (lock)
         mutex_unlock(&f->position_lock);
     return n;
