@@ -42,6 +42,7 @@ struct pipe {
     struct mutex lock;
     struct waitq readers, writers;  /* who waits for bytes, for room; watched by poll */
     struct chunk *ring;             /* [l] */
+    char *spare;                    /* [l] a page to write to next, or NULL */
     u32 slots;                      /* [l] */
     u32 head, tail;                 /* written [l], read atomically by poll and by who waits */
     u32 reader_count, writer_count; /* open descriptions; written [l], read atomically */
@@ -87,22 +88,46 @@ static int pipe_init(struct pipe *p) {
     return 0;
 }
 
+/* A page to fill, and back. p->lock is held. NULL: no memory. */
+static char *page_get(struct pipe *p) {
+    char *page = p->spare;
+    p->spare = NULL;
+    return page ? page : pages_alloc(0, 0);
+}
+
+static void page_put(struct pipe *p, char *page) {
+    if (p->spare)
+        pages_free(page, 0);
+    else
+        p->spare = page;
+}
+
 /* Drop the oldest chunk. Holds p->lock. */
 static void chunk_drop(struct pipe *p) {
-    struct chunk *c = chunk_at(p, p->tail);
-    pages_free(c->page, 0);
-    c->page = NULL;
+    page_put(p, chunk_at(p, p->tail)->page);
     atomic_store(&p->tail, p->tail + 1);
 }
 
+/* Holds p->lock, or is the last to know the pipe. */
 static void pipe_drain(struct pipe *p) {
     while (!is_empty(p))
         chunk_drop(p);
+    if (p->spare)
+        pages_free(p->spare, 0);
+    p->spare = NULL;
 }
 
 static void pipe_destroy(struct pipe *p) {
     pipe_drain(p);
     kfree(p->ring);
+}
+
+/* Pass a wake-up on: it was for one of several who sleep, we had it, and there is something left for the next. Who
+ * sleeps was on the queue before that wake-up, or has seen by itself what there is: so a look without a fence finds it.
+ */
+static void wake_next(struct waitq *q) {
+    if (!list_empty(&q->sleepers))
+        waitq_wake_one(q);
 }
 
 /* ---- reading ---- */
@@ -161,7 +186,7 @@ static ssize_t pipe_read(struct file *file, struct iov *to, u64 *position) {
     if (wake_writer)
         waitq_wake_one(&p->writers);
     if (wake_reader)
-        waitq_wake_one(&p->readers);
+        wake_next(&p->readers);
     return done;
 }
 
@@ -185,12 +210,12 @@ static ssize_t fill_up(struct pipe *p, struct iov *from) {
 /* A fresh page with up to a page of bytes. Returns what was moved, -ENOMEM or -EFAULT. Holds p->lock. */
 static ssize_t add_chunk(struct pipe *p, struct iov *from, bool packet) {
     size_t wanted = min(from->bytes, PAGE_SIZE);
-    char *page = pages_alloc(0, 0);
+    char *page = page_get(p);
     if (!page)
         return -ENOMEM;
     size_t moved = iov_take(from, page, wanted);
     if (moved < wanted) {
-        pages_free(page, 0);
+        page_put(p, page);
         return -EFAULT;
     }
     *chunk_at(p, p->head) = (struct chunk){.page = page, .bytes = moved, .packet = packet};
@@ -270,7 +295,7 @@ static ssize_t pipe_write(struct file *file, struct iov *from, u64 *position) {
     if (wake_reader)
         waitq_wake_one(&p->readers);
     if (wake_writer)
-        waitq_wake_one(&p->writers);
+        wake_next(&p->writers);
     return done;
 }
 
