@@ -13,7 +13,12 @@ struct spin {
 #define SPIN_INIT                                                                                                      \
     { 0 }
 
-unsigned cpu_id(void);   /* the CPU this runs on; stable until the caller sleeps */
+/* cpu_id: the CPU this runs on; stable until the caller sleeps. */
+#ifdef QUIRE_HOSTED
+unsigned cpu_id(void);
+#else
+#include "arch/x86_64/cpu_id.h"
+#endif
 void spin_wait(struct spin *lock); /* slow path: pauses until the lock is ours */
 
 static inline void spin_init(struct spin *lock) { lock->held = 0; }

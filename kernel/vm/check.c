@@ -2,7 +2,7 @@
  *
  * Three passes, with every other CPU stopped at a point where it holds no spin lock: all tables reachable from all spaces
  * (plans, slots, rights; each slot counted for its frame and each table pointer for its table), then the tables again, to
- * compare the sharers, then all frames. The numbers are those of the design's list of invariants (docs/invariants.md). */
+ * compare the sharers, then all frames. The numbers are those of the design's list of invariants (design.md). */
 #include "vm/inner.h"
 
 #include "vm/slab.h"

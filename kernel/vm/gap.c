@@ -56,11 +56,9 @@ u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below) {
 }
 
 void gap_freed(struct space *s, u64 first, u64 end) {
-    struct piece p;
-    u64 top = min(piece_next(s, end, &p) ? p.first : s->gap_top, s->gap_top);
-    u64 floor = piece_prev(s, first, &p) ? p.end : 0;
-    if (top <= floor)
+    u64 top = min(end, s->gap_top);
+    if (top <= first)
         return;
-    for (unsigned k = 0; k <= class_below(top - floor); k++)
+    for (unsigned k = 0; k <= class_below(top - first); k++)
         s->gap_from[k] = max(s->gap_from[k], top);
 }

@@ -77,7 +77,7 @@ struct tally {
 };
 void tally_add(struct tally *y, const struct view *v, s64 pages);
 void tally_apply(struct space *s, const struct tally *y);
-u64 joined_count(struct space *s, u64 first, u64 end); /* mappings that have pages in [first, end) */
+u64 joined_count(struct space *s, u64 first, u64 end); /* mappings that have pages in [first, end): for check.c */
 
 /* space_replace: [first, end) becomes `view` (NULL: nothing) with file offset `offset` pages; what was there is gone when it
  * returns. s->range held. -ENOMEM (nothing changed), also for too many mappings. */
@@ -95,7 +95,7 @@ int space_empty(struct space *s, u64 first, u64 end);
 
 /* Gaps. */
 u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below); /* first page of a free range below `below`, or 0. range held, closed */
-void gap_freed(struct space *s, u64 first, u64 end);           /* [first, end) is free now */
+void gap_freed(struct space *s, u64 first, u64 end);           /* the gap [first, end) has grown */
 void gap_reset(struct space *s);
 
 #define MAX_MAP_COUNT 65530u /* /proc/sys/vm/max_map_count */

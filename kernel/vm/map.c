@@ -77,19 +77,8 @@ int space_unmap(struct space *s, u64 address, u64 bytes) {
     if (!range_valid(address, bytes))
         return -EINVAL;
     u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
-    struct piece left, right;
-    int error = 0;
     mutex_lock(&s->range);
-    space_close(s);
-    bool any = piece_next(s, first, &right) && right.first < end;
-    /* a hole in one mapping makes two of it */
-    bool splits = any && first && piece_next(s, first - 1, &left) && left.first < first && joined_next(s, first - 1, &left) &&
-                  left.end > end;
-    space_open(s);
-    if (splits && s->mappings + 1 > vm_max_map_count)
-        error = -ENOMEM;
-    if (any && !error)
-        error = space_replace(s, first, end, NULL, 0);
+    int error = space_replace(s, first, end, NULL, 0);
     mutex_unlock(&s->range);
     event(EVENT_UNMAP, address, 1);
     views_reap();

@@ -2,58 +2,93 @@
 #include "vm/inner.h"
 
 /* The space is closed, so no pointer on its own paths changes; a shared table may gain a lower table at any time, and gets its
- * runs moved down under its lock: hence each table is read locked, and the lower one only after. */
-static bool next_in(struct table *t, u64 page, struct piece *out) {
-    u64 rel = page > t->base ? page - t->base : 0, step = slot_pages(t->level);
-    while (rel < table_pages(t)) {
-        spin_lock(&t->lock);
-        unsigned i = plan_from(t, rel), slot = t->level > 1 ? table_next(t, rel / step) : TABLE_SLOTS;
-        struct run *run = i < t->run_count ? &t->runs[i] : NULL;
-        struct table *lower = NULL;
-        if (slot < TABLE_SLOTS && (!run || slot * step < max(run->first, rel) + 1)) {
-            lower = table_of_entry(slot_read(&t->slots[slot]));
-        } else if (run) {
-            u64 first = max(run->first, rel);
-            *out = (struct piece){t->base + first, t->base + run->end, run->view, run->offset};
-            if (run->view->file)
-                out->offset += first - run->first;
+ * runs moved down under its lock: hence each table is read locked, and the lower one only after. The search begins at the
+ * deepest table of the page's path, where the answer nearly always is, and goes up when that has no more. */
+
+/* In t, from rel on: the first run (into *out), or the first table below if that comes before. NULL and no run: neither. */
+static struct table *next_here(struct table *t, u64 rel, struct piece *out, bool *found) {
+    struct table *lower = NULL;
+    spin_lock(&t->lock);
+    unsigned i = plan_from(t, rel), slot = t->level > 1 ? table_next(t, rel / slot_pages(t->level)) : TABLE_SLOTS;
+    struct run *run = i < t->run_count ? &t->runs[i] : NULL;
+    if (slot < TABLE_SLOTS && (!run || slot * slot_pages(t->level) <= max(run->first, rel))) {
+        lower = table_of_entry(slot_read(&t->slots[slot]));
+    } else if (run) {
+        u64 first = max(run->first, rel);
+        *out = (struct piece){t->base + first, t->base + run->end, run->view, run->offset};
+        if (run->view->file)
+            out->offset += first - run->first;
+        *found = true;
+    }
+    spin_unlock(&t->lock);
+    return lower;
+}
+
+bool piece_next(struct space *s, u64 page, struct piece *out) {
+    struct walk w;
+    bool found = false;
+    if (page >= USER_PAGES)
+        return false;
+    walk_down(s, page, &w);
+    for (;;) {
+        struct table *t = w.table[w.level];
+        u64 rel = page > t->base ? page - t->base : 0;
+        struct table *lower = rel < table_pages(t) ? next_here(t, rel, out, &found) : NULL;
+        if (found)
+            return true;
+        if (lower) {
+            w.table[--w.level] = lower;
+            page = max(page, lower->base);
+        } else {
+            if (w.level == TABLE_LEVELS)
+                return false;
+            page = t->base + table_pages(t);
+            w.level++;
         }
-        spin_unlock(&t->lock);
-        if (!lower)
-            return run != NULL;
-        if (next_in(lower, page, out))
-            return true;
-        rel = (slot + 1) * step;
     }
-    return false;
 }
 
-static bool prev_in(struct table *t, u64 page, struct piece *out) {
-    u64 rel = min(page - t->base, table_pages(t)), step = slot_pages(t->level);
-    while (rel > 0) {
-        spin_lock(&t->lock);
-        unsigned i = plan_from(t, rel - 1); /* the run with rel - 1, or the first after it */
-        if (i == t->run_count || t->runs[i].first >= rel)
-            i--; /* wraps to no run */
-        struct run *run = i < t->run_count ? &t->runs[i] : NULL;
-        int slot = t->level > 1 ? table_prev(t, (rel - 1) / step) : -1;
-        struct table *lower = NULL;
-        if (slot >= 0 && (!run || slot * step >= run->end))
-            lower = table_of_entry(slot_read(&t->slots[slot]));
-        else if (run)
-            *out = (struct piece){t->base + run->first, t->base + min(run->end, rel), run->view, run->offset};
-        spin_unlock(&t->lock);
-        if (!lower)
-            return run != NULL;
-        if (prev_in(lower, page, out))
-            return true;
-        rel = slot * step;
+static struct table *prev_here(struct table *t, u64 rel, struct piece *out, bool *found) {
+    struct table *lower = NULL;
+    spin_lock(&t->lock);
+    unsigned i = plan_from(t, rel - 1); /* the run with rel - 1, or the first after it */
+    if (i == t->run_count || t->runs[i].first >= rel)
+        i--; /* wraps to no run */
+    struct run *run = i < t->run_count ? &t->runs[i] : NULL;
+    int slot = t->level > 1 ? table_prev(t, (rel - 1) / slot_pages(t->level)) : -1;
+    if (slot >= 0 && (!run || slot * slot_pages(t->level) >= run->end)) {
+        lower = table_of_entry(slot_read(&t->slots[slot]));
+    } else if (run) {
+        *out = (struct piece){t->base + run->first, t->base + min(run->end, rel), run->view, run->offset};
+        *found = true;
     }
-    return false;
+    spin_unlock(&t->lock);
+    return lower;
 }
 
-bool piece_next(struct space *s, u64 page, struct piece *out) { return next_in(s->root, page, out); }
-bool piece_prev(struct space *s, u64 page, struct piece *out) { return prev_in(s->root, page, out); }
+bool piece_prev(struct space *s, u64 page, struct piece *out) {
+    struct walk w;
+    bool found = false;
+    if (!page)
+        return false;
+    walk_down(s, page - 1, &w);
+    for (;;) {
+        struct table *t = w.table[w.level];
+        u64 rel = page > t->base ? min(page - t->base, table_pages(t)) : 0;
+        struct table *lower = rel ? prev_here(t, rel, out, &found) : NULL;
+        if (found)
+            return true;
+        if (lower) {
+            w.table[--w.level] = lower;
+            page = min(page, lower->base + table_pages(lower));
+        } else {
+            if (w.level == TABLE_LEVELS)
+                return false;
+            page = t->base;
+            w.level++;
+        }
+    }
+}
 
 bool joined_next(struct space *s, u64 page, struct piece *out) {
     struct piece next;

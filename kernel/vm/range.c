@@ -28,6 +28,10 @@ struct range_op {
     struct stock stock;
     struct table *detached; /* by next: no slot of ours points there any more */
     bool flush, flush_tables;
+    struct tally tally;     /* what the operation changes in the totals ... */
+    s64 mappings;           /* ... and in the number of mappings */
+    bool nothing;           /* nothing is mapped in the range */
+    u64 gap_first, gap_end; /* unmap: the free range that will be there */
 };
 
 /* The part of the operation's range that lies in t, relative. */
@@ -239,37 +243,129 @@ static void drop_detached(struct range_op *op) {
     }
 }
 
-/* ---- totals ---- */
+/* ---- what will change ---- */
 
-static void tally_range(struct range_op *op, struct tally *y) {
-    struct piece p;
-    for (u64 page = op->first; page < op->end && piece_next(op->s, page, &p) && p.first < op->end; page = p.end) {
-        s64 pages = min(p.end, op->end) - p.first;
-        tally_add(y, p.view, -pages);
-        if (op->review)
-            tally_add(y, renewed(p.view, op), pages);
-    }
-    if (op->view)
-        tally_add(y, op->view, op->end - op->first);
+static struct view *view_after(struct range_op *op, const struct piece *p) {
+    return op->review && p->first >= op->first && p->first < op->end ? renewed(p->view, op) : p->view;
 }
 
-/* How many mappings /proc/PID/maps shows changes only at the range's edges and inside. */
-static u64 count_around(struct range_op *op) {
-    return joined_count(op->s, op->first ? op->first - 1 : 0, op->end + 1);
+/* One step along the pieces from the left neighbour to the right one: is q joined to p, before and after? */
+static void count_joint(struct range_op *op, const struct piece *p, const struct piece *q) {
+    u64 offset_end = p->offset + (p->end - p->first);
+    if (run_continues(p->view, p->end, offset_end, q->view, q->first, q->offset))
+        op->mappings++; /* one joint less than there was */
+    if (op->review && run_continues(view_after(op, p), p->end, offset_end, view_after(op, q), q->first, q->offset))
+        op->mappings--;
+}
+
+/* What comes in place of the pieces inside: its joints with its neighbours. */
+static void count_replacement(struct range_op *op, const struct piece *left, const struct piece *right) {
+    struct piece fresh = {op->first, op->end, op->view, op->offset};
+    if (!op->view)
+        return;
+    op->mappings++;
+    if (left && run_continues(left->view, left->end, left->offset + (left->end - left->first), fresh.view, fresh.first, fresh.offset))
+        op->mappings--;
+    if (right && run_continues(fresh.view, fresh.end, fresh.offset + (fresh.end - fresh.first), right->view, right->first, right->offset))
+        op->mappings--;
+    tally_add(&op->tally, op->view, op->end - op->first);
+}
+
+/* Walk the pieces of the range and its two neighbours once: totals, the number of mappings that /proc/PID/maps will show,
+ * and how far the gap will reach. */
+static void survey(struct range_op *op) {
+    struct piece left, p, last;
+    bool has_left = piece_prev(op->s, op->first, &left), more = piece_next(op->s, op->first, &p), joins = has_left;
+    op->tally = (struct tally){0};
+    op->mappings = 0;
+    op->nothing = !more || p.first >= op->end;
+    op->gap_first = has_left ? left.end : 0;
+    last = left;
+    while (more && p.first < op->end) {
+        struct piece inside = p;
+        inside.end = min(p.end, op->end);
+        tally_add(&op->tally, p.view, -(s64)(inside.end - inside.first));
+        if (op->review)
+            tally_add(&op->tally, renewed(p.view, op), inside.end - inside.first);
+        else
+            op->mappings--;
+        if (joins)
+            count_joint(op, &last, &inside);
+        last = inside;
+        joins = true;
+        more = piece_next(op->s, inside.end, &p);
+    }
+    if (joins && more)
+        count_joint(op, &last, &p);
+    op->gap_end = more ? p.first : USER_PAGES;
+    count_replacement(op, has_left ? &left : NULL, more ? &p : NULL);
 }
 
 static void commit_all(struct range_op *op) {
-    struct tally y = {0};
-    u64 before = count_around(op);
-    tally_range(op, &y);
-    commit(op, op->s->root);
+    struct space *s = op->s;
+    commit(op, s->root);
     flush(op);
     if (!op->review) /* also without a flush: slots that were withheld before have left no trace in any TLB */
-        sweep(op, op->s->root);
-    tally_apply(op->s, &y);
-    op->s->mappings += count_around(op) - before;
+        sweep(op, s->root);
+}
+
+static void account(struct range_op *op) {
+    tally_apply(op->s, &op->tally);
+    op->s->mappings += op->mappings;
     if (!op->view && !op->review)
-        gap_freed(op->s, op->first, op->end);
+        gap_freed(op->s, op->gap_first, op->gap_end);
+}
+
+/* Most operations lie within one table, the deepest on their path, and within no slot that has a table below. Then that
+ * table is all there is to prepare and to commit. STEP_AGAIN: this one does not. */
+static enum step commit_within(struct range_op *op) {
+    struct walk w;
+    walk_down(op->s, op->first, &w);
+    struct table *t = w.table[w.level];
+    u64 first = part_first(op, t), end = op->end - t->base, step = slot_pages(t->level);
+    if (!w.writable || end > table_pages(t) || (t->level > 1 && table_next(t, first / step) * step < end))
+        return STEP_AGAIN;
+    if (!op->view && !op->review && t->level < TABLE_LEVELS && t->run_count == 1 && first <= t->runs[0].first &&
+        t->runs[0].end <= end)
+        return STEP_AGAIN; /* the table may become idle: it leaves by its parent's slot */
+    enum step result = STEP_DONE;
+    spin_lock(&t->lock);
+    bool linked = !(op->view && op->view->file) || plan_has_link(t, view_object(op->view)) || stock_has(&op->stock, 0, 1, 0);
+    if (!plan_room(t, 2, &op->stock) || !linked) {
+        result = STEP_STOCK;
+    } else if (op->review) {
+        commit_review(op, t, first, end);
+    } else {
+        plan_set(t, first, end, op->view, op->offset, &op->stock);
+        op->flush |= t->level == 1 && withhold_slots(t, first, end);
+    }
+    spin_unlock(&t->lock);
+    if (result != STEP_DONE)
+        return result;
+    flush(op);
+    if (t->level == 1 && !op->review)
+        sweep_leaf(t, first, end);
+    return STEP_DONE;
+}
+
+/* One try, with the space closed. */
+static enum step range_try(struct range_op *op, int *error) {
+    survey(op);
+    if (op->nothing && !op->view)
+        return STEP_DONE;
+    if (op->mappings > 0 && op->s->mappings + op->mappings > vm_max_map_count) {
+        *error = -ENOMEM;
+        return STEP_DONE;
+    }
+    enum step step = commit_within(op);
+    if (step == STEP_AGAIN) {
+        step = prepare_all(op);
+        if (step == STEP_DONE)
+            commit_all(op);
+    }
+    if (step == STEP_DONE)
+        account(op);
+    return step;
 }
 
 /* Prepare and commit, with the space closed for each try. */
@@ -279,9 +375,7 @@ static int range_run(struct range_op *op) {
     assert(mutex_held(&op->s->range));
     while (step != STEP_DONE && !error) {
         space_close(op->s);
-        step = prepare_all(op);
-        if (step == STEP_DONE)
-            commit_all(op);
+        step = range_try(op, &error);
         space_open(op->s);
         if (step != STEP_DONE)
             error = stock_fill(&op->stock);
@@ -310,8 +404,6 @@ int space_prepare_unmap(struct space *s, u64 first, u64 end) {
 int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
     struct range_op op = {.s = s, .first = first, .end = end, .view = view, .offset = offset};
     assert(first < end && end <= USER_PAGES);
-    if (s->mappings + 1 > vm_max_map_count && view)
-        return -ENOMEM;
     return range_run(&op);
 }
 
@@ -372,8 +464,6 @@ int space_review(struct space *s, u64 first, u64 end, struct view_change change)
     bool differs = false;
     for (unsigned i = 0; i < op.renewal_count; i++)
         differs |= op.renewals[i].old != op.renewals[i].new;
-    if (!error && differs && s->mappings + 2 > vm_max_map_count)
-        error = -ENOMEM;
     if (!error && differs)
         error = range_run(&op);
     for (unsigned i = 0; i < op.renewal_count; i++) {

@@ -154,7 +154,7 @@ struct space_limits { u64 address_space, data, stack, locked; };
 struct space_limits *space_limits(struct space *s);
 
 void vm_init(void);               /* after frame_init and slab_init: views, tables, the zero frame, the kernel's root */
-/* vm_check: walk the whole machine and verify the invariants of docs/invariants.md. Returns the number of findings; report says
+/* vm_check: walk the whole machine and verify the invariants of design.md. Returns the number of findings; report says
  * what was verified, how many of it, and the first findings with their values. Every other CPU waits meanwhile. May sleep. */
 u64 vm_check(char *report, size_t size);
 /* vm_live: what is alive in vm/, for leak counts: tables, views, spaces. */

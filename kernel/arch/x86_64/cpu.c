@@ -10,7 +10,7 @@ struct cpu_features cpu_has;
 struct cpu *cpu_of[CPU_MAX];
 unsigned cpu_count = 1;
 
-unsigned cpu_id(void) { return cpu_self()->id; }
+_Static_assert(offsetof(struct cpu, id) == CPU_ID_OFFSET, "cpu_id.h");
 
 /* The sections that ASM_STAC and ASM_CLAC fill. */
 static void patch(const u64 *at, const u64 *end, const u8 code[3]) {
