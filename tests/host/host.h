@@ -81,6 +81,8 @@ struct host_config {
 void machine_start(struct host_config config); /* fields of 0: 2 CPUs, 16 MiB */
 void host_cpu(unsigned cpu);                   /* outside of fibers: the test goes on on this CPU */
 
+bool host_loaded(unsigned cpu, struct space *s); /* it is the one that this CPU translates by */
+
 /* Accesses of a program, on this CPU, by its TLB, then by a walk, then by space_fault. The space is the loaded one. */
 enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t bytes, enum fault_access access);
 static inline enum fault_outcome mem_write(struct space *s, u64 address, u64 value) {
@@ -89,8 +91,16 @@ static inline enum fault_outcome mem_write(struct space *s, u64 address, u64 val
 static inline enum fault_outcome mem_read(struct space *s, u64 address, u64 *value) {
     return mem_access(s, address, value, sizeof(*value), FAULT_READ);
 }
-extern u64 host_flush_skip;  /* the nth flush from now does nothing (0: none); for tests of the tests */
-extern u64 host_flush_count; /* flushes so far */
+/* Tests of the tests: a mutant leaves out all flushes of one place in kernel/vm (2k), or only of pointers to tables (2k
+ * + 1). The places are numbered as they are first met, in memory that all processes share. */
+#define HOST_SITES 32
+struct host_sites {
+    u64 count;
+    void *site[HOST_SITES];
+    bool tables[HOST_SITES]; /* pointers to tables are flushed there, at times */
+};
+extern struct host_sites *host_sites; /* NULL: none are collected */
+extern long host_mutant;              /* -1: none */
 
 /* What is in use, to be the same again at the end. */
 struct host_count {

@@ -27,7 +27,8 @@ struct host_cpu {
 static struct host_cpu cpus[MACHINE_CPUS];
 unsigned cpu_count = 1;
 char *frame_direct;
-u64 host_flush_skip, host_flush_count;
+struct host_sites *host_sites;
+long host_mutant = -1;
 
 /* ---- boot */
 
@@ -173,6 +174,8 @@ void machine_load(struct machine_space *m) {
         __atomic_fetch_and(&old->cpus[id / 64], ~(1ULL << (id % 64)), __ATOMIC_SEQ_CST);
 }
 
+bool host_loaded(unsigned cpu, struct space *s) { return cpus[cpu].loaded == (struct machine_space *)s; }
+
 void machine_evict(struct machine_space *m) {
     for (unsigned i = 0; i < cpu_count; i++) {
         if (cpus[i].loaded != m)
@@ -183,24 +186,32 @@ void machine_evict(struct machine_space *m) {
     }
 }
 
-/* flush_counts: this flush happens. */
-static bool flush_counts(void) {
+/* mutated: the mutant that this call of a flush meets: 0 none, 1 no flush, 2 not of tables. */
+static int mutated(void *site, bool tables) {
+    u64 k = 0;
     host_step(); /* the others go on until the interrupt reaches them */
-    host_flush_count++;
-    return !host_flush_skip || --host_flush_skip;
+    if (!host_sites)
+        return 0;
+    while (k < host_sites->count && host_sites->site[k] != site)
+        k++;
+    if (k == host_sites->count && host_mutant < 0 && k < HOST_SITES)
+        host_sites->site[host_sites->count++] = site;
+    if (k < HOST_SITES && tables)
+        host_sites->tables[k] = true;
+    return host_mutant >= 0 && (u64)host_mutant / 2 == k ? 1 + host_mutant % 2 : 0;
 }
 
 void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
-    bool real = flush_counts();
-    for (unsigned i = 0; i < cpu_count && real; i++)
+    int mutant = mutated(__builtin_return_address(0), tables);
+    for (unsigned i = 0; i < cpu_count && mutant != 1; i++)
         if (m->cpus[i / 64] & 1ULL << (i % 64))
-            tlb_filter(&cpus[i], in_range, start >> PAGE_SHIFT, end >> PAGE_SHIFT, tables);
+            tlb_filter(&cpus[i], in_range, start >> PAGE_SHIFT, end >> PAGE_SHIFT, tables && mutant != 2);
     host_step();
 }
 
 void machine_flush_everyone(void) {
-    bool real = flush_counts();
-    for (unsigned i = 0; i < cpu_count && real; i++)
+    int mutant = mutated(__builtin_return_address(0), false);
+    for (unsigned i = 0; i < cpu_count && mutant != 1; i++)
         tlb_forget(&cpus[i]);
     host_step();
 }
@@ -236,6 +247,9 @@ static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
         if (f >= frames + frame_count || f->class != FRAME_TABLE)
             panic("CPU %u walks page %#lx through frame %#lx of class %u, which is no table", cpu_id(),
                   (unsigned long)page, (unsigned long)frame_number(f), f->class);
+        if (((struct table *)f->owner.slab)
+                ->dead) /* dead tables are those that no slot points to, flushed before they died */
+            panic("CPU %u walks page %#lx through a dead table of level %u", cpu_id(), (unsigned long)page, level);
         entry *slot = (entry *)frame_va(f) + slot_index(page, level);
         entry e = *slot;
         if (!entry_present(e) || !(e & ENTRY_USER))

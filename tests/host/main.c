@@ -4,8 +4,10 @@
  *     host-tests                    all
  *     host-tests NAME...            those whose name contains NAME
  *     host-tests NAME SEED          one, from that seed
- *     -v: random tests tell what they do   --more N: N times as many seeds   --list */
+ *     host-tests --mutants          leaves out the flushes of kernel/vm, one place after the other: some test must fail
+ * each time -v: random tests tell what they do   --more N: N times as many seeds   --list */
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -164,6 +166,42 @@ static bool wanted(const struct one_test *t, char **names, int count, bool exact
     return found;
 }
 
+/* seen: some test fails with this mutant; which one. */
+static const char *seen(u64 *seed) {
+    for (unsigned i = 0; i < test_count; i++)
+        for (*seed = 0; *seed < tests[i].seeds && tests[i].seeds > 1; ++*seed) {
+            unsigned jobs = 1;
+            start(&tests[i], *seed);
+            if (!finish(&jobs))
+                return tests[i].name;
+        }
+    return NULL;
+}
+
+static int mutants(void) {
+    unsigned unseen = 0;
+    u64 seed;
+    char place[200];
+    host_sites = mmap(NULL, sizeof(*host_sites), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (host_sites == MAP_FAILED || seen(&seed)) {
+        printf("a test fails without any mutant: build/host-tests\n");
+        return 1;
+    }
+    freopen("/dev/null", "w", stderr);
+    for (host_mutant = 0; host_mutant < 2 * (long)host_sites->count; host_mutant++) {
+        if (host_mutant % 2 && !host_sites->tables[host_mutant / 2])
+            continue;
+        const char *name = seen(&seed);
+        __sanitizer_symbolize_pc((char *)host_sites->site[host_mutant / 2] - 1, "%f %S", place, sizeof(place));
+        printf("%-60s %-10s %s %ld\n", place, host_mutant % 2 ? "tables" : "all", name ? name : "NO TEST FAILS",
+               name ? (long)seed : 0);
+        fflush(stdout);
+        unseen += !name;
+    }
+    printf("%u mutants are unseen\n", unseen);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     unsigned more = 1, jobs = 0, runs = 0, failed = 0;
     bool one_seed = false, list = false;
@@ -173,6 +211,8 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         char *end;
         u64 number = strtoul(argv[i], &end, 0);
+        if (!strcmp(argv[i], "--mutants"))
+            return mutants();
         if (!strcmp(argv[i], "-v")) {
             test_verbose = true;
         } else if (!strcmp(argv[i], "--list")) {

@@ -232,8 +232,12 @@ static void compare_page(struct model_space *m, u64 page) {
         compare_word(m, page, k);
 }
 
+/* Mostly on a CPU that has the space loaded, and so things to forget. */
 static void on_some_cpu(struct model_space *m) {
-    host_cpu((unsigned)rnd_below(cpu_count));
+    unsigned cpu = (unsigned)rnd_below(cpu_count);
+    for (unsigned tries = 0; tries < 4 && !host_loaded(cpu, m->real); tries++)
+        cpu = (unsigned)rnd_below(cpu_count);
+    host_cpu(cpu);
     space_load(m->real);
 }
 
@@ -272,7 +276,23 @@ static u64 some_page(struct model_space *m) {
     return windows[rnd_below(array_count(windows))] - WINDOW / 2 + rnd_below(WINDOW);
 }
 
+static u64 last_first, last_end; /* the range of the last operation */
+
+static void probe(struct model_space *m, u64 first, u64 end);
+static void draw_range(struct model_space *m, u64 *first, u64 *end);
+
 static void some_range(struct model_space *m, u64 *first, u64 *end) {
+    draw_range(m, first, end);
+    last_first = *first;
+    last_end = *end;
+    if (one_in(2)) {
+        unsigned cpu = cpu_id();
+        probe(m, *first, *end);
+        host_cpu(cpu);
+    }
+}
+
+static void draw_range(struct model_space *m, u64 *first, u64 *end) {
     *first = some_page(m);
     *end = *first + 1 + rnd_below(one_in(3) ? 40 : 6);
     if (one_in(16)) { /* from one window to another, or whole tables */
@@ -512,6 +532,8 @@ static void step_remap(struct model_space *m) {
         old = some->first + rnd_below(min(some->end - some->first, (u64)30));
         old_end = min(some->end, old + 1 + rnd_below(40));
     }
+    last_first = old;
+    last_end = old_end;
     u64 old_pages = old_end - old, new_pages = one_in(3) ? old_pages : 1 + rnd_below(60);
     if (old_pages > 2000)
         new_pages = old_pages;
@@ -745,6 +767,19 @@ static void step_file(void) {
     }
 }
 
+/* Pages of the range that the next operation will change, or the last one has, seen by the CPUs that have the space
+ * loaded. */
+static void probe(struct model_space *m, u64 first, u64 end) {
+    for (unsigned c = 0; c < cpu_count; c++) {
+        if (!host_loaded(c, m->real))
+            continue;
+        host_cpu(c);
+        for (unsigned i = 0; i < 3; i++)
+            compare_word(m, first + rnd_below(min(end - first, (u64)20)), (unsigned)rnd_below(WORDS));
+        compare_word(m, end - 1, (unsigned)rnd_below(WORDS));
+    }
+}
+
 /* ---- a run */
 
 static void files_make(void) {
@@ -773,6 +808,7 @@ static void one_step(unsigned live) {
     struct model_space *m = some_space();
     on_some_cpu(m);
     u64 dice = rnd_below(100);
+    last_end = 0;
     if (dice < 14)
         step_map(m);
     else if (dice < 20)
@@ -795,6 +831,8 @@ static void one_step(unsigned live) {
         step_file();
     else
         step_access(m);
+    if (m->real && last_end)
+        probe(m, last_first, last_end);
 }
 
 static void run(unsigned steps, bool injecting) {
