@@ -145,10 +145,33 @@ void cpu_identify(struct cpu_identity *out) {
         out->cache_kib = max(out->cache_kib, cache.kib);
 }
 
+/* AMD's older leaves, where there are no others (QEMU's own CPU models): four fields of fixed meaning. */
+static bool cpu_cache_old(unsigned index, struct cpu_cache *out) {
+    static const u8 ways_of[16] = {0, 1, 2, 0, 4, 0, 8, 0, 16, 0, 32, 48, 64, 96, 128, 0};
+    struct cpuid one = leaf(EXTENDED + 5, 0), more = leaf(EXTENDED + 6, 0);
+    u32 word = index == 0 ? one.c : index == 1 ? one.d : index == 2 ? more.c : index == 3 ? more.d : 0;
+    *out = (struct cpu_cache){.level = index < 2 ? 1 : index, .line_bytes = word & 0xff, .type = "DIUU"[index & 3]};
+    if (index < 2) {
+        out->kib = word >> 24;
+        out->ways = word >> 16 & 0xff;
+    } else {
+        out->kib = index == 2 ? word >> 16 : (word >> 18) * 512;
+        out->ways = ways_of[word >> 12 & 15];
+    }
+    if (!out->kib || !out->line_bytes)
+        return false;
+    out->ways = out->ways ? out->ways : 1; /* "fully associative" has a code of its own: one set would be as wrong */
+    out->sets = out->kib * KiB / out->line_bytes / out->ways;
+    out->shared = index == 3;
+    return true;
+}
+
 bool cpu_cache(unsigned index, struct cpu_cache *out) {
     bool amd = cpuid(0, 0).c == 0x444d4163; /* "cAMD", the end of AuthenticAMD: its caches are told elsewhere, alike */
     struct cpuid r = leaf(amd ? EXTENDED + 0x1d : 4, index);
     u32 type = r.a & 31;
+    if (!r.a && amd && !leaf(EXTENDED + 0x1d, 0).a)
+        return cpu_cache_old(index, out);
     if (!type || type > 3 || index > 15)
         return false;
     *out = (struct cpu_cache){
