@@ -21,10 +21,11 @@
 #include "task/task.h"
 #include "vm/slab.h"
 
-#define BEAT_NS 500000000UL /* wire.h */
-#define UP_NS 5000000000UL  /* for QEMU to open the port, and at the end to take our last words */
-#define RECEIVE_BUFFERS 8   /* QEMU hands over at most 4 KiB at a time; eight let it run ahead of the parser */
-#define RING_MOST 64        /* questions in flight: two descriptors each */
+#define BEAT_NS 500000000UL  /* wire.h */
+#define UP_NS 5000000000UL   /* for QEMU to open the port, and at the end to take our last words */
+#define DRAIN_NS 100000000UL /* for the terminal's last echo */
+#define RECEIVE_BUFFERS 8    /* QEMU hands over at most 4 KiB at a time; eight let it run ahead of the parser */
+#define RING_MOST 64         /* questions in flight: two descriptors each */
 #define CONTROL_RING 8
 #define CONFIG_MOST                                                                                                    \
     (4 * MiB)           /* Linux lets arguments and environment have 2 MiB by default (a quarter of an 8 MiB stack) */
@@ -542,8 +543,10 @@ static noreturn void last_words(s32 value, const void *payload, u32 bytes) {
     machine_stop();
 }
 
-
 void host_finish(int wait_status) {
+    /* A program that Ctrl-C ends may be gone before its "^C" is on the screen. */
+    if (tty_host())
+        tty_drain(tty_host(), clock_ns() + DRAIN_NS);
     char *stats = kzalloc(WIRE_MOST);
     struct wire_end *end = (struct wire_end *)channel.words;
     bool wanted = stats && boot_config.wire.flags & WIRE_WANT_STATS;

@@ -22,6 +22,7 @@
 #define TAB_COLUMNS 8u
 #define COPY_BYTES 256u /* at a time between the ring and a reader */
 #define TENTH_NS 100000000UL
+#define DRAIN_STEP_NS 1000000UL
 
 static bool has_input(struct tty *t, u32 flag) { return t->settings.c_iflag & flag; }
 static bool has_output(struct tty *t, u32 flag) { return t->settings.c_oflag & flag; }
@@ -168,6 +169,15 @@ static void output_end(struct tty *t) {
 static void echo_flush(struct tty *t) {
     if (atomic_load(&t->echo_head) != atomic_load(&t->echo_tail) && !atomic_load(&t->stopped) && mutex_try(&t->output))
         output_end(t);
+}
+
+void tty_drain(struct tty *t, u64 deadline_ns) {
+    struct waitq never;
+    waitq_init(&never);
+    while (clock_ns() < deadline_ns && (atomic_load(&t->echo_head) != atomic_load(&t->echo_tail) || t->output.owner)) {
+        echo_flush(t);
+        (void)wait_until_deadline(&never, false, false, clock_ns() + DRAIN_STEP_NS);
+    }
 }
 
 /* ---- input: under t->lock ---- */

@@ -61,6 +61,8 @@ void tty_init(struct tty *t, const struct tty_ops *ops, const struct termios *se
 size_t tty_input(struct tty *t, const u8 *bytes, size_t count);
 bool tty_full(struct tty *t); /* tty_input would take nothing */
 void tty_hangup(struct tty *t);
+/* tty_drain: let what is to be echoed be shown, but do not wait longer than that. */
+void tty_drain(struct tty *t, u64 deadline_ns);
 void tty_set_window(struct tty *t, const struct winsize *window); /* SIGWINCH to the foreground group if it changed */
 
 /* Files of a terminal: file->private_data is the struct tty; inode->private_data too, where the inode is only this
