@@ -3,6 +3,7 @@
 
 #include "boot/boot.h"
 #include "fs/vfs.h"
+#include "lib/random.h"
 #include "task/task.h"
 #include "vm/frame.h"
 #include "vm/slab.h"
@@ -17,6 +18,7 @@ static void start(void *unused argument) {
     if ((error = host_configure(&boot_config)))
         panic("no configuration from the command: error %d", error);
     clock_set_wall(boot_config.wire.wall_ns);
+    random_seed(boot_config.wire.seed, sizeof(boot_config.wire.seed));
     vfs_init();
     if ((error = vfs_mount_all(&boot_config)))
         host_fail(125, "the file systems cannot be mounted: error %d", -error);

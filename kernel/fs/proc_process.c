@@ -93,14 +93,25 @@ static unsigned umask_of(struct process *p) {
     return mask;
 }
 
+/* The i-th supplementary group; the list may be exchanged at any time. */
+static bool group_at(struct process *p, u32 i, u32 *gid) {
+    spin_lock(&p->lock);
+    bool there = i < p->cred.group_count;
+    if (there)
+        *gid = p->cred.groups[i];
+    spin_unlock(&p->lock);
+    return there;
+}
+
 static void status_ids(struct process *p, int tid, struct text *t) {
     const struct credentials *c = &p->cred;
     text_print(t, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", p->pid, tid, process_parent_pid(p));
     text_print(t, "Uid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid);
     text_print(t, "Gid:\t%u\t%u\t%u\t%u\n", c->gid, c->egid, c->sgid, c->fsgid);
     text_print(t, "FDSize:\t%u\nGroups:\t", descriptor_slots(p));
-    for (u32 i = 0; i < c->group_count; i++)
-        text_print(t, "%s%u", i ? " " : "", c->groups[i]);
+    u32 gid;
+    for (u32 i = 0; group_at(p, i, &gid); i++)
+        text_print(t, "%s%u", i ? " " : "", gid);
     text_string(t, " \n");
     text_print(t, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", p->pid, tid, p->pgid, p->sid);
 }

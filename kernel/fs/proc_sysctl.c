@@ -8,7 +8,6 @@
 #include "fs/proc.h"
 #include "lib/random.h"
 #include "lib/release.h"
-#include "main.h"
 #include "vm/frame.h"
 #include "vm/inner.h"
 #include "vm/object.h"
@@ -20,7 +19,8 @@
 /* ---- kernel ---- */
 
 static int show_hostname(struct synth *s, struct text *t) {
-    text_print(t, "%s\n", boot_config.hostname ? boot_config.hostname : "quire");
+    char name[80];
+    text_print(t, "%s\n", host_name_get(name, sizeof(name)));
     return 0;
 }
 

@@ -192,8 +192,10 @@ long sys_setgroups(int count, const u32 __user *groups) {
             return -EFAULT;
         }
     }
+    spin_lock(&process_current()->lock); /* /proc reads them */
     c->groups = new;
     c->group_count = count;
+    spin_unlock(&process_current()->lock);
     kfree(old);
     return 0;
 }

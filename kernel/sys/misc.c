@@ -6,6 +6,7 @@
 #include <linux/utsname.h>
 
 #include "lib/random.h"
+#include "lib/release.h"
 #include "main.h"
 #include "sys/sys.h"
 #include "task/family.h"
@@ -36,10 +37,10 @@ long sys_uname(struct new_utsname __user *out) {
     struct new_utsname u;
 
     memset(&u, 0, sizeof(u));
-    ksnprintf(u.sysname, sizeof(u.sysname), "Linux");
-    ksnprintf(u.release, sizeof(u.release), "6.1.0-quire");
-    ksnprintf(u.version, sizeof(u.version), "#1 SMP Quire");
-    ksnprintf(u.machine, sizeof(u.machine), "x86_64");
+    ksnprintf(u.sysname, sizeof(u.sysname), RELEASE_SYSTEM);
+    ksnprintf(u.release, sizeof(u.release), RELEASE_NUMBER);
+    ksnprintf(u.version, sizeof(u.version), RELEASE_VERSION);
+    ksnprintf(u.machine, sizeof(u.machine), RELEASE_MACHINE);
     host_name_get(u.nodename, sizeof(u.nodename));
     spin_lock(&names_lock);
     memcpy(u.domainname, domain_name, sizeof(domain_name));

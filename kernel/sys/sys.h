@@ -146,7 +146,6 @@ long sys_setrlimit(u32 resource, const struct rlimit __user *in);
 long sys_prlimit64(int pid, u32 resource, const struct rlimit64 __user *new, struct rlimit64 __user *old);
 long sys_sethostname(const char __user *name, int bytes);
 long sys_setdomainname(const char __user *name, int bytes);
-const char *host_name_get(char *out, size_t bytes); /* for /proc: the node name as uname has it */
 
 /* The owners of the families below append their groups here, with the name of their file above each. */
 
