@@ -1,0 +1,603 @@
+/* space_test.c - one operation at a time, drawn: what the plan says of each page, and what its slot holds, before and
+ * after.
+ *
+ *   plan:   .  nothing      r w x -  anonymous: readable, writable, executable too, none      A a  a file's letter:
+ * shared, private |  between two mappings that do not join slots:  .  empty        z  the zero frame     p  a private
+ * frame     f  a frame of the file     n  withheld (PROT_NONE) P F  the same, and it can be written through the whole
+ * path */
+#include "host.h"
+#include "vm/inner.h"
+
+#define AT 0x101f8ULL /* 8 pages before a border of leaves */
+
+static struct space *s;
+static struct host_file *file;
+
+static void begin(void) {
+    machine_start((struct host_config){0});
+    file = host_file_new('A', 32 * PAGE_SIZE, true);
+    s = space_create(false);
+    check(s && file);
+    space_load(s);
+}
+static void end(void) {
+    host_check();
+    space_load(NULL);
+    space_put(s);
+    check_eq(file->references, 1);
+    host_file_put(file);
+}
+
+static char letter(const struct view *v) {
+    u32 f = v->flags;
+    if (v->file)
+        return (char)(container_of(v->file, struct host_file, file)->letter + (f & VIEW_SHARED ? 0 : 'a' - 'A'));
+    return f & VIEW_EXEC ? 'x' : f & VIEW_WRITE ? 'w' : f & VIEW_READ ? 'r' : '-';
+}
+
+static const char *plan(struct space *of, unsigned pages) {
+    static char text[2][300];
+    static unsigned which;
+    char *out = text[which++ % 2], *start = out;
+    u64 last_end = 0;
+    struct mapping m = {0};
+    for (u64 page = AT; page < AT + pages; page++) {
+        bool in = space_walk(of, page << PAGE_SHIFT, &m) && m.start <= page << PAGE_SHIFT;
+        if (in && page << PAGE_SHIFT == last_end && page > AT)
+            *out++ = '|';
+        *out++ = in ? letter(m.view) : '.';
+        if (in)
+            last_end = m.end;
+        if (m.view)
+            space_walk_end(&m);
+        m = (struct mapping){0};
+    }
+    *out = 0;
+    return start;
+}
+
+static char slot_letter(struct space *of, u64 page) {
+    struct walk w;
+    walk_down(of, page, &w);
+    if (w.level > 1)
+        return '.';
+    entry e = slot_read(&w.table[1]->slots[slot_index(page, 1)]);
+    if (entry_empty(e))
+        return '.';
+    if (entry_withheld(e))
+        return 'n';
+    struct frame *f = frame_of_phys(entry_phys(e));
+    char c = f == zero_frame ? 'z' : f->class == FRAME_ANON ? 'p' : 'f';
+    return w.writable && entry_writable(e) ? (char)(c - 'a' + 'A') : c;
+}
+
+static const char *slots(struct space *of, unsigned pages) {
+    static char text[2][300];
+    static unsigned which;
+    char *out = text[which++ % 2];
+    for (unsigned i = 0; i < pages; i++)
+        out[i] = slot_letter(of, AT + i);
+    out[pages] = 0;
+    return out;
+}
+
+/* draw: both rows of `space`, `pages` long as the drawing, must be these. */
+#define draw(space, ruler, plan_row, slot_row)                                                                         \
+    do {                                                                                                               \
+        check_text(plan(space, sizeof(ruler) - 1), plan_row);                                                          \
+        check_text(slots(space, sizeof(ruler) - 1), slot_row);                                                         \
+        host_check();                                                                                                  \
+    } while (0)
+
+static void map(unsigned first, unsigned pages, u32 flags, struct host_file *f, u64 index) {
+    struct map_request r = {.address = (AT + first) << PAGE_SHIFT,
+                            .bytes = pages << PAGE_SHIFT,
+                            .flags = flags,
+                            .how = MAP_AT,
+                            .file = f ? &f->file : NULL,
+                            .offset = index << PAGE_SHIFT};
+    check_eq(space_map(s, &r), r.address);
+}
+static u64 at(unsigned page) { return (AT + page) << PAGE_SHIFT; }
+static void put(unsigned page, u64 value) { check_eq(mem_write(s, at(page), value), FAULT_DONE); }
+static u64 get(unsigned page) {
+    u64 value = 0xbad;
+    check_eq(mem_read(s, at(page), &value), FAULT_DONE);
+    return value;
+}
+#define RW (VIEW_READ | VIEW_WRITE)
+#define KB4(n) ((u64)(n) << PAGE_SHIFT)
+
+test(space_map_joins_equal_neighbours) {
+    begin();
+    map(2, 3, RW, NULL, 0);
+    draw(s, "0123456789", "..www.....", "..........");
+    map(5, 2, RW, NULL, 0);
+    map(7, 2, VIEW_READ, NULL, 0);
+    draw(s, "0123456789", "..wwwww|rr.", "..........");
+    map(4, 2, VIEW_PROT, NULL, 0); /* replaces */
+    draw(s, "0123456789", "..ww|xx|w|rr.", "..........");
+    map(4, 2, RW, NULL, 0); /* and joins again, across the border of leaves at 8 */
+    map(7, 3, RW, NULL, 0);
+    draw(s, "0123456789", "..wwwwwwww", "..........");
+    struct space_totals t;
+    space_totals(s, &t);
+    check_eq(t.mappings, 1);
+    check_eq(t.total, 8);
+    end();
+}
+
+test(space_faults_fill_slots) {
+    begin();
+    map(0, 4, RW, NULL, 0);
+    map(4, 4, RW, file, 4);
+    map(8, 4, RW | VIEW_SHARED, file, 20);
+    draw(s, "0123456789ab", "wwww|aaaa|AAAA", "............");
+    check_eq(get(0), 0);
+    put(1, 11);
+    put(5, 55);
+    put(9, 99);
+    draw(s, "0123456789ab", "wwww|aaaa|AAAA", "zP...P...F..");
+    check_eq(get(8) >> 56, 'A');
+    check_eq(get(4), (u64)'A' << 56 | 4 << 16);
+    check_eq(get(5), 55);
+    draw(s, "0123456789ab", "wwww|aaaa|AAAA", "zP..fPfffFff"); /* neighbours that are cached come along */
+    put(0, 1);
+    put(4, 44);
+    put(8, 88);
+    draw(s, "0123456789ab", "wwww|aaaa|AAAA", "PP..PPffFFff");
+    end();
+}
+
+test(space_outcomes) {
+    begin();
+    u64 value;
+    map(0, 2, VIEW_READ, NULL, 0);
+    map(2, 2, 0, NULL, 0);
+    map(4, 4, RW | VIEW_SHARED, file, 30); /* two pages past the end of the file */
+    check_eq(mem_write(s, at(0), 1), FAULT_ACCERR);
+    check_eq(mem_read(s, at(2), &value), FAULT_ACCERR);
+    check_eq(mem_access(s, at(0), &value, 8, FAULT_EXEC), FAULT_ACCERR);
+    check_eq(mem_read(s, at(5), &value), FAULT_DONE);
+    check_eq(mem_read(s, at(6), &value), FAULT_BUS_ADRERR);
+    check_eq(mem_write(s, at(7), 1), FAULT_BUS_ADRERR);
+    check_eq(mem_read(s, at(8), &value), FAULT_MAPERR);
+    check_eq(mem_read(s, USER_PAGES << PAGE_SHIFT, &value), FAULT_MAPERR);
+    end();
+}
+
+test(space_io_error_is_a_bus_error_and_leaves_nothing) {
+    begin();
+    u64 value;
+    map(0, 2, VIEW_READ, file, 0);
+    file->fail_fills = 1;
+    check_eq(mem_read(s, at(0), &value), FAULT_BUS_ADRERR);
+    draw(s, "01", "aa", "..");
+    check_eq(file->object.cached, 0);
+    check_eq(get(0), (u64)'A' << 56);
+    end();
+}
+
+test(space_unmap_middle) {
+    begin();
+    map(0, 10, RW, NULL, 0);
+    for (unsigned i = 0; i < 10; i++)
+        put(i, i);
+    check_eq(space_unmap(s, at(3), KB4(3)), 0);
+    draw(s, "0123456789", "www...wwww", "PPP...PPPP");
+    check_eq(space_unmap(s, at(7), KB4(100)), 0); /* over the border, and over nothing */
+    draw(s, "0123456789", "www...w...", "PPP...P...");
+    check_eq(space_unmap(s, at(0), KB4(10)), 0);
+    draw(s, "0123456789", "..........", "..........");
+    struct space_totals t;
+    space_totals(s, &t);
+    check_eq(t.total, 0);
+    check_eq(t.tables, 1); /* only the root: the others were folded away */
+    check_eq(space_unmap(s, at(0) + 1, KB4(1)), -EINVAL);
+    check_eq(space_unmap(s, at(0), 0), -EINVAL);
+    end();
+}
+
+test(space_protect_withholds_and_gives_back) {
+    begin();
+    map(0, 6, RW, NULL, 0);
+    for (unsigned i = 0; i < 4; i++)
+        put(i, 100 + i);
+    check_eq(space_protect(s, at(1), KB4(3), VIEW_READ), 0);
+    draw(s, "012345", "w|rrr|ww", "Pppp..");
+    check_eq(space_protect(s, at(2), KB4(3), 0), 0);
+    draw(s, "012345", "w|r|---|w", "Ppnn..");
+    check_eq(space_protect(s, at(0), KB4(6), RW), 0);
+    draw(s, "012345", "wwwwww", "Pppp..");
+    check_eq(get(2), 102);
+    put(2, 7);
+    draw(s, "012345", "wwwwww", "PpPp..");
+    check_eq(space_protect(s, at(4), KB4(4), VIEW_READ), -ENOMEM); /* up to the hole */
+    draw(s, "012345", "wwww|rr", "PpPp..");
+    end();
+}
+
+test(space_discard_empties_but_keeps_the_plan) {
+    begin();
+    map(0, 3, RW, NULL, 0);
+    map(3, 3, RW, file, 0);
+    map(6, 3, RW | VIEW_SHARED, file, 10);
+    for (unsigned i = 0; i < 9; i++)
+        put(i, 7);
+    draw(s, "0123456789", "www|aaa|AAA.", "PPPPPPFFF.");
+    check_eq(space_discard(s, at(1), KB4(7)), 0);
+    draw(s, "0123456789", "www|aaa|AAA.", "P.......F.");
+    check_eq(get(1), 0);
+    check_eq(get(4), (u64)'A' << 56 | 1 << 16);
+    check_eq(get(7), 7); /* shared: it was only unmapped */
+    check_eq(space_discard(s, at(8), KB4(2)), -ENOMEM);
+    end();
+}
+
+test(space_fork_shares_until_written) {
+    begin();
+    map(0, 4, RW, NULL, 0);
+    map(4, 2, RW | VIEW_SHARED, file, 0);
+    for (unsigned i = 0; i < 5; i++)
+        put(i, 10 + i);
+    draw(s, "012345", "wwww|AA", "PPPPF.");
+    u64 tables = table_count();
+    struct space *parent = s, *child = space_fork(s);
+    check(!is_err(child));
+    check_eq(table_count(), tables + 1); /* the root only */
+    draw(parent, "012345", "wwww|AA", "ppppf.");
+    draw(child, "012345", "wwww|AA", "ppppf.");
+    put(1, 99); /* the parent breaks its path; the child keeps the old one */
+    draw(parent, "012345", "wwww|AA", "pPppf.");
+    draw(child, "012345", "wwww|AA", "ppppf.");
+    s = child;
+    space_load(s);
+    check_eq(get(1), 11);
+    put(1, 77); /* last sharer: takes the tables over; the frame is its alone since the parent has copied */
+    draw(child, "012345", "wwww|AA", "pPppf.");
+    put(4, 44);
+    s = parent;
+    space_load(s);
+    check_eq(get(1), 99);
+    check_eq(get(4), 44);
+    space_put(child);
+    put(0, 1); /* alone again: no copy */
+    draw(parent, "012345", "wwww|AA", "PPppf.");
+    end();
+}
+
+test(space_fork_obeys_advice) {
+    begin();
+    map(0, 6, RW, NULL, 0);
+    for (unsigned i = 0; i < 6; i++)
+        put(i, 10 + i);
+    check_eq(space_change(s, at(1), KB4(1), VIEW_DONTFORK, 0), 0);
+    check_eq(space_change(s, at(3), KB4(1), VIEW_WIPEONFORK, 0), 0);
+    draw(s, "012345", "w|w|w|w|ww", "PPPPPP");
+    struct space *parent = s, *child = space_fork(s);
+    draw(child, "012345", "w.w|w|ww", "p.p.pp");
+    draw(parent, "012345", "w|w|w|w|ww", "pppppp");
+    s = child;
+    space_load(s);
+    check_eq(get(3), 0);
+    check_eq(get(2), 12);
+    s = parent;
+    space_load(s);
+    space_put(child);
+    check_eq(get(1), 11);
+    check_eq(get(3), 13);
+    end();
+}
+
+test(space_remap_grows_moves_shrinks) {
+    begin();
+    map(0, 3, RW, NULL, 0);
+    map(6, 1, VIEW_READ, NULL, 0);
+    for (unsigned i = 0; i < 3; i++)
+        put(i, 10 + i);
+    check_eq(space_remap(s, at(0), KB4(3), KB4(5), 0, 0), at(0));
+    draw(s, "0123456789abcdef", "wwwww.r.........", "PPP.............");
+    check_eq(space_remap(s, at(0), KB4(5), KB4(8), 0, 0), -ENOMEM);
+    check_eq(space_remap(s, at(1), KB4(4), KB4(5), REMAP_MAY_MOVE | REMAP_FIXED, at(9)), at(9));
+    draw(s, "0123456789abcdef", "w.....r..wwwww..", "P........PP.....");
+    check_eq(get(10), 12);
+    check_eq(space_remap(s, at(9), KB4(5), KB4(1), 0, 0), at(9));
+    draw(s, "0123456789abcdef", "w.....r..w......", "P........P......");
+    check_eq(space_remap(s, at(9), KB4(1), KB4(1), REMAP_MAY_MOVE | REMAP_FIXED | REMAP_DONT_UNMAP, at(2)), at(2));
+    draw(s, "0123456789abcdef", "w.w...r..w......", "P.P.............");
+    check_eq(get(9), 0);
+    check_eq(get(2), 11);
+    check_eq(space_remap(s, at(1), KB4(1), KB4(1), 0, 0), -EFAULT);
+    end();
+}
+
+test(space_truncate_unmaps_shared_and_private) {
+    begin();
+    map(0, 4, RW | VIEW_SHARED, file, 0);
+    map(4, 4, RW, file, 0);
+    for (unsigned i = 0; i < 8; i++)
+        put(i, 10 + i);
+    draw(s, "01234567", "AAAA|aaaa", "FFFFPPPP");
+    host_file_resize(file, 2 * PAGE_SIZE);
+    draw(s, "01234567", "AAAA|aaaa", "FF..PP..");
+    check_eq(mem_write(s, at(6), 1), FAULT_BUS_ADRERR);
+    host_file_resize(file, 4 * PAGE_SIZE);
+    check_eq(get(2), 0);
+    check_eq(get(7), 0);
+    end();
+}
+
+test(space_break_moves) {
+    begin();
+    space_set_brk(s, at(0) + 100);
+    check_eq(space_brk(s, 0), at(0) + 100);
+    check_eq(space_brk(s, at(3)), at(3));
+    draw(s, "01234567", ".ww.....", "........");
+    put(2, 5);
+    map(5, 1, VIEW_READ, NULL, 0);
+    check_eq(space_brk(s, at(6)), at(3));
+    check_eq(space_brk(s, at(5)), at(5));
+    check_eq(space_brk(s, at(2) + 1), at(2) + 1);
+    draw(s, "01234567", ".ww..r..", "..P.....");
+    check_eq(space_brk(s, at(1)), at(1));
+    draw(s, "01234567", ".....r..", "........");
+    end();
+}
+
+test(space_stack_grows_down) {
+    begin();
+    u64 value;
+    map(600, 2, RW | VIEW_GROWSDOWN, NULL, 0);
+    check_eq(mem_write(s, at(590), 1), FAULT_DONE);
+    struct mapping m;
+    check(space_walk(s, 0, &m));
+    check_eq(m.start, at(590));
+    check_eq(m.end, at(602));
+    space_walk_end(&m);
+    map(300, 1, RW, NULL, 0); /* the gap of 256 pages is kept to it */
+    check_eq(mem_write(s, at(557), 1), FAULT_DONE);
+    check_eq(mem_read(s, at(556), &value), FAULT_MAPERR);
+    end();
+}
+
+test(space_gap_is_found_from_the_top) {
+    begin();
+    struct map_request r = {.bytes = KB4(3), .flags = RW};
+    long a = space_map(s, &r), b, c;
+    r.flags = VIEW_READ;
+    b = space_map(s, &r);
+    c = space_map(s, &r);
+    check(a > 0 && b > 0 && c > 0);
+    check_eq(b, a - (long)KB4(3));
+    check_eq(c, b - (long)KB4(3));
+    check_eq(space_unmap(s, (u64)b, KB4(3)), 0);
+    check_eq(space_map(s, &r), b); /* the hole is used again */
+    r.address = at(4) + 1;         /* a hint, rounded up to a page */
+    check_eq(space_map(s, &r), at(5));
+    r.address = at(6); /* taken: somewhere else */
+    check((u64)space_map(s, &r) > at(100));
+    r.how = MAP_BELOW_4G;
+    r.address = 0;
+    check(space_map(s, &r) < (long)(2 * GiB));
+    end();
+}
+
+test(space_map_count_is_limited) {
+    begin();
+    vm_max_map_count = 4;
+    for (unsigned i = 0; i < 4; i++)
+        map(2 * i, 1, RW, NULL, 0);
+    struct map_request r = {.address = at(20), .bytes = KB4(1), .flags = RW, .how = MAP_AT};
+    check_eq(space_map(s, &r), -ENOMEM);
+    end();
+}
+
+test(space_huge_reservation_costs_nothing) {
+    begin();
+    host_settle();
+    struct host_count before = host_count();
+    struct map_request r = {.bytes = 64ULL << 40, .flags = 0};
+    long got = space_map(s, &r);
+    check(got > 0);
+    struct host_count now = host_count();
+    check_eq(now.tables, before.tables);
+    check_eq(space_unmap(s, (u64)got, r.bytes), 0);
+    end();
+}
+
+test(space_copy_reaches_another_space) {
+    begin();
+    map(0, 2, RW, NULL, 0);
+    map(2, 1, VIEW_READ, file, 3);
+    put(0, 5);
+    char out[100] = "hello", in[100] = "";
+    check_eq(space_copy(s, at(1) - 3, out, 6, true, false), 6);
+    check_eq(space_copy(s, at(1) - 3, in, 6, false, false), 6);
+    check_text(in, "hello");
+    check_eq(space_copy(s, at(2), out, 6, true, false), -EFAULT);
+    check_eq(space_copy(s, at(2), out, 6, true, true),
+             6); /* forced: a private copy that the program itself cannot write */
+    draw(s, "012", "ww|a", "PPp");
+    check_eq(file->object.dirty, 0);
+    check_eq(space_copy(s, at(2) - 2, in, 100, false, false), 100);
+    check_eq(space_copy(s, at(2), in, PAGE_SIZE < sizeof(in) ? PAGE_SIZE : sizeof(in), false, false), sizeof(in));
+    check_text(in, "hello");
+    check_eq(space_copy(s, at(9), in, 10, false, false), -EFAULT);
+    end();
+}
+
+/* ---- the Nth allocation fails, for every N: nothing has changed, nothing has leaked, and the next try succeeds */
+
+static struct space *sibling;
+
+static void some_mappings(void) {
+    map(0, 12, RW, NULL, 0);
+    map(12, 6, RW, file, 2);
+    map(20, 6, RW | VIEW_SHARED, file, 10);
+    for (unsigned i = 0; i < 18; i += 2)
+        put(i, 100 + i);
+    get(21);
+}
+static void and_a_sibling(void) { /* all tables are shared */
+    some_mappings();
+    sibling = space_fork(s);
+    check(!is_err(sibling));
+}
+
+static bool act_map(void) {
+    struct map_request r = {.address = at(5),
+                            .bytes = KB4(9),
+                            .flags = VIEW_READ | VIEW_SHARED,
+                            .how = MAP_AT,
+                            .file = &file->file,
+                            .offset = KB4(1)};
+    return space_map(s, &r) == (long)at(5);
+}
+static bool act_unmap(void) { return space_unmap(s, at(5), KB4(9)) == 0; }
+static bool act_protect(void) { return space_protect(s, at(5), KB4(9), VIEW_READ) == 0; }
+static bool act_write(void) { return mem_write(s, at(4), 1) == FAULT_DONE; }
+static bool act_write_file(void) { return mem_write(s, at(13), 1) == FAULT_DONE; }
+static bool act_write_shared(void) { return mem_write(s, at(23), 1) == FAULT_DONE; }
+static bool act_read_file(void) {
+    u64 value;
+    return mem_read(s, at(17), &value) == FAULT_DONE;
+}
+static bool act_fork(void) {
+    struct space *child = space_fork(s);
+    if (is_err(child))
+        return false;
+    space_put(child);
+    return true;
+}
+static bool act_move(void) {
+    return space_remap(s, at(5), KB4(6), KB4(9), REMAP_MAY_MOVE | REMAP_FIXED, at(40)) == (long)at(40);
+}
+static bool act_grow(void) { return space_remap(s, at(20), KB4(6), KB4(9), 0, 0) == (long)at(20); }
+static bool act_advise(void) { return space_change(s, at(6), KB4(1), VIEW_DONTFORK, 0) == 0; }
+static bool act_discard(void) { return space_discard(s, at(6), KB4(1)) == 0; }
+static bool act_create(void) {
+    struct space *other = space_create(true);
+    if (other)
+        space_put(other);
+    return other != NULL;
+}
+static bool act_object(void) {
+    struct frame *f;
+    if (object_get(&file->object, 31, OBJECT_WRITE, &f))
+        return false;
+    frame_unpin(f);
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*act)(void);
+} failing[] = {
+    {"map", act_map},
+    {"unmap", act_unmap},
+    {"protect", act_protect},
+    {"write", act_write},
+    {"write file", act_write_file},
+    {"write shared", act_write_shared},
+    {"read file", act_read_file},
+    {"fork", act_fork},
+    {"move", act_move},
+    {"grow", act_grow},
+    {"advise", act_advise},
+    {"discard", act_discard},
+    {"create", act_create},
+    {"object", act_object},
+};
+
+/* fail_each: act with the nth allocation failing, each time on a new space; returns how many allocations it made. */
+static u64 fail_each(void (*prepare)(void), bool (*act)(void)) {
+    for (u64 n = 1;; n++) {
+        host_settle();
+        struct host_count before = host_count();
+        file = host_file_new('A', 32 * PAGE_SIZE, true);
+        s = space_create(false);
+        check(s != NULL);
+        space_load(s);
+        sibling = NULL;
+        prepare();
+        char was[300];
+        strcpy(was, plan(s, 50));
+        alloc_fail_at(n);
+        bool done = act();
+        bool failed = alloc_fail_countdown == 0;
+        alloc_fail_at(0);
+        host_check();
+        check(done || failed);
+        if (!done) {
+            check_text(plan(s, 50), was);
+            for (unsigned i = 0; i < 18; i += 2)
+                check_eq(get(i), 100 + i);
+            check(act());
+            host_check();
+        }
+        if (sibling) { /* it never sees any of it */
+            space_load(sibling);
+            u64 value;
+            for (unsigned i = 0; i < 18; i += 2) {
+                check_eq(mem_read(sibling, at(i), &value), FAULT_DONE);
+                check_eq(value, 100 + i);
+            }
+        }
+        space_load(NULL);
+        space_put(s);
+        if (sibling)
+            space_put(sibling);
+        check_eq(file->references, 1);
+        host_file_put(file);
+        check_no_leak(before);
+        if (!failed)
+            return n - 1;
+    }
+}
+
+test(space_each_allocation_may_fail) {
+    machine_start((struct host_config){0});
+    for (unsigned i = 0; i < array_count(failing); i++) {
+        u64 alone = fail_each(some_mappings, failing[i].act), shared = fail_each(and_a_sibling, failing[i].act);
+        if (test_verbose)
+            fprintf(stderr, "%-14s %lu allocations, %lu with shared tables\n", failing[i].name, alone, shared);
+    }
+}
+
+/* A machine of 2 MiB, and programs that want more: faults fail one by one, exits give everything back, clean file pages
+ * make room. */
+test_seeds(space_out_of_memory, 4) {
+    machine_start((struct host_config){.bytes = 3 * MiB});
+    host_settle();
+    struct host_count before = host_count();
+    file = host_file_new('A', 200 * PAGE_SIZE, true);
+    s = space_create(false);
+    space_load(s);
+    map(0, 2000, RW, NULL, 0);
+    map(3000, 200, RW | VIEW_SHARED, file, 0);
+    unsigned written = 0;
+    for (unsigned i = 0; i < 150; i++)
+        get(3000 + i); /* clean file pages: they give way */
+    struct frame_totals t;
+    frame_totals(&t);
+    check(t.frames[FRAME_FILE] >= 150);
+    while (mem_write(s, at(written), written) == FAULT_DONE)
+        written++;
+    frame_totals(&t);
+    check(t.frames[FRAME_FILE] < 20);
+    check_eq(t.frames[FRAME_ANON], written);
+    host_check();
+    struct space *child = space_fork(s);
+    check(is_err(child) || child != NULL);
+    for (unsigned i = 0; i < written; i++)
+        check_eq(get(i), i);
+    if (!is_err(child))
+        space_put(child);
+    check_eq(space_discard(s, at(0), KB4(100)), 0);
+    check_eq(mem_write(s, at(50), 1), FAULT_DONE);
+    host_check();
+    space_load(NULL);
+    space_put(s);
+    host_file_put(file);
+    check_no_leak(before);
+}
