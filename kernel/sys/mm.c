@@ -47,7 +47,7 @@ static int check_file(struct file *f, struct map_request *r, u64 flags) {
         r->max_prot = VIEW_READ | VIEW_EXEC;
     if (f->ops->map)
         return f->ops->map(f, r->flags, r->offset, r->bytes);
-    return (f->inode->mode & S_IFMT) == S_IFREG ? 0 : -ENODEV;
+    return (f->inode->mode & S_IFMT) == S_IFREG || f->ops->maps_anonymous ? 0 : -ENODEV;
 }
 
 static int check_flags(u64 flags, u64 address, u64 bytes, u64 offset) {
@@ -85,7 +85,7 @@ static void fill_request(struct map_request *r, u64 flags) {
 }
 
 /* Shared anonymous memory is a file without a name, as on Linux (shmem_zero_setup). */
-static struct file *shared_memory(u64 bytes) { return shmem_file("dev/zero", bytes, O_RDWR); }
+static struct file *shared_memory(u64 bytes) { return shmem_file("/dev/zero (deleted)", bytes, O_RDWR); }
 
 long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
     struct map_request r = {.address = address, .bytes = bytes, .flags = view_prot(prot), .offset = offset};
@@ -99,7 +99,7 @@ long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
         if (!f)
             return -EBADF;
         result = check_file(f, &r, flags);
-        if (!result && f->vm.object == NULL) /* a device that maps as anonymous memory: /dev/zero */
+        if (!result && f->ops->maps_anonymous) /* /dev/zero */
             flags |= MAP_ANONYMOUS;
     }
     if (!result && (flags & MAP_ANONYMOUS)) {
