@@ -171,6 +171,8 @@ static int synth_iterate(struct file *file, struct dir_sink *sink) {
     u64 count = 0, own = dir->inode.ino;
     char name[32];
 
+    if (dir->process && !process_alive(dir->process))
+        return -ENOENT;
     while (children && children[count].name)
         count++;
     if (file->position == 0 && !emit(file, sink, ".", own, S_IFDIR, 1))
@@ -341,7 +343,11 @@ static ssize_t text_write(struct file *file, struct iov *from, u64 *position) {
     return taken;
 }
 
+/* Opening with O_TRUNC, as shells do, changes nothing. */
+static int text_resize(struct inode *inode, u64 bytes) { return 0; }
+
 static const struct inode_ops file_inode_ops = {
+    .resize = text_resize,
     .getattr = synth_getattr,
     .release = synth_release,
 };
