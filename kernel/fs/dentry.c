@@ -362,6 +362,15 @@ void dentry_remove(struct dentry *d, struct dentry *whiteout) {
     leave_whiteout(whiteout, below);
 }
 
+void dentry_forget(struct dentry *d) {
+    struct inode *dir = d->parent->inode;
+
+    mutex_lock(&dir->lock);
+    if ((d->flags & (DENTRY_HASHED | DENTRY_PINNED)) == DENTRY_HASHED)
+        unhash(d);
+    mutex_unlock(&dir->lock);
+}
+
 /* Swap names and parents of two unhashed dentries. The shape lock is held. */
 static void swap_places(struct dentry *a, struct dentry *b) {
     char text[sizeof(a->short_name)];

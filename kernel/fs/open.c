@@ -186,16 +186,11 @@ static struct file *open_nameless(const struct path *dir, int flags, u32 mode) {
     return f;
 }
 
-struct file *file_open_how(int at, const char *name, int flags, u32 mode, u32 lookup) {
+static struct file *open_once(int at, const char *name, int flags, u32 mode, u32 lookup) {
     bool nameless = (flags & O_TMPFILE) == O_TMPFILE, made = false;
     struct walk w;
-    int error;
+    int error = walk_begin(&w, at, name, lookup);
 
-    if (flags & O_PATH)
-        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    if (!(flags & O_NOFOLLOW))
-        lookup |= LOOKUP_FOLLOW;
-    error = walk_begin(&w, at, name, lookup);
     if (!error && (flags & O_CREAT) && !nameless)
         error = walk_making(&w, flags, mode, &made);
     else if (!error)
@@ -203,7 +198,23 @@ struct file *file_open_how(int at, const char *name, int flags, u32 mode, u32 lo
     struct file *f = err_ptr(error);
     if (!error)
         f = nameless ? open_nameless(&w.path, flags, mode) : open_inode(&w.path, flags, made);
+    if (is_err(f) && ptr_err(f) == -ESTALE)
+        dentry_forget(w.path.dentry);
     walk_end(&w);
+    return f;
+}
+
+struct file *file_open_how(int at, const char *name, int flags, u32 mode, u32 lookup) {
+    struct file *f;
+
+    if (flags & O_PATH)
+        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    if (!(flags & O_NOFOLLOW))
+        lookup |= LOOKUP_FOLLOW;
+    f = open_once(at, name, flags, mode, lookup);
+    /* What the cache knew by this name is no more what the lower has: it has been forgotten, so this asks again. */
+    if (is_err(f) && ptr_err(f) == -ESTALE)
+        f = open_once(at, name, flags, mode, lookup);
     return f;
 }
 

@@ -127,6 +127,10 @@ struct inode *tree_from_lower(struct tree *t, struct lower_node *node, const str
     spin_unlock(lock);
     if (!found)
         return &new->inode;
+    if (found->flags & TREE_INODE_STALE) {
+        through_adopt(found, node);
+        new->lower = NULL;
+    }
     inode_put(&new->inode); /* and its node with it */
     return &found->inode;
 }
@@ -160,6 +164,7 @@ static void release(struct inode *i) {
     table_remove(ti);
     if (ti->lower)
         t->lower->ops->put(t->lower, ti->lower);
+    through_put_nodes(ti);
     tree_xattr_free(ti);
     kfree(ti->target);
     slab_free(inode_cache, ti);
@@ -298,7 +303,7 @@ static int link(struct inode *dir, const char *name, size_t bytes, struct inode 
 
     mutex_lock(&target->lock);
     if (t->mode == TREE_THROUGH)
-        error = t->lower->ops->link(t->lower, tree_inode(dir)->lower, name, bytes, tree_inode(target)->lower);
+        error = through_link(dir, name, bytes, tree_inode(target));
     if (!error) {
         if (!target->links && !tree_inode(target)->lower)
             made(t, target);

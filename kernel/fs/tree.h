@@ -50,6 +50,7 @@ struct tree_inode {
     u32 opens;                    /* write-through: descriptions open */
     u32 hidden;                   /* write-through: its name on the lower after it was removed while open; 0: none */
     struct tree_inode *hidden_in; /* counted */
+    struct old_node *others; /* write-through: nodes under other names, and ones that were replaced; under inode.lock */
 };
 #define TREE_INODE_HASHED 1u
 #define TREE_INODE_CHANGED 2u  /* of an overlay, and counts itself */
@@ -58,6 +59,7 @@ struct tree_inode {
 #define TREE_INODE_WRITABLE 16u
 #define TREE_INODE_NO_XATTRS 32u /* the lower has none for it */
 #define TREE_INODE_SEALABLE 64u
+#define TREE_INODE_STALE 256u /* write-through: the node's name is gone and no other is known */
 #define TREE_INODE_WROTE 128u /* write-through: the lower's new modification time is our own doing */
 
 static inline struct tree *tree_of(const struct inode *i) { return container_of(i->super, struct tree, super); }
@@ -94,6 +96,11 @@ void through_release(struct tree_inode *ti);
 struct inode *through_create(struct inode *dir, const char *name, size_t bytes, u32 mode, u64 rdev, const char *target);
 int through_unlink(struct inode *dir, const char *name, size_t bytes, struct tree_inode *victim, bool directory);
 int through_rename(const struct rename_names *r);
+int through_link(struct inode *dir, const char *name, size_t bytes, struct tree_inode *target); /* target locked */
+void through_adopt(struct tree_inode *ti,
+                   struct lower_node *node); /* a node that a lookup has found for it: takes it */
+void through_put_nodes(struct tree_inode *ti);
+int through_zero(struct tree_inode *ti, u64 start, u64 end); /* make [start, end) read as zeroes on the lower */
 int through_setattr(struct tree_inode *ti, u32 valid);
 int through_resize(struct tree_inode *ti, u64 bytes);
 ssize_t through_write(struct tree_inode *ti, struct iov *from, u64 position);

@@ -293,7 +293,7 @@ static int tree_fallocate(struct file *f, int mode, u64 offset, u64 bytes) {
     int error = 0;
 
     through = tree_of(f->inode)->mode == TREE_THROUGH;
-    if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) || (through && zeroes))
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
         return -EOPNOTSUPP;
     mutex_lock(&ti->inode.lock);
     if (zeroes && (ti->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
@@ -301,7 +301,7 @@ static int tree_fallocate(struct file *f, int mode, u64 offset, u64 bytes) {
     if (!error)
         tree_changed(ti);
     if (!error && zeroes)
-        error = punch(ti, offset, end);
+        error = through ? through_zero(ti, offset, min(end, size_of(ti))) : punch(ti, offset, end);
     if (!error && !(mode & FALLOC_FL_KEEP_SIZE) && end > size_of(ti))
         error = tree_resize(&ti->inode, end);
     if (!error)

@@ -5,6 +5,10 @@
  * into the pages that are cached; pages dirtied through shared mappings are written by sync, msync, munmap's last
  * reference and eviction.
  *
+ * A node goes by a path on the server: when the name that it was found by goes and the file has others, the node is of
+ * no more use. So each link made here is looked up at once, as a node in reserve; without one, the inode is stale until
+ * a lookup brings a new node. Replaced nodes are kept to the end: somebody may be using them.
+ *
  * A file removed while open: QEMU's server answers by path, so the file is renamed to ".quire-hidden-N" in its
  * directory and removed when the last description closes. */
 #include <linux/fs.h>
@@ -19,6 +23,12 @@
 #define WRITE_CHUNK (32 * KiB) /* one exchange of a write: a few frames of buffer */
 
 static u32 hidden_last; /* [a] */
+
+struct old_node {
+    struct old_node *next;
+    struct lower_node *node;
+    bool used; /* it was the inode's node before */
+};
 
 static struct lower *lower_of(const struct tree_inode *ti) { return tree_of(&ti->inode)->lower; }
 
@@ -82,6 +92,8 @@ int through_open(struct tree_inode *ti, struct file *f) {
 
     mutex_lock(&ti->inode.lock);
     error = refresh_locked(ti);
+    if (error == -ENOENT && (ti->flags & TREE_INODE_STALE))
+        error = -ESTALE; /* another lookup of the name brings a node */
     if (!error && !(ti->flags & have) && l->ops->open) {
         error = l->ops->open(l, ti->lower, write);
         if (!error)
@@ -118,16 +130,89 @@ struct inode *through_create(struct inode *dir, const char *name, size_t bytes, 
     struct tree_inode *parent = tree_inode(dir);
     struct lower *l = lower_of(parent);
     const struct credentials *cred = cred_current();
-    u32 gid = dir->mode & S_ISGID ? dir->gid : cred->fsgid;
+    bool inherit = dir->mode & S_ISGID;
+    u32 gid = inherit ? dir->gid : cred->fsgid;
     struct lower_node *node;
     struct lower_attr a;
     int error;
 
+    if (inherit && (mode & S_IFMT) == S_IFDIR)
+        mode |= S_ISGID;
     if (target)
         error = l->ops->symlink(l, parent->lower, name, bytes, target, cred->fsuid, gid, &node, &a);
     else
         error = l->ops->create(l, parent->lower, name, bytes, mode, rdev, cred->fsuid, gid, &node, &a);
     return error ? err_ptr(error) : tree_from_lower(tree_of(dir), node, &a);
+}
+
+static void keep_node(struct tree_inode *ti, struct lower_node *node, bool used) {
+    struct lower *l = lower_of(ti);
+    struct old_node *old = kmalloc(sizeof(*old));
+
+    if (old) {
+        *old = (struct old_node){ti->others, node, used};
+        ti->others = old;
+    } else if (!used) {
+        l->ops->put(l, node);
+    } /* else it leaks: giving it back under somebody's read would be worse */
+}
+
+void through_put_nodes(struct tree_inode *ti) {
+    struct lower *l = lower_of(ti);
+
+    while (ti->others) {
+        struct old_node *old = ti->others;
+        ti->others = old->next;
+        l->ops->put(l, old->node);
+        kfree(old);
+    }
+}
+
+/* The inode goes on with another node. inode.lock held. */
+static void replace_node(struct tree_inode *ti, struct lower_node *node) {
+    keep_node(ti, ti->lower, true);
+    atomic_store(&ti->lower, node);
+    atomic_and(&ti->flags, ~(TREE_INODE_STALE | TREE_INODE_READABLE | TREE_INODE_WRITABLE));
+}
+
+void through_adopt(struct tree_inode *ti, struct lower_node *node) {
+    mutex_lock(&ti->inode.lock);
+    if (ti->flags & TREE_INODE_STALE)
+        replace_node(ti, node);
+    else
+        keep_node(ti, node, false);
+    mutex_unlock(&ti->inode.lock);
+}
+
+int through_link(struct inode *dir, const char *name, size_t bytes, struct tree_inode *target) {
+    struct lower *l = lower_of(target);
+    struct lower_node *parent = tree_inode(dir)->lower, *node;
+    struct lower_attr a;
+    int error = l->ops->link(l, parent, name, bytes, target->lower);
+
+    if (!error && !l->ops->lookup(l, parent, name, bytes, &node, &a))
+        keep_node(target, node, false);
+    return error;
+}
+
+/* A name is gone, others are left: does the node still lead to the file? inode.lock held. */
+static void check_node(struct tree_inode *ti) {
+    struct lower *l = lower_of(ti);
+    struct lower_attr a;
+
+    if (l->ops->getattr(l, ti->lower, &a) != -ENOENT)
+        return;
+    for (struct old_node *old = ti->others; old; old = old->next) {
+        if (old->used || l->ops->getattr(l, old->node, &a))
+            continue;
+        struct lower_node *node = old->node;
+        old->node = ti->lower; /* they change places */
+        old->used = true;
+        atomic_store(&ti->lower, node);
+        atomic_and(&ti->flags, ~(TREE_INODE_READABLE | TREE_INODE_WRITABLE));
+        return;
+    }
+    atomic_or(&ti->flags, TREE_INODE_STALE);
 }
 
 /* The victim is open and loses its last name: another name keeps it alive. */
@@ -158,7 +243,30 @@ int through_unlink(struct inode *dir, const char *name, size_t bytes, struct tre
         error = hide(parent, name, bytes, victim);
     else
         error = l->ops->unlink(l, parent->lower, name, bytes, false);
+    if (!error && victim->inode.links > 1)
+        check_node(victim);
     mutex_unlock(&victim->inode.lock);
+    return error;
+}
+
+/* 9P2000.L has no exchange: three renames, undone if one fails. Other programs of the host can see the steps. */
+static int exchange(const struct rename_names *r) {
+    struct lower_node *from = tree_inode(r->from)->lower, *to = tree_inode(r->to)->lower;
+    struct lower *l = lower_of(tree_inode(r->from));
+    char name[32];
+    size_t bytes = hidden_name(name, sizeof(name), atomic_add(&hidden_last, 1));
+    int error = l->ops->rename(l, from, r->name, r->bytes, from, name, bytes);
+
+    if (error)
+        return error;
+    error = l->ops->rename(l, to, r->new_name, r->new_bytes, from, r->name, r->bytes);
+    if (!error) {
+        error = l->ops->rename(l, from, name, bytes, to, r->new_name, r->new_bytes);
+        if (error)
+            (void)l->ops->rename(l, from, r->name, r->bytes, to, r->new_name, r->new_bytes);
+    }
+    if (error)
+        (void)l->ops->rename(l, from, name, bytes, from, r->name, r->bytes);
     return error;
 }
 
@@ -166,16 +274,22 @@ int through_rename(const struct rename_names *r) {
     struct tree_inode *from = tree_inode(r->from), *to = tree_inode(r->to);
     struct lower *l = lower_of(from);
     struct tree_inode *victim = r->replaced ? tree_inode(r->replaced) : NULL;
+    bool file = victim && (victim->inode.mode & S_IFMT) != S_IFDIR;
+    int error = 0;
 
     if (r->exchange)
-        return -EINVAL; /* 9P2000.L has no such message */
+        return exchange(r);
     /* The replaced file may be open: it gets its hidden name before the new one takes its place. */
-    if (victim && (victim->inode.mode & S_IFMT) == S_IFREG && victim->opens && victim->inode.links <= 1) {
-        int error = through_unlink(r->to, r->new_name, r->new_bytes, victim, false);
-        if (error)
-            return error;
+    if (file && victim->opens && victim->inode.links <= 1)
+        error = through_unlink(r->to, r->new_name, r->new_bytes, victim, false);
+    if (!error)
+        error = l->ops->rename(l, from->lower, r->name, r->bytes, to->lower, r->new_name, r->new_bytes);
+    if (!error && file && victim->inode.links > 1) {
+        mutex_lock(&victim->inode.lock);
+        check_node(victim);
+        mutex_unlock(&victim->inode.lock);
     }
-    return l->ops->rename(l, from->lower, r->name, r->bytes, to->lower, r->new_name, r->new_bytes);
+    return error;
 }
 
 /* Attributes. */
@@ -282,6 +396,19 @@ ssize_t through_write(struct tree_inode *ti, struct iov *from, u64 position) {
         atomic_or(&ti->flags, TREE_INODE_WROTE);
     }
     return done ? (ssize_t)done : n;
+}
+
+int through_zero(struct tree_inode *ti, u64 start, u64 end) {
+    char *zeroes = kzalloc(WRITE_CHUNK);
+    ssize_t n = zeroes ? 1 : -ENOMEM;
+
+    while (n > 0 && start < end) {
+        n = write_chunk(ti, zeroes, (size_t)min(end - start, (u64)WRITE_CHUNK), start);
+        start += n > 0 ? (u64)n : 0;
+    }
+    kfree(zeroes);
+    atomic_or(&ti->flags, TREE_INODE_WROTE);
+    return n < 0 ? (int)n : 0;
 }
 
 int through_write_back(struct object *o, u64 index, struct frame *f) {
