@@ -54,6 +54,8 @@ static int check_flags(u64 flags, u64 address, u64 bytes, u64 offset) {
     u64 type = flags & MAP_TYPE;
     if ((offset & (PAGE_SIZE - 1)) || !bytes || (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
         return -EINVAL;
+    if (type == MAP_SHARED_VALIDATE && (flags & MAP_ANONYMOUS))
+        return -EINVAL; /* there is no file to validate the flags */
     if (type == MAP_SHARED_VALIDATE && (flags & ~(u64)KNOWN_MAP_FLAGS))
         return -EOPNOTSUPP;
     if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC))
