@@ -118,9 +118,8 @@ void clock_init(void) {
             told ? "told" : "measured", cpu_has.tsc_deadline ? "TSC deadline" : "APIC timer");
 }
 
-/* Interrupts off. */
-static void alarm_set(struct cpu_arch *a) {
-    u64 at = min(a->tick_at, a->armed_at);
+/* Interrupts off. Sets the hardware for `at` if that is earlier than what it is set to. */
+static void hardware_set(struct cpu_arch *a, u64 at) {
     if (at >= a->hardware_at)
         return;
     u64 now = clock_ns(), ns = at > now ? at - now : 0;
@@ -128,14 +127,16 @@ static void alarm_set(struct cpu_arch *a) {
         ns = min(ns, 1UL << 40);
         u64 tsc = rdtsc() + (u64)((unsigned __int128)ns * tsc_per_ns >> 32);
         wrmsr(MSR_TSC_DEADLINE, max(tsc, 1UL)); /* one in the past fires at once; 0 would disarm */
-        a->hardware_at = now + ns;
     } else {
         ns = min(ns, 2000000000UL); /* a 32-bit count; the rest after the interrupt */
         u64 count = ns * (apic_hz / 1000) / 1000000;
         apic_timer_count((u32)min(max(count, 1UL), 0xffffffffUL));
-        a->hardware_at = now + ns;
     }
+    a->hardware_at = now + ns;
 }
+
+static void alarm_set(struct cpu_arch *a) { hardware_set(a, min(a->tick_at, a->armed_at)); }
+void clock_soon(u64 ns) { hardware_set(cpu_arch_self(), clock_ns() + ns); }
 
 void clock_start(void) {
     struct cpu_arch *a = cpu_arch_self();

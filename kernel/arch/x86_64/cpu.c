@@ -165,12 +165,24 @@ void cpu_idle_wait(void) {
     struct cpu *cpu = cpu_self();
     irq_off();
     if (!atomic_load_relaxed(&cpu->need_resched) && !atomic_load_relaxed(&cpu->work)) {
+        tlb_idle();
         clock_idle(true);
         __asm__ volatile("sti; hlt; cli" ::
                              : "memory"); /* sti takes effect after hlt began: no wake-up is lost between */
         clock_idle(false);
     }
     irq_on();
+}
+
+void cpu_nap(u64 ns, const u32 *unless_zero) {
+    bool on = irq_save();
+    if (on && cpu_has.hypervisor && (!unless_zero || atomic_load(unless_zero))) {
+        clock_soon(ns);
+        __asm__ volatile("sti; hlt" ::: "memory");
+    } else {
+        irq_restore(on);
+        cpu_pause();
+    }
 }
 
 u64 cpu_random(void) {

@@ -13,6 +13,9 @@
 
 #define PAGES_ONE_BY_ONE 32 /* above this, forgetting everything is cheaper than so many INVLPGs */
 
+#define SPIN_NS 20000
+#define NAP_NS 1000000
+
 enum { FLUSH_RANGE, FLUSH_USER, FLUSH_ALL, EVICT };
 _Static_assert(MACHINE_CPUS == CPU_MAX, "one bit a CPU");
 
@@ -43,7 +46,27 @@ void machine_load(struct machine_space *m) {
     irq_restore(on);
 }
 
+/* An idle CPU uses no user translation: instead of being woken for each flush of the space it still has, it gives the
+ * space up, at the first flush, or before it halts when others run in that space too. */
+static void give_up(void) { machine_load(NULL); }
+
+void tlb_idle(void) {
+    struct cpu_arch *a = cpu_arch_self();
+    bool others = false;
+    for (unsigned w = 0; a->loaded && w * 64 < cpu_count; w++) {
+        u64 cpus = atomic_load_relaxed(&a->loaded->cpus[w]);
+        others |= (w == a->cpu.id / 64 ? cpus & ~(1UL << a->cpu.id % 64) : cpus) != 0;
+    }
+    if (others)
+        give_up();
+}
+
 static void serve(const struct tlb_request *r) {
+    struct cpu_arch *a = cpu_arch_self();
+    if (a->idle && (r->what == FLUSH_RANGE || r->what == FLUSH_USER)) {
+        give_up();
+        return;
+    }
     switch (r->what) {
     case FLUSH_RANGE:
         for (u64 at = r->start; at < r->end; at += PAGE_SIZE)
@@ -56,7 +79,7 @@ static void serve(const struct tlb_request *r) {
         flush_all_local();
         break;
     case EVICT:
-        if (cpu_arch_self()->loaded == r->evict)
+        if (a->loaded == r->evict)
             machine_load(NULL);
         break;
     }
@@ -70,8 +93,26 @@ void tlb_interrupt(void) {
         for (u64 bits = atomic_xchg(&a->shooters[w], 0); bits; bits &= bits - 1) {
             struct tlb_request *r = &((struct cpu_arch *)cpu_of[w * 64 + __builtin_ctzl(bits)])->request;
             serve(r);
-            atomic_sub(&r->waiting, 1); /* from here on the request is its owner's again */
+            if (!atomic_sub(&r->waiting, 1) && atomic_load(&r->asleep)) /* the request is its owner's again */
+                apic_ipi(cpu_of[w * 64 + __builtin_ctzl(bits)]->apic_id, VECTOR_TLB);
         }
+    }
+}
+
+/* Spin for as long as an answer takes when the targets run. When one does not (a host with fewer CPUs than we have),
+ * halt, for the host may need this very CPU to run it; the last to answer sends an interrupt. */
+static void wait_served(struct tlb_request *r) {
+    u64 patience = clock_ns() + SPIN_NS;
+    while (atomic_load(&r->waiting)) {
+        tlb_interrupt();
+        if (clock_ns() < patience) {
+            cpu_pause();
+            continue;
+        }
+        /* asleep, then the look at waiting; they count down, then look at asleep: one of us sees the other */
+        (void)atomic_xchg(&r->asleep, true);
+        cpu_nap(NAP_NS, &r->waiting);
+        atomic_store(&r->asleep, false);
     }
 }
 
@@ -105,10 +146,8 @@ static void shoot(struct tlb_request wanted, const u64 *mask) {
     }
     if (here)
         serve(&wanted);
-    while (count && atomic_load(&a->request.waiting)) {
-        tlb_interrupt();
-        cpu_pause();
-    }
+    if (count)
+        wait_served(&a->request);
 }
 
 void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
@@ -121,7 +160,19 @@ void machine_flush_everyone(void) { shoot((struct tlb_request){.what = FLUSH_USE
 void tlb_flush_kernel_all(void) { shoot((struct tlb_request){.what = FLUSH_ALL}, NULL); }
 void machine_evict(struct machine_space *m) { shoot((struct tlb_request){.what = EVICT, .evict = m}, m->cpus); }
 void machine_flush_local(u64 address) { __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory"); }
-void machine_pause(void) { cpu_pause(); }
+
+/* One turn of somebody's loop. When such turns follow each other for long, the CPU waited for may need the host's. */
+void machine_pause(void) {
+    struct cpu_arch *a = cpu_arch_self();
+    u64 now = clock_ns();
+    if (now - a->paused_last > SPIN_NS)
+        a->paused_first = now;
+    a->paused_last = now;
+    if (now - a->paused_first > 2 * SPIN_NS)
+        cpu_nap(NAP_NS / 10, NULL);
+    else
+        cpu_pause();
+}
 
 /* Whole pages: by bytes where the CPU does that fast (ERMS), else by words. */
 void machine_zero_page(void *page) {

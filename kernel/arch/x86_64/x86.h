@@ -236,7 +236,8 @@ struct cpu_arch {
     /* kstack.c: stacks freed here and still mapped */
     unsigned stack_count;
     void *stacks[8];
-    struct machine_space *loaded; /* tlb.c: NULL: the kernel's own tables */
+    struct machine_space *loaded;  /* tlb.c: NULL: the kernel's own tables */
+    u64 paused_first, paused_last; /* tlb.c: machine_pause's latest row of turns, clock_ns() */
     /* tlb.c: what this CPU asks of others, and how many have not answered (they count down); and the CPUs whose
      * requests this one has not served yet, set by them, cleared by this one */
     struct tlb_request {
@@ -244,6 +245,7 @@ struct cpu_arch {
         struct machine_space *evict;
         u32 what;
         u32 waiting;
+        bool asleep; /* its owner halts: tell it */
     } request __attribute__((aligned(64)));
     u64 shooters[CPU_MAX / 64] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
@@ -253,8 +255,11 @@ static inline struct cpu_arch *cpu_arch_self(void) { return (struct cpu_arch *)c
 void cpu_detect(void);                                /* boot CPU: fills cpu_has, patches SMAP in */
 void cpu_block_init(struct cpu_arch *a, unsigned id); /* early: enough for cpu_self() and kprintf, once loaded */
 void cpu_block_load(struct cpu_arch *a);              /* GS base of the CPU that runs this */
-bool cpu_stacks_alloc(struct cpu_arch *a);            /* its interrupt stacks; false: no memory */
-void cpu_start(struct cpu_arch *a);                   /* on the CPU itself: everything but its timer */
+/* Interrupts on. Under a hypervisor: halt until an interrupt, for ns at most, if *unless_zero (NULL: anything) is not 0
+ * then; the host may run the CPU that we wait for. On a machine of our own: a pause. */
+void cpu_nap(u64 ns, const u32 *unless_zero);
+bool cpu_stacks_alloc(struct cpu_arch *a); /* its interrupt stacks; false: no memory */
+void cpu_start(struct cpu_arch *a);        /* on the CPU itself: everything but its timer */
 
 /* trap.c */
 void trap_init(void); /* fill the IDT */
@@ -297,12 +302,14 @@ void clock_start(void); /* each CPU */
 void clock_interrupt(struct regs *regs);
 void clock_delay(u64 ns);   /* busy wait */
 void clock_idle(bool idle); /* interrupts off */
+void clock_soon(u64 ns);    /* interrupts off: have some interrupt within ns */
 
 /* fpu.c */
 void fpu_init(void); /* each CPU */
 
 /* tlb.c */
 void tlb_interrupt(void);
+void tlb_idle(void);             /* before this CPU halts, interrupts off */
 void tlb_flush_kernel_all(void); /* kernel translations, on every CPU; interrupts on, no spin lock held */
 
 /* symbols.c: the function that holds the address, or NULL */
