@@ -28,7 +28,7 @@ static void emit(const char *text, size_t bytes) {
 /* Returns whether the lock is ours to give back. */
 static bool take(void) {
     u32 me = cpu_id() + 1;
-    for (unsigned tries = 0; tries < 10000000 && !atomic_load_relaxed(&log.forced); tries++) {
+    for (unsigned tries = 0; tries < 1000000 && !atomic_load_relaxed(&log.forced); tries++) {
         u32 owner = atomic_load_relaxed(&log.owner);
         if (owner == me)
             break;
