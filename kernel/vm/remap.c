@@ -87,10 +87,15 @@ static enum step ready_chunk(struct move *m, u64 done, u64 n) {
     return step;
 }
 
-static void carry(struct table *from, unsigned i, struct table *to, unsigned j) {
+static void carry(struct move *m, struct table *from, unsigned i, struct table *to, unsigned j) {
     entry e = slot_read(&from->slots[i]);
-    if (entry_empty(e) || !entry_empty(slot_read(&to->slots[j])))
-        return; /* a thread that already uses the new place keeps what it wrote there */
+    if (entry_empty(e))
+        return;
+    entry touched = slot_exchange(&to->slots[j], 0);
+    if (!entry_empty(touched)) { /* a thread has touched the new place too early: the page that moves wins, as if it came later */
+        machine_flush(&m->s->m, (to->base + j) << PAGE_SHIFT, (to->base + j + 1) << PAGE_SHIFT, false);
+        leaf_forget(to, touched);
+    }
     e = slot_exchange(&from->slots[i], 0);
     leaf_count(from, e, -1);
     leaf_count(to, e, 1);
@@ -116,7 +121,7 @@ static enum step move_chunk(struct move *m, u64 done, u64 n) {
     if (source != target)
         spin_lock(source->base < target->base ? &target->lock : &source->lock);
     for (u64 k = 0; k < n; k++)
-        carry(source, i + k, target, j + k);
+        carry(m, source, i + k, target, j + k);
     spin_unlock(&source->lock);
     if (source != target)
         spin_unlock(&target->lock);

@@ -186,6 +186,36 @@ static void loose_mapper(void *argument) {
     }
 }
 
+/* A range that moves to and fro, while others look at both places: they see nothing, zeroes, or what its owner wrote
+ * once. */
+#define MOVE_HERE 0x10320ULL
+#define MOVE_THERE 0x10600ULL
+#define MOVE_PAGES 5
+static void mover(void *argument) {
+    u64 at = MOVE_HERE, last[MOVE_PAGES] = {0};
+    while (busy) {
+        u64 to = at == MOVE_HERE ? MOVE_THERE : MOVE_HERE, value;
+        for (u64 i = 0; i < MOVE_PAGES; i++) {
+            check_eq(mem_read(parent, (at + i) << PAGE_SHIFT, &value), FAULT_DONE);
+            check_eq(value, last[i]);
+            if (one_in(2))
+                check_eq(mem_write(parent, (at + i) << PAGE_SHIFT, ++last[i]), FAULT_DONE);
+        }
+        check_eq(space_remap(parent, at << PAGE_SHIFT, MOVE_PAGES << PAGE_SHIFT, MOVE_PAGES << PAGE_SHIFT,
+                             REMAP_MAY_MOVE | REMAP_FIXED, to << PAGE_SHIFT),
+                 to << PAGE_SHIFT);
+        at = to;
+    }
+}
+static void onlooker(void *argument) {
+    while (busy) {
+        u64 value = 0, page = (one_in(2) ? MOVE_HERE : MOVE_THERE) + rnd_below(MOVE_PAGES);
+        enum fault_outcome got = mem_read(parent, page << PAGE_SHIFT, &value);
+        check(got == FAULT_DONE || got == FAULT_MAPERR);
+        check(value < 1 << 20);
+    }
+}
+
 static void file_keeper(void *argument) {
     while (busy) {
         switch (rnd_below(4)) {
@@ -227,6 +257,7 @@ static void cutter(void *argument) {
 #define WITH_LOOSE 4u
 #define WITH_FILES 8u
 #define WITH_CUT 16u
+#define WITH_MOVE 32u
 
 static void race(unsigned with, unsigned cpus) {
     machine_start((struct host_config){.cpus = cpus});
@@ -253,6 +284,11 @@ static void race(unsigned with, unsigned cpus) {
     if (with & WITH_LOOSE) {
         fiber_add("loose user", loose_user, NULL, parent);
         fiber_add("loose mapper", loose_mapper, NULL, parent);
+    }
+    if (with & WITH_MOVE) {
+        map_at(parent, MOVE_HERE, MOVE_PAGES, rw, NULL);
+        fiber_add("mover", mover, NULL, parent);
+        fiber_add("onlooker", onlooker, NULL, parent);
     }
     if (with & WITH_FILES)
         fiber_add("file keeper", file_keeper, NULL, NULL);
@@ -283,4 +319,5 @@ test_seeds(race_of_faults_and_protect, 30) { race(WITH_TOGGLE, 3); }
 test_seeds(race_of_faults_and_unmap, 30) { race(WITH_LOOSE, 3); }
 test_seeds(race_of_faults_and_reclaim, 30) { race(WITH_FILES, 3); }
 test_seeds(race_of_faults_and_truncate, 30) { race(WITH_CUT, 4); }
+test_seeds(race_of_moves_and_fork, 60) { race(WITH_MOVE | WITH_FORK, 4); }
 test_seeds(race_of_everything, 60) { race(~0u, 4); }
