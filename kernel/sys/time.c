@@ -195,7 +195,7 @@ long sys_clock_nanosleep(int clock, int flags, const struct __kernel_timespec __
     struct __kernel_timespec t;
     u64 ns, offset = clock == CLOCK_REALTIME || clock == CLOCK_TAI ? clock_wall_offset() : 0;
 
-    if (clock == CLOCK_THREAD_CPUTIME_ID)
+    if (clock > CLOCK_TAI)
         return -EINVAL;
     if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME && clock != CLOCK_TAI)
         return -EOPNOTSUPP;

@@ -96,26 +96,30 @@ static int search(struct search *s) {
     return s->any ? 0 : -ECHILD;
 }
 
+/* process_wait: a wake is looked into before a signal is: news that came with a SIGCHLD is not answered by EINTR. */
 long process_wait(struct wait_request *w) {
     struct search s = {.w = w, .parent = process_current()};
     struct waiter waiter;
-    int error, slept = 0;
+    long error;
 
     w->pid = 0;
     do {
         waitq_add(&s.parent->child_events, &waiter);
         error = search(&s);
-        if (!error && !s.found && !(w->options & WNOHANG))
-            slept = task_sleep(true, SLEEP_FOREVER);
+        if (!error && !s.found && !(w->options & WNOHANG)) {
+            if (signal_pending())
+                error = -ERESTARTSYS;
+            else
+                (void)task_sleep(true, SLEEP_FOREVER);
+        }
         waitq_remove(&waiter);
-    } while (!error && !s.found && !(w->options & WNOHANG) && !slept);
+    } while (!error && !s.found && !(w->options & WNOHANG));
     if (s.found) {
         w->pid = s.found->pid;
         w->uid = s.found->cred.uid;
         if (w->usage)
             process_usage(s.found, w->usage);
         process_put(s.found);
-        return 0;
     }
-    return slept ? -ERESTARTSYS : error;
+    return error;
 }
