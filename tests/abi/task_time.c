@@ -221,7 +221,8 @@ static void scheduling(void) {
     for (int i = 0; i < CPU_SETSIZE; i++) {
         if (CPU_ISSET(i, &set)) {
             CPU_SET(i, &one);
-            printf("one CPU: %d, there %d\n", sched_setaffinity(0, sizeof one, &one), sched_getcpu() == i);
+            show("one CPU", sched_setaffinity(0, sizeof one, &one));
+            printf("there: %d\n", sched_getcpu() == i);
             break;
         }
     }
