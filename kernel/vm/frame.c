@@ -29,6 +29,7 @@ struct frame *frames;
 u64 frame_count;
 u64 alloc_fail_countdown;
 bool frame_poison;
+static bool careful; /* alloc_fail_countdown or frame_poison is set: no short cuts */
 
 /* Legend: [l] lock. */
 struct frame_cpu {
@@ -170,7 +171,10 @@ u64 frame_caches_drain(void) {
 
 /* Allocation. */
 
-void alloc_fail_at(u64 n) { atomic_store(&alloc_fail_countdown, n); }
+void alloc_fail_at(u64 n) {
+    atomic_store(&alloc_fail_countdown, n);
+    careful = n || frame_poison;
+}
 bool alloc_fail_step(void) { return atomic_sub(&alloc_fail_countdown, 1) == 0; }
 
 /* frame_take: without waiting. The frames have their class and are counted. */
@@ -217,7 +221,8 @@ static struct frame *frame_take_slowly(unsigned order, enum frame_class class) {
     return f ? f : frame_take(order, class, reserve);
 }
 
-struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) {
+/* alloc_slowly: all that is not the common case: blocks, an empty cache, a test's wishes. */
+static __attribute__((noinline)) struct frame *alloc_slowly(unsigned order, enum frame_class class, unsigned how) {
     struct frame *f;
     assert(order<ORDERS &&class> FRAME_RESERVED && class < FRAME_CLASSES);
     if (alloc_fails())
@@ -227,21 +232,49 @@ struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) 
         f = how & FRAME_ATOMIC ? frame_take(order, class, 0) : frame_take_slowly(order, class);
     if (unlikely(!f))
         return NULL;
-    if (unlikely(frame_poison))
-        for (u64 i = 0; i < 1ULL << order; i++)
+    for (u64 i = 0; i < 1ULL << order; i++) {
+        if (unlikely(frame_poison))
             poison_check(f + i);
-    if (how & FRAME_ZEROED)
-        for (u64 i = 0; i < 1ULL << order; i++)
+        if (how & FRAME_ZEROED)
             machine_zero_page(frame_va(f + i));
+    }
     return f;
 }
 
-void frame_reclass(struct frame *f, enum frame_class class) {
+struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) {
+    struct frame_cpu *c = &caches[cpu_id()];
+    struct frame *f = NULL;
+    if (likely(order == 0 && !careful)) {
+        spin_lock(&c->lock);
+        f = c->head;
+        if (likely(f)) {
+            c->head = f->free.next;
+            c->count--;
+            c->used[class]++;
+            f->class = class;
+            f->order = 0;
+        }
+        spin_unlock(&c->lock);
+    }
+    if (unlikely(!f))
+        return alloc_slowly(order, class, how);
+    if (how & FRAME_ZEROED)
+        machine_zero_page(frame_va(f));
+    return f;
+}
+
+static __attribute__((noinline)) void free_block(struct frame *f, unsigned order) {
     struct frame_cpu *c = &caches[cpu_id()];
     spin_lock(&c->lock);
-    c->used[f->class]--;
-    c->used[class]++;
-    f->class = class;
+    c->used[f->class] -= 1LL << order;
+    for (u64 i = 0; i < 1ULL << order; i++) {
+        f[i].class = FRAME_FREE;
+        f[i].flags = 0;
+        f[i].counts = 0; /* of the frames after the first: whoever used them may have left something */
+    }
+    spin_lock(&buddy.lock);
+    buddy_give(f, order);
+    spin_unlock(&buddy.lock);
     spin_unlock(&c->lock);
 }
 
@@ -250,27 +283,21 @@ void frame_free(struct frame *f, unsigned order) {
     if (unlikely(class <= FRAME_RESERVED || class >= FRAME_CLASSES || f->counts || f->order != order))
         panic("frame_free: frame %#lx, order %u: class %u, order %u, counts %#lx", (unsigned long)frame_number(f),
               order, class, f->order, (unsigned long)f->counts);
-    if (unlikely(frame_poison))
-        for (u64 i = 0; i < 1ULL << order; i++)
-            poison_fill(f + i);
+    for (u64 i = 0; unlikely(frame_poison) && i < 1ULL << order; i++)
+        poison_fill(f + i);
+    if (order) {
+        free_block(f, order);
+        return;
+    }
     struct frame_cpu *c = &caches[cpu_id()];
     spin_lock(&c->lock);
-    c->used[class] -= 1LL << order;
-    for (u64 i = 0; i < 1ULL << order; i++) {
-        f[i].class = FRAME_FREE;
-        f[i].flags = 0;
-        f[i].counts = 0; /* of the frames after the first: whoever used them may have left something */
-    }
-    if (likely(order == 0)) {
-        f->free.next = c->head;
-        c->head = f;
-        if (unlikely(++c->count > CACHE_MOST))
-            cache_spill(c, CACHE_MOST - BATCH);
-    } else {
-        spin_lock(&buddy.lock);
-        buddy_give(f, order);
-        spin_unlock(&buddy.lock);
-    }
+    c->used[class]--;
+    f->class = FRAME_FREE;
+    f->flags = 0;
+    f->free.next = c->head;
+    c->head = f;
+    if (unlikely(++c->count > CACHE_MOST))
+        cache_spill(c, CACHE_MOST - BATCH);
     spin_unlock(&c->lock);
 }
 
@@ -335,6 +362,7 @@ static void take_range(u64 number, u64 end, enum frame_class class, u8 flags) {
 
 void frame_init(const struct memory_range *ranges, unsigned count) {
     u64 at = 0;
+    careful = frame_poison;
     for (unsigned i = 0; i < count; i++)
         frame_count = max(frame_count, (ranges[i].start + ranges[i].bytes) >> PAGE_SHIFT);
     frames = boot_alloc(frame_count * sizeof(struct frame), PAGE_SIZE); /* zeroed: class FRAME_FREE */

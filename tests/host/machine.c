@@ -77,7 +77,7 @@ void machine_start(struct host_config c) {
     frame_direct = mmap(NULL, c.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     check(frame_direct != MAP_FAILED);
     lay_out(&c);
-    frame_poison = true;
+    frame_poison = test_seed % 2 == 0; /* the other half takes the short cuts of a machine in use */
     frame_init(boot_ranges, boot_range_count);
     slab_init();
     if (!c.bare)
