@@ -303,6 +303,9 @@ long sys_removexattr(const char __user *path, const char __user *name);
 long sys_lremovexattr(const char __user *path, const char __user *name);
 long sys_fremovexattr(int fd, const char __user *name);
 
+/* sys/socket.c */
+long sys_not_a_socket(int fd);
+
 /* sys/sync.c */
 long sys_sync(void);
 long sys_fsync(int fd);
