@@ -34,6 +34,15 @@ def short(value):
     return text if len(text) <= 300 else f"{text[:200]}...{text[-80:]} ({len(value)} bytes)"
 
 
+def differ(what, there, here, more=b""):
+    """The failure that names both values; of a text with several lines, the first that differs."""
+    if isinstance(there, bytes) and there.count(b"\n") + here.count(b"\n") > 2:
+        a, b = there.split(b"\n"), here.split(b"\n")
+        line = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+        what, there, here = f"{what}, line {line + 1}", b"\n".join(a[line:line + 1]), b"\n".join(b[line:line + 1])
+    return Failure(f"{what} is {short(there)} on this machine and {short(here)} on Quire" + (f", with stderr {short(more)}" if more else ""))
+
+
 class Context:
     """What a test function works with: a directory of its own, and the command."""
 
@@ -149,8 +158,7 @@ def compare(name, *words, stdin=b"", options=(), mask=None, timeout=120, host=No
         for what in ("status", "stdout", "stderr"):
             there, here = ({"status": r.status, "stdout": masked(r.out), "stderr": masked(r.err)}[what] for r in results)
             if there != here:
-                more = f", with stderr {short(results[1].err)}" if what != "stderr" else ""
-                raise Failure(f"{what} is {short(there)} on this machine and {short(here)} on Quire{more}")
+                raise differ(what, there, here, results[1].err if what != "stderr" else b"")
     add(name, function, soak)
 
 
@@ -171,7 +179,7 @@ def abi_test(path):
         for what in ("out", "err", "status"):
             a, b = getattr(there, what), getattr(here, what)
             if a != b:
-                raise Failure(f"{what} is {short(a)} on this machine and {short(b)} on Quire, stderr {short(here.err)}")
+                raise differ(f"std{what}" if what != "status" else what, a, b, here.err if what != "err" else b"")
     return function
 
 
