@@ -263,6 +263,44 @@ struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) 
     return f;
 }
 
+void frame_free_list(struct frame *list) {
+    struct frame_cpu *c = &caches[cpu_id()];
+    spin_lock(&c->lock);
+    while (list) {
+        struct frame *f = list;
+        list = f->free.next;
+        if (unlikely(frame_poison))
+            poison_fill(f);
+        c->used[f->class]--;
+        f->class = FRAME_FREE;
+        f->flags = 0;
+        f->free.next = c->head;
+        c->head = f;
+        c->count++;
+    }
+    if (c->count > CACHE_MOST)
+        cache_spill(c, CACHE_MOST - BATCH);
+    spin_unlock(&c->lock);
+}
+
+void frame_reclass(struct frame *f, enum frame_class class) {
+    struct frame_cpu *c = &caches[cpu_id()];
+    spin_lock(&c->lock);
+    c->used[f->class]--;
+    c->used[class]++;
+    f->class = class;
+    spin_unlock(&c->lock);
+}
+
+void frame_reclass(struct frame *f, enum frame_class class) {
+    struct frame_cpu *c = &caches[cpu_id()];
+    spin_lock(&c->lock);
+    c->used[f->class]--;
+    c->used[class]++;
+    f->class = class;
+    spin_unlock(&c->lock);
+}
+
 static __attribute__((noinline)) void free_block(struct frame *f, unsigned order) {
     struct frame_cpu *c = &caches[cpu_id()];
     spin_lock(&c->lock);
