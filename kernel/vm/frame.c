@@ -292,15 +292,6 @@ void frame_reclass(struct frame *f, enum frame_class class) {
     spin_unlock(&c->lock);
 }
 
-void frame_reclass(struct frame *f, enum frame_class class) {
-    struct frame_cpu *c = &caches[cpu_id()];
-    spin_lock(&c->lock);
-    c->used[f->class]--;
-    c->used[class]++;
-    f->class = class;
-    spin_unlock(&c->lock);
-}
-
 static __attribute__((noinline)) void free_block(struct frame *f, unsigned order) {
     struct frame_cpu *c = &caches[cpu_id()];
     spin_lock(&c->lock);
