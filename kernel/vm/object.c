@@ -488,7 +488,7 @@ u64 vm_reclaim(u64 pages) {
     }
     for (unsigned i = 0; i < shrinker_count && freed < pages; i++)
         freed += shrinkers[i](pages - freed);
-    freed += slab_shrink();
+    freed += tables_drain() + slab_shrink();
     mutex_unlock(&reclaiming);
     return freed;
 }

@@ -64,6 +64,7 @@ static struct space *space_new(bool randomise) {
 }
 
 void vm_live(struct vm_live *out) {
+    tables_drain();
     *out = (struct vm_live){table_count(), view_count(), slab_live(space_cache), epoch_waiting()};
 }
 

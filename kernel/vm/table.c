@@ -5,7 +5,16 @@
 #include "vm/slab.h"
 
 static struct slab_cache *table_cache;
-static u64 live; /* tables that exist, retired ones not counted; atomic */
+static u64 live; /* tables that exist, retired and pooled ones not counted; atomic */
+
+/* Tables come and go with every fork. So each CPU keeps a few ready: descriptor, ring and a page of empty slots. A table is
+ * empty when it is torn down, so nothing has to be cleared again (constructed objects: Bonwick, USENIX 1994). */
+#define POOL_MOST 16u
+static struct pool {
+    struct spin lock; /* innermost: reclaim drains the pools of all CPUs */
+    struct table *tables;
+    unsigned count;
+} __attribute__((aligned(64))) pools[MACHINE_CPUS];
 
 void tables_init(void) {
     table_cache = slab_create("table", sizeof(struct table), 64);
@@ -15,11 +24,37 @@ void tables_init(void) {
 
 u64 table_count(void) { return atomic_load(&live); }
 
-struct table *table_create(unsigned level) {
+static struct table *pool_take(void) {
+    struct pool *p = &pools[cpu_id()];
+    spin_lock(&p->lock);
+    struct table *t = p->tables;
+    if (t) {
+        p->tables = t->next;
+        p->count--;
+    }
+    spin_unlock(&p->lock);
+    return t;
+}
+
+static bool pool_put(struct table *t) {
+    struct pool *p = &pools[cpu_id()];
+    bool room = t->spare_ring != NULL;
+    spin_lock(&p->lock);
+    room &= p->count < POOL_MOST;
+    if (room) {
+        t->next = p->tables;
+        p->tables = t;
+        p->count++;
+    }
+    spin_unlock(&p->lock);
+    return room;
+}
+
+static struct table *table_construct(void) {
     struct table *t = slab_alloc_zeroed(table_cache);
     struct frame *f = t ? frame_alloc(0, FRAME_TABLE, FRAME_ZEROED) : NULL;
-    struct ring *ring = f && level == 1 ? kmalloc(sizeof(*ring)) : NULL;
-    if (!f || (level == 1 && !ring)) {
+    struct ring *ring = f ? kmalloc(sizeof(*ring)) : NULL;
+    if (!ring) {
         if (f)
             frame_free(f, 0);
         slab_free(table_cache, t);
@@ -27,48 +62,102 @@ struct table *table_create(unsigned level) {
     }
     f->owner.slab = t;
     t->slots = frame_va(f);
-    t->level = level;
-    t->lo = TABLE_SLOTS;
-    t->shares = 1;
+    t->spare_ring = ring;
     t->runs = t->few;
     t->run_room = array_count(t->few);
     list_init(&t->links);
     list_init(&t->ring_link);
-    if (ring) {
-        spin_init(&ring->lock);
-        list_init(&ring->tables);
-        list_add(&ring->tables, &t->ring_link);
-        t->ring = ring;
+    return t;
+}
+
+static void table_destruct(struct table *t) {
+    kfree(t->spare_ring);
+    frame_free(frame_of_va(t->slots), 0);
+    slab_free(table_cache, t);
+}
+
+u64 tables_drain(void) {
+    u64 drained = 0;
+    for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
+        struct pool *p = &pools[cpu];
+        spin_lock(&p->lock);
+        struct table *t = p->tables;
+        p->tables = NULL;
+        p->count = 0;
+        spin_unlock(&p->lock);
+        for (struct table *next; t; t = next, drained++) {
+            next = t->next;
+            table_destruct(t);
+        }
     }
+    return drained;
+}
+
+struct table *table_create(unsigned level) {
+    struct table *t = alloc_fails() ? NULL : pool_take();
+    if (!t && !(t = table_construct()))
+        return NULL;
+    t->level = level;
+    t->dead = false;
+    t->lo = TABLE_SLOTS;
+    t->hi = 0;
+    t->shares = 1;
+    t->anon = t->object = t->special = 0;
+    t->next = NULL;
     atomic_add(&live, 1);
     return t;
 }
 
 static void release_table(struct epoch_entry *e) {
     struct table *t = container_of(e, struct table, retire);
-    frame_free(frame_of_va(t->slots), 0);
-    slab_free(table_cache, t);
+    if (!pool_put(t))
+        table_destruct(t);
 }
 
 static void release_ring(struct epoch_entry *e) { kfree(container_of(e, struct ring, retire)); }
 
+/* A leaf that starts a ring of its own. */
+static void ring_start(struct table *t) {
+    t->ring = t->spare_ring;
+    t->spare_ring = NULL;
+    spin_init(&t->ring->lock);
+    list_init(&t->ring->tables);
+    list_add(&t->ring->tables, &t->ring_link);
+}
+
+static void ring_join(struct table *t, struct table *other) {
+    t->ring = other->ring;
+    spin_lock(&t->ring->lock);
+    list_add(&other->ring_link, &t->ring_link);
+    spin_unlock(&t->ring->lock);
+}
+
+/* The last to leave keeps the ring as its spare one, which comes back into use only after the table's own grace period; if it
+ * has one, the ring gets a grace period for itself: no frame names it any more, but a reverse mapper may still look. */
 static void ring_leave(struct table *t) {
     struct ring *ring = t->ring;
     spin_lock(&ring->lock);
     list_del(&t->ring_link);
     bool last = list_empty(&ring->tables);
     spin_unlock(&ring->lock);
-    if (last) /* no table, so no frame names it; a reverse mapper may still look */
-        epoch_retire(&ring->retire, release_ring);
     t->ring = NULL;
+    if (last && !t->spare_ring)
+        t->spare_ring = ring;
+    else if (last)
+        epoch_retire(&ring->retire, release_ring);
 }
 
 void table_retire(struct table *t) {
     assert(t->run_count == 0 && list_empty(&t->links));
-    if (t->runs != t->few)
+    if (t->runs != t->few) {
         kfree(t->runs);
+        t->runs = t->few;
+        t->run_room = array_count(t->few);
+    }
     if (t->ring)
         ring_leave(t);
+    if (t->level == TABLE_LEVELS) /* the kernel's half of a root */
+        memset(t->slots + TABLE_SLOTS / 2, 0, TABLE_SLOTS / 2 * sizeof(entry));
     atomic_sub(&live, 1);
     epoch_retire(&t->retire, release_table);
 }
@@ -180,8 +269,6 @@ static struct table *table_take(struct stock *k, unsigned level, u64 base) {
     t->next = NULL;
     t->level = level;
     t->base = base;
-    if (level > 1)
-        ring_leave(t);
     return t;
 }
 
@@ -208,16 +295,20 @@ static void clone_plan(struct table *to, struct table *from, struct stock *k) {
     }
 }
 
+/* The slots lose write permission by a plain store: no CPU writes through a shared table's path, so no dirty bit can come
+ * between, and an accessed bit that gets lost is only a hint. No flush: the path has had no write permission since the fork. */
 static void clone_leaf(struct table *to, struct table *from) {
     for (unsigned i = from->lo; i < from->hi; i++) {
-        entry e = slot_read(&from->slots[i]);
+        entry e = atomic_load_relaxed(&from->slots[i]);
         if (entry_empty(e))
             continue;
-        if (entry_writable(e)) /* no flush: the path to a shared table has no write permission since the fork */
-            slot_clear_bits(&from->slots[i], ENTRY_WRITE);
+        if ((e & (ENTRY_PRESENT | ENTRY_WRITE)) == (ENTRY_PRESENT | ENTRY_WRITE)) {
+            e &= ~ENTRY_WRITE;
+            atomic_store_relaxed(&from->slots[i], e);
+        }
+        to->slots[i] = e;
         if (!entry_special(e))
-            atomic_add(&frame_of_phys(entry_phys(e))->mapped, 1);
-        to->slots[i] = e & ~(entry_present(e) ? ENTRY_WRITE : 0);
+            (void)__atomic_fetch_add(&frame_of_phys(entry_phys(e))->mapped, 1, __ATOMIC_RELAXED);
     }
     to->anon = from->anon;
     to->object = from->object;
@@ -225,24 +316,24 @@ static void clone_leaf(struct table *to, struct table *from) {
 }
 
 static void clone_upper(struct table *to, struct table *from) {
-    for (unsigned i = table_next(from, 0); i < TABLE_SLOTS; i = table_next(from, i + 1)) {
-        struct table *lower = table_of_entry(slot_read(&from->slots[i]));
-        atomic_add(&lower->shares, 1); /* we hold the lock of a table that points to it, so it is at least 1 */
-        slot_clear_bits(&from->slots[i], ENTRY_WRITE);
-        to->slots[i] = entry_table(table_phys(lower), false);
+    for (unsigned word = 0; word < TABLE_SLOTS / 64; word++) {
+        to->below[word] = from->below[word];
+        for (u64 bits = from->below[word]; bits; bits &= bits - 1) {
+            unsigned i = word * 64 + __builtin_ctzll(bits);
+            entry e = atomic_load_relaxed(&from->slots[i]) & ~ENTRY_WRITE;
+            /* we hold the lock of a table that points to it, so shares is at least 1 */
+            (void)__atomic_fetch_add(&table_of_entry(e)->shares, 1, __ATOMIC_RELAXED);
+            atomic_store_relaxed(&from->slots[i], e);
+            to->slots[i] = e;
+        }
     }
-    memcpy(to->below, from->below, sizeof(to->below));
 }
 
 struct table *table_clone(struct table *from, struct stock *k) {
     assert(spin_held(&from->lock));
     struct table *to = table_take(k, from->level, from->base);
     if (from->level == 1) {
-        ring_leave(to);
-        to->ring = from->ring;
-        spin_lock(&to->ring->lock);
-        list_add(&from->ring_link, &to->ring_link);
-        spin_unlock(&to->ring->lock);
+        ring_join(to, from);
         clone_leaf(to, from);
     } else {
         clone_upper(to, from);
@@ -268,6 +359,8 @@ bool table_make(struct table *t, unsigned i, struct stock *k, struct table **mad
     if (to - from > array_count(t->few) && !stock_has(k, 0, 0, to - from))
         return false;
     struct table *lower = table_take(k, t->level - 1, t->base + first);
+    if (lower->level == 1)
+        ring_start(lower);
     if (to - from > array_count(t->few))
         plan_room(lower, to - from, k);
     for (unsigned n = from; n < to; n++) {
@@ -302,13 +395,39 @@ void leaf_forget(struct table *t, entry e) {
     frame_unmap(frame_of_phys(entry_phys(e)));
 }
 
+/* What only this table maps is freed in one go. Nobody else can raise a count of 1: whoever does holds the lock of a table that
+ * maps the frame, and that is ours. */
 static void drop_leaf(struct table *t) {
+    struct frame *free = NULL;
     for (unsigned i = t->lo; i < t->hi; i++) {
-        entry e = slot_read(&t->slots[i]);
+        entry e = atomic_load_relaxed(&t->slots[i]);
         if (entry_empty(e))
             continue;
         t->slots[i] = 0;
-        leaf_forget(t, e);
+        if (entry_special(e))
+            continue;
+        struct frame *f = frame_of_phys(entry_phys(e));
+        if (atomic_load_relaxed(&f->counts) == FRAME_ONE_MAP) {
+            f->counts = 0;
+            f->free.next = free;
+            free = f;
+        } else {
+            frame_unmap(f);
+        }
+    }
+    if (free)
+        frame_free_list(free);
+}
+
+static void drop_below(struct table *t) {
+    for (unsigned word = 0; word < TABLE_SLOTS / 64; word++) {
+        for (u64 bits = t->below[word]; bits; bits &= bits - 1) {
+            unsigned i = word * 64 + __builtin_ctzll(bits);
+            struct table *lower = table_of_entry(t->slots[i]);
+            t->slots[i] = 0;
+            table_drop(lower); /* at most TABLE_LEVELS deep */
+        }
+        t->below[word] = 0;
     }
 }
 
@@ -325,8 +444,7 @@ void table_drop(struct table *t) {
     spin_unlock(&t->lock);
     if (!last)
         return;
-    if (t->level > 1) /* at most TABLE_LEVELS deep */
-        for (unsigned i = table_next(t, 0); i < TABLE_SLOTS; i = table_next(t, i + 1))
-            table_drop(table_of_entry(slot_read(&t->slots[i])));
+    if (t->level > 1)
+        drop_below(t);
     table_retire(t);
 }

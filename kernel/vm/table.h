@@ -53,6 +53,7 @@ struct table {
     struct run few[2];
     struct list links;   /* of struct link by in_table */
     struct ring *ring;   /* level 1 */
+    struct ring *spare_ring; /* for when this is made a leaf of its own; NULL while it is one */
     struct list ring_link;
     struct table *next;  /* in a stock, or in an operation's list of detached tables */
     struct epoch_entry retire;
@@ -90,6 +91,8 @@ void stock_empty(struct stock *k); /* free what is left */
 
 void tables_init(void);
 u64 table_count(void);
+/* tables_drain: free the tables that are kept ready for use; how many. Called by reclaim, and before leaks are counted. */
+u64 tables_drain(void);
 struct table *table_create(unsigned level) must_check; /* NULL: out of memory; shares 1, locked by nobody. Sleeps */
 void table_retire(struct table *t); /* dead, with no slots and no runs: freed after a grace period */
 static inline struct table *table_of_entry(entry e) { return frame_of_phys(entry_phys(e))->owner.slab; }
