@@ -74,7 +74,7 @@ static void capacity(void) {
     say("read", read(fds[0], buffer, sizeof(buffer)));
     say("F_SETPIPE_SZ 4096", fcntl(fds[1], F_SETPIPE_SZ, 4096));
     end();
-    say("F_GETPIPE_SZ of no pipe", fcntl(0, F_GETPIPE_SZ));
+    say("F_GETPIPE_SZ of no pipe", fcntl(open("/dev/null", O_RDONLY), F_GETPIPE_SZ));
 }
 
 static void ends(void) {
