@@ -11,6 +11,17 @@
 
 struct boot_config boot_config;
 
+static void set_sysctls(void) {
+    for (unsigned i = 0; i < boot_config.sysctl_count; i++) {
+        int error = sysctl_set(boot_config.sysctls[i]);
+        if (error)
+            host_fail(125, "--sysctl %s: %s", boot_config.sysctls[i],
+                      error == -ENOENT   ? "there is no such knob"
+                      : error == -EINVAL ? "the knob does not take this value"
+                                         : "the knob cannot be set");
+    }
+}
+
 /* From here on things may sleep: the command is asked what to run, the files are mounted, the program starts. */
 static void start(void *unused argument) {
     int error;
@@ -22,6 +33,7 @@ static void start(void *unused argument) {
     vfs_init();
     if ((error = vfs_mount_all(&boot_config)))
         host_fail(125, "the file systems cannot be mounted: error %d", -error);
+    set_sysctls();
     if ((error = process_start_first(&boot_config)))
         host_fail(125, "the first process cannot be started: error %d", -error);
     kthread_exit();

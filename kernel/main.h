@@ -28,6 +28,8 @@ noreturn void host_fail(int exit_code, const char *format, ...) printf_like(2, 3
 ssize_t host_read(unsigned stream, void *buffer, size_t most);
 ssize_t host_write(unsigned stream, const void *buffer, size_t bytes);
 s64 host_seek(unsigned stream, s64 offset, int whence);
+/* fs/proc_sysctl.c: "vm.swappiness=10" takes effect. -ENOENT (no such knob), -EACCES (it cannot be set), -EINVAL (no such value). */
+int sysctl_set(const char *assignment);
 /* fs/stream.c: the open file for stream 0..2 (a tty, a pipe-like stream, or a regular file), shared where the host's are. err_ptr. */
 struct file;
 struct file *stream_open(unsigned stream);

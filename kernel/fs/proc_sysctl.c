@@ -8,6 +8,7 @@
 #include "fs/proc.h"
 #include "lib/random.h"
 #include "lib/release.h"
+#include "main.h"
 #include "vm/frame.h"
 #include "vm/inner.h"
 #include "vm/object.h"
@@ -118,6 +119,8 @@ static int store_drop_caches(struct synth *s, char *text, size_t bytes) {
     return 0;
 }
 
+static u64 check_at_end; /* --sysctl vm.check=1: report.c looks for it */
+
 /* Reading it verifies the whole machine's memory: the report, and how many findings there are, as its last line. */
 static int show_check(struct synth *s, struct text *t) {
     char *report = kmalloc(REPORT_BYTES);
@@ -137,7 +140,7 @@ static u64 overcommit_memory, overcommit_ratio = 50, overcommit_kbytes, swappine
 
 static const struct synth_node vm_children[] = {
     {.name = "admin_reserve_kbytes", .mode = S_IFREG | 0644, .value = &admin_reserve, .most = ~0UL},
-    {.name = "check", .mode = S_IFREG | 0444, .show = show_check},
+    {.name = "check", .mode = S_IFREG | 0644, .show = show_check, .value = &check_at_end, .most = 1},
     {.name = "compact_memory", .mode = S_IFREG | 0200, .value = &compact_memory, .least = 1, .most = 1},
     {.name = "dirty_background_ratio", .mode = S_IFREG | 0644, .value = &dirty_background_ratio, .most = 100},
     {.name = "dirty_ratio", .mode = S_IFREG | 0644, .value = &dirty_ratio, .most = 100},
@@ -242,3 +245,34 @@ const struct synth_node proc_sys_children[] = {
     {.name = "vm", .mode = S_IFDIR | 0555, .children = vm_children},
     {.name = NULL},
 };
+
+/* ---- by name: the command's --sysctl ---- */
+
+static const struct synth_node *find_child(const struct synth_node *table, const char *name, size_t bytes) {
+    for (; table && table->name; table++) {
+        if (strlen(table->name) == bytes && !memcmp(table->name, name, bytes))
+            return table;
+    }
+    return NULL;
+}
+
+int sysctl_set(const char *assignment) {
+    const char *value = strchr(assignment, '='), *name = assignment;
+    const struct synth_node *node = NULL, *table = proc_sys_children;
+
+    if (!value)
+        return -EINVAL;
+    while (name < value) {
+        size_t bytes = 0;
+        while (name + bytes < value && name[bytes] != '.' && name[bytes] != '/')
+            bytes++;
+        node = find_child(table, name, bytes);
+        if (!node)
+            return -ENOENT;
+        table = node->children;
+        name += bytes + 1;
+    }
+    if (!node || !node->value || !(node->mode & 0222))
+        return -EACCES;
+    return synth_store_value(node, value + 1);
+}

@@ -308,7 +308,7 @@ static ssize_t text_read(struct file *file, struct iov *to, u64 *position) {
     return done;
 }
 
-static int store_value(const struct synth_node *n, const char *text) {
+int synth_store_value(const struct synth_node *n, const char *text) {
     u64 value;
     if (!parse_number(text, &value) || value < n->least || value > n->most)
         return -EINVAL;
@@ -335,7 +335,7 @@ static ssize_t text_write(struct file *file, struct iov *from, u64 *position) {
     else if (n->store)
         error = n->store(s, text, length);
     else if (n->value)
-        error = store_value(n, text);
+        error = synth_store_value(n, text);
     kfree(text);
     if (error)
         return error;
