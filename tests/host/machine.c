@@ -335,6 +335,7 @@ void host_check(void) {
 void host_settle(void) {
     epoch_drain(true);
     tables_drain();
+    tables_drain();
     slab_shrink();
     frame_caches_drain();
 }

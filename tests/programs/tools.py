@@ -31,7 +31,7 @@ compare("grep", "grep", "-n", "-E", "(9|1)9[0-9]? the", stdin=TEXT)
 compare("grep-recursive", "sh", "-c", "grep -rl root /etc/passwd /etc/group /etc/hosts; grep -c . /etc/passwd")
 compare("sed", "sed", "-n", "-e", "s/quick \\(b[a-z]*\\)/\\1 quick/p;100q", stdin=TEXT)
 compare("gawk", "gawk", "{s[$1 % 7] += $6} END {for (i = 0; i < 7; i++) print i, s[i]; print length(s), substr(\"hello\", 2, 3)}", stdin=TEXT)
-compare("head-tail-cut-tr", "sh", "-c", "head -50 | tail -20 | cut -d' ' -f1,3 | tr a-z A-Z | uniq -c | rev", stdin=TEXT)
+compare("head-tail-cut-tr", "sh", "-c", "head -50 | tail -20 | cut -d' ' -f1,3 | tr a-z A-Z | uniq -c | tac", stdin=TEXT)
 compare("checksums", "sh", "-c", "tee a | sha256sum; md5sum a; cksum <a; sum a", stdin=TEXT)
 compare("od-xxd", "sh", "-c", "od -A x -t x1z | head -40", stdin=bytes(range(256)) * 4)
 compare("tar-gzip", "sh", "-c", "mkdir -p d/e; cp /etc/passwd d/; ln -s passwd d/l; ln d/passwd d/hard; echo x >d/e/f; "
