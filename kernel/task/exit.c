@@ -249,9 +249,6 @@ static void give_away_children(struct process *p) {
     }
 }
 
-/* Until the terminals' owner defines it. */
-__attribute__((weak)) void tty_session_end(struct process *leader) {}
-
 /* process_exit: the last task of p runs. */
 static void process_exit(struct process *p) {
     struct queued_signal *entry = kzalloc(sizeof(*entry)); /* without one the parent's SIGCHLD has no siginfo */

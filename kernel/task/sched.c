@@ -23,6 +23,8 @@
 #define SLICE_NS 12000000L /* of nice 0: three ticks */
 #define SLICE_LEAST_NS 1000000L
 #define LOAD_PERIOD_NS 5000000000UL
+#define SOON_NS 200000 /* a task that sleeps so soon after it woke another handed its CPU over */
+#define SOON_MOST 7
 
 struct runq {
     struct spin lock;
@@ -204,10 +206,43 @@ static bool work_to_steal(void) {
 
 /* ---- waking ---- */
 
-/* choose_cpu: an idle CPU that may run t, its last one first; else its last one; else the first allowed that runs. */
+/* will_sleep: the current task is about to give up this CPU, as far as one can tell: it is dying, or lately it slept
+ * soon after it woke another. Then the woken one does best here, where it starts without an interrupt to another CPU. A
+ * wrong guess costs a tick at most: then an idle CPU takes the task. */
+static bool will_sleep(struct runq *rq) {
+    struct task *self = rq->current;
+    u64 now;
+
+    if (self == rq->idle || rq->ready || self->kernel_thread)
+        return false;
+    if (self->process->exiting)
+        return true;
+    now = clock_ns();
+    if (self->woke_ns && now - self->woke_ns > SOON_NS && self->sleeps_soon)
+        self->sleeps_soon--;
+    if (!self->woke_ns)
+        self->woke_ns = now;
+    return self->sleeps_soon > SOON_MOST / 2;
+}
+
+/* slept: how soon after the first wake of another did t sleep? */
+static void slept(struct task *t, u64 now) {
+    if (!t->woke_ns)
+        return;
+    if (now - t->woke_ns > SOON_NS)
+        t->sleeps_soon = t->sleeps_soon > 2 ? t->sleeps_soon - 2 : 0;
+    else if (t->sleeps_soon < SOON_MOST)
+        t->sleeps_soon++;
+    t->woke_ns = 0;
+}
+
+/* choose_cpu: this CPU if the current task is about to leave it; an idle CPU that may run t, its last one first; else
+ * its last one; else the first allowed that runs. */
 static unsigned choose_cpu(const struct task *t) {
     unsigned last = t->cpu, found = CPU_MAX;
 
+    if (bit_test(t->affinity, cpu_id()) && will_sleep(runq_self()))
+        return cpu_id();
     if (bit_test(t->affinity, last) && bit_test(idle_cpus, last))
         return last;
     for (unsigned i = 0; i < cpu_count; i++) {
@@ -387,11 +422,15 @@ void schedule(void) {
     atomic_store(&cpu_self()->need_resched, false);
     if (t->state == TASK_RUNNING)
         put_back(rq, t);
+    else
+        slept(t, rq->stamp);
     next = pick(rq);
     if (!next)
         next = steal(rq);
     if (!next)
         next = rq->idle;
+    if (rq->ready)
+        rouse_idle_cpu();
     atomic_store(&next->state, TASK_RUNNING);
     if (next != t)
         switch_to(rq, next);

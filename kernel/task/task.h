@@ -75,6 +75,8 @@ struct task {
     u8 realtime_priority;
     s64 slice_ns;           /* [r] left of the time slice */
     u64 user_ns, system_ns; /* [a] CPU time */
+    u64 woke_ns;            /* [o] when it first woke another since it last slept; 0: not */
+    u8 sleeps_soon;         /* [o] how often it slept soon after that: sched.c */
     u64 switches_voluntary, switches_forced;
     u64 affinity[CPU_MAX / 64];
     struct timer sleep_timer;
