@@ -22,7 +22,7 @@ extern char **environ;
 
 /* QEMU gives a machine whole pairs of pages, so a size between would not be exact. */
 #define MEMORY_STEP (8ull << 10)
-#define MEMORY_LEAST (4ull << 20)
+#define MEMORY_LEAST (2ull << 20) /* with less, QEMU cannot place the kernel */
 #define MEMORY_MOST (1ull << 40)
 #define MEMORY_DEFAULT (512ull << 20)
 #define CPUS_MOST 64
