@@ -331,13 +331,13 @@ static void unhash(struct dentry *d) {
     lru_remove(d);
 }
 
-/* The place that d left: a whiteout where the layer below has the name. */
+/* The place that d left: a whiteout where the layer below has the name; else an ordinary negative, so that nobody asks
+ * the layer for what is known not to be there. */
 static void leave_whiteout(struct dentry *whiteout, bool below) {
-    if (!whiteout)
-        return;
-    if (below)
-        dentry_insert(whiteout, NULL, DENTRY_PINNED | DENTRY_BELOW);
-    dentry_put(whiteout);
+    if (whiteout) {
+        dentry_insert(whiteout, NULL, below ? DENTRY_PINNED | DENTRY_BELOW : 0);
+        dentry_put(whiteout);
+    }
 }
 
 /* Nothing is looked up in a removed directory again: its whiteouts go. d's inode->lock is not needed: it is dead. */

@@ -1,6 +1,9 @@
 /* tree_xattr.c - extended attributes of the file system in memory (tree.h): what was set or removed here, over the
  * lower's.
  *
+ * The lower is asked for what can mean something here: the user's own, trusted ones, and file capabilities. Access
+ * control lists and security labels are the host's affair: nobody here enforces them.
+ *
  * Most files have none, and programs ask for each (ls asks for two a file): the first question asks the lower for its
  * list, and a file without any is remembered as such. */
 #include <linux/limits.h>
@@ -47,10 +50,16 @@ static bool lower_has_some(struct tree_inode *ti) {
     return false;
 }
 
+/* Do attributes of this name come through from the lower? */
+static bool comes_through(const char *name) {
+    return !strncmp(name, XATTR_USER_PREFIX, XATTR_USER_PREFIX_LEN) ||
+           !strncmp(name, XATTR_TRUSTED_PREFIX, XATTR_TRUSTED_PREFIX_LEN) || !strcmp(name, XATTR_NAME_CAPS);
+}
+
 static ssize_t get_lower(struct tree_inode *ti, const char *name, void *value, size_t bytes) {
     struct tree *t = tree_of(&ti->inode);
 
-    if (!lower_has_some(ti))
+    if (!comes_through(name) || !lower_has_some(ti))
         return -ENODATA;
     return t->lower->ops->getxattr(t->lower, ti->lower, name, value, bytes);
 }
@@ -59,6 +68,8 @@ ssize_t tree_getxattr(struct inode *i, const char *name, void *value, size_t byt
     struct tree_inode *ti = tree_inode(i);
     ssize_t result;
 
+    if (!strncmp(name, XATTR_SYSTEM_PREFIX, XATTR_SYSTEM_PREFIX_LEN))
+        return -EOPNOTSUPP;
     mutex_lock(&i->lock);
     struct xattr *x = *find(ti, name);
     if (!x)
@@ -157,7 +168,7 @@ static int add_lower(struct tree_inode *ti, struct names *n) {
         return -ENOMEM;
     bytes = t->lower->ops->listxattr(t->lower, ti->lower, list, XATTR_LIST_MAX);
     for (char *p = list; bytes > 0 && p < list + bytes; p += strnlen(p, (size_t)(list + bytes - p)) + 1)
-        if (!*find(ti, p))
+        if (comes_through(p) && !*find(ti, p))
             add_name(n, p);
     kfree(list);
     return bytes < 0 ? (int)bytes : 0;
