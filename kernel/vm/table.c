@@ -98,6 +98,7 @@ struct table *table_create(unsigned level) {
     if (!t && !(t = table_construct()))
         return NULL;
     t->level = level;
+    t->base = 0;
     t->dead = false;
     t->lo = TABLE_SLOTS;
     t->hi = 0;
