@@ -335,7 +335,6 @@ void host_check(void) {
 void host_settle(void) {
     epoch_drain(true);
     tables_drain();
-    tables_drain();
     slab_shrink();
     frame_caches_drain();
 }
