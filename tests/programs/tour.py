@@ -17,7 +17,7 @@ def resident():
 def timed(what, function):
     start = time.perf_counter()
     result = function()
-    print(f"{what:<46} {(time.perf_counter() - start) * 1e3:8.2f} ms   resident {resident():>6} KiB")
+    print(f"{what:<46} {(time.perf_counter() - start) * 1e3:8.2f} ms   resident {resident():>6} KiB", flush=True)
     return result
 
 
@@ -34,7 +34,7 @@ def fork_and_wait():
 
 
 def main():
-    print(f"{os.uname().sysname} {os.uname().release} on {os.uname().nodename}, Python {os.sys.version.split()[0]}")
+    print(f"{os.uname().sysname} {os.uname().release} on {os.uname().nodename}, Python {os.sys.version.split()[0]}", flush=True)
     area = timed("map 1 TiB that is only promised", lambda: mmap.mmap(-1, 1 << 40, flags=PROMISED))
     timed("write the first 16 MiB of it, page by page", lambda: touch(area, 16 * MIB // mmap.PAGESIZE))
     timed("fork, and wait for the child", fork_and_wait)
