@@ -140,6 +140,17 @@ static void forker(void *argument) {
         fork_and_live(parent, NULL, 0);
 }
 
+/* Children that end at once: what they shared becomes the parent's alone, at any moment. */
+static void short_forker(void *argument) {
+    while (busy) {
+        struct space *child = space_fork(parent);
+        check(!is_err(child));
+        fiber_yield();
+        space_put(child);
+        fiber_yield();
+    }
+}
+
 /* Takes the right to write away and gives it back, whole regions or parts. */
 static void toggler(void *argument) {
     while (busy) {
@@ -289,6 +300,7 @@ static void race(unsigned with, unsigned cpus) {
         map_at(parent, MOVE_HERE, MOVE_PAGES, rw, NULL);
         fiber_add("mover", mover, NULL, parent);
         fiber_add("onlooker", onlooker, NULL, parent);
+        fiber_add("short forker", short_forker, NULL, parent);
     }
     if (with & WITH_FILES)
         fiber_add("file keeper", file_keeper, NULL, NULL);
@@ -319,5 +331,5 @@ test_seeds(race_of_faults_and_protect, 30) { race(WITH_TOGGLE, 3); }
 test_seeds(race_of_faults_and_unmap, 30) { race(WITH_LOOSE, 3); }
 test_seeds(race_of_faults_and_reclaim, 30) { race(WITH_FILES, 3); }
 test_seeds(race_of_faults_and_truncate, 30) { race(WITH_CUT, 4); }
-test_seeds(race_of_moves_and_fork, 60) { race(WITH_MOVE | WITH_FORK, 4); }
+test_seeds(race_of_moves_and_fork, 400) { race(WITH_MOVE | WITH_FORK, 4); }
 test_seeds(race_of_everything, 60) { race(~0u, 4); }
