@@ -201,6 +201,8 @@ static const struct synth_node proc_node = {
             {.name = "diskstats", .mode = FILE_R, .content = ""},
             {.name = "filesystems", .mode = FILE_R, .show = proc_filesystems},
             {.name = "interrupts", .mode = FILE_R, .show = proc_interrupts},
+            {.name = "kpagecount", .mode = FILE_OWN, .file_ops = &proc_kpagecount_ops},
+            {.name = "kpageflags", .mode = FILE_OWN, .file_ops = &proc_kpageflags_ops},
             {.name = "loadavg", .mode = FILE_R, .show = proc_loadavg},
             {.name = "meminfo", .mode = FILE_R, .show = proc_meminfo},
             {.name = "modules", .mode = FILE_R, .content = ""},

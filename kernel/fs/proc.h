@@ -16,6 +16,9 @@ int proc_smaps(struct synth *s, struct text *t);
 int proc_smaps_rollup(struct synth *s, struct text *t);
 extern const struct file_ops proc_mem_ops, proc_pagemap_ops;
 
+/* proc_frames.c */
+extern const struct file_ops proc_kpagecount_ops, proc_kpageflags_ops;
+
 /* proc_process.c */
 int proc_status(struct synth *s, struct text *t);
 int proc_stat(struct synth *s, struct text *t);

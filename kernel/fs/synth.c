@@ -66,6 +66,8 @@ static struct synth *synth_make(struct super *super, struct synth *dir, const st
     s->node = node;
     s->inode.ino = ino;
     s->inode.rdev = node->rdev;
+    for (const struct synth_node *n = node->children; n && n->name; n++) /* a directory's ".." */
+        s->inode.links += (n->mode & S_IFMT) == S_IFDIR;
     s->parent_ino = dir ? dir->inode.ino : ino;
     set_kind(&s->inode, node);
     if (dir) {
