@@ -1,5 +1,5 @@
 /* proc.c - /proc: the tree. What its files say is made in proc_process.c (a process), proc_maps.c (its memory),
- * proc_fd.c (its files), proc_system.c (the machine) and proc_sysctl.c (/proc/sys).
+ * proc_fd.c (its files), proc_system.c and proc_frames.c (the machine) and proc_sysctl.c (/proc/sys).
  *
  * A directory's inode holds its process counted, so it can be asked safely after the process has ended; names in it are
  * then gone (-ENOENT) and its files fail (-ESRCH), as on Linux. Names are never cached: super.uncached. */
