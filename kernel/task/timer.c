@@ -142,7 +142,11 @@ bool timer_cancel(struct timer *t) {
 void timers_tick(u64 now) {
     struct timer_queue *q = queues[cpu_id()];
 
-    if (now >= atomic_load(&q->next_deadline) && !atomic_xchg(&q->work_queued, true))
+    u64 next = atomic_load(&q->next_deadline);
+
+    if (now < next) /* the alarm was for a timer that has been cancelled: without this an idle CPU would hear no other */
+        clock_arm(next);
+    else if (!atomic_xchg(&q->work_queued, true))
         cpu_queue_work(cpu_id(), &q->work);
 }
 
