@@ -58,8 +58,19 @@ int memcmp(const void *a, const void *b, size_t bytes) {
     return 0;
 }
 
+/* Eight bytes at a time: where a byte of x is 0, its top bit is the lowest one set in (x - 1s) & ~x & top bits. */
 void *memchr(const void *s, int byte, size_t bytes) {
-    for (const u8 *p = s; bytes--; p++)
+    const u64 ones = 0x0101010101010101UL, tops = ones << 7, pattern = (u8)byte * ones;
+    const u8 *p = s;
+    for (; bytes >= 8; bytes -= 8, p += 8) {
+        u64 x;
+        __builtin_memcpy(&x, p, 8);
+        x ^= pattern;
+        x = (x - ones) & ~x & tops;
+        if (x)
+            return (void *)(p + __builtin_ctzl(x) / 8);
+    }
+    for (; bytes--; p++)
         if (*p == (u8)byte)
             return (void *)p;
     return NULL;

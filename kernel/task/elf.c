@@ -80,18 +80,13 @@ static u32 protection(const Elf64_Phdr *p) {
            (p->p_flags & PF_X ? VIEW_EXEC : 0);
 }
 
+/* zero: less than a page. */
 static int zero(struct space *s, u64 from, u64 to) {
-    char zeroes[128];
+    char *zeroes = kzalloc(to - from);
+    bool done = zeroes && space_copy(s, from, zeroes, to - from, true, false) == (ssize_t)(to - from);
 
-    memset(zeroes, 0, sizeof(zeroes));
-    while (from < to) {
-        size_t some = min(to - from, sizeof(zeroes));
-
-        if (space_copy(s, from, zeroes, some, true, false) != (ssize_t)some)
-            return -ENOMEM;
-        from += some;
-    }
-    return 0;
+    kfree(zeroes);
+    return done ? 0 : -ENOMEM;
 }
 
 /* map_segment: the part from the file, zeroes behind it on its last page (if it may be written at all), whole pages of
@@ -107,7 +102,7 @@ static int map_segment(struct space *s, const struct image *m, const Elf64_Phdr 
         r.file = &m->file->vm;
         r.offset = p->p_offset & PAGE_MASK;
         result = space_map(s, &r);
-        if (result >= 0 && end > file_end && p->p_flags & PF_W)
+        if (result >= 0 && end > file_end && zero_start > file_end && p->p_flags & PF_W)
             result = zero(s, file_end, zero_start);
     }
     if (result >= 0 && page_align_up(end) > zero_start) {
