@@ -233,10 +233,12 @@ static void forgotten(struct tree *t, struct tree_inode *ti) {
         atomic_sub(&tree_changes, 1);
     if (!ti->lower)
         return;
-    tree_changed(ti); /* the lower's name that is now hidden counts as one */
-    atomic_and(&ti->flags, ~TREE_INODE_CHANGED);
-    table_remove(ti); /* the lower may give the number to another file */
-    inode_put(&ti->inode);
+    /* The lower's name that is now hidden counts as one change. Changed it stays: who has it open may write to it. The
+     * lower may give its number to another file. A host whose links were miscounted can bring us here twice. */
+    tree_changed(ti);
+    table_remove(ti);
+    if (!(atomic_or(&ti->flags, TREE_INODE_FORGOTTEN) & TREE_INODE_FORGOTTEN))
+        inode_put(&ti->inode);
 }
 
 /* Names. The directories' locks are held by the caller (names.c). */
@@ -302,7 +304,9 @@ static int link(struct inode *dir, const char *name, size_t bytes, struct inode 
     int error = 0;
 
     mutex_lock(&target->lock);
-    if (t->mode == TREE_THROUGH)
+    if (!target->links && !(target->flags & INODE_TMPFILE))
+        error = -ENOENT; /* its last name went meanwhile */
+    if (!error && t->mode == TREE_THROUGH)
         error = through_link(dir, name, bytes, tree_inode(target));
     if (!error) {
         if (!target->links && !tree_inode(target)->lower)
@@ -316,10 +320,13 @@ static int link(struct inode *dir, const char *name, size_t bytes, struct inode 
     return error;
 }
 
-/* A name of victim is gone (a directory's only one). */
+/* A name of victim is gone (a directory's only one). dir is locked, and a directory that goes; a file has names in
+ * other directories too, so its own lock orders their counting. */
 static void lose_name(struct inode *dir, struct inode *victim, bool directory) {
     struct tree_inode *ti = tree_inode(victim);
 
+    if (!directory)
+        mutex_lock(&victim->lock);
     tree_changed(ti);
     if (directory) {
         victim->links = 0;
@@ -328,7 +335,10 @@ static void lose_name(struct inode *dir, struct inode *victim, bool directory) {
         victim->links--;
     }
     inode_touch(victim, false);
-    if (!victim->links)
+    bool last = !victim->links;
+    if (!directory)
+        mutex_unlock(&victim->lock);
+    if (last)
         forgotten(tree_of(dir), ti);
 }
 

@@ -59,8 +59,9 @@ struct tree_inode {
 #define TREE_INODE_WRITABLE 16u
 #define TREE_INODE_NO_XATTRS 32u /* the lower has none for it */
 #define TREE_INODE_SEALABLE 64u
-#define TREE_INODE_STALE 256u /* write-through: the node's name is gone and no other is known */
-#define TREE_INODE_WROTE 128u /* write-through: the lower's new modification time is our own doing */
+#define TREE_INODE_STALE 256u     /* write-through: the node's name is gone and no other is known */
+#define TREE_INODE_FORGOTTEN 512u /* of an overlay: its last name is gone, and it counts itself no more */
+#define TREE_INODE_WROTE 128u     /* write-through: the lower's new modification time is our own doing */
 
 static inline struct tree *tree_of(const struct inode *i) { return container_of(i->super, struct tree, super); }
 static inline struct tree_inode *tree_inode(struct inode *i) { return container_of(i, struct tree_inode, inode); }
