@@ -1,0 +1,367 @@
+/* micro.c - the cost of single operations on memory, in nanoseconds of the monotonic clock.
+ *
+ * The same static binary runs on Quire and on Linux. Under `-icount shift=0,sleep=off` a nanosecond is an instruction of the guest.
+ * Prints "NAME VALUE" lines; a value is the least of REPEATS, per operation. Nothing waits for a device inside a timed part. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE 4096UL
+#define MIB (1UL << 20)
+#define REPEATS 5
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+static const char *only;
+
+static int wanted(const char *name) { return !only || strstr(name, only); }
+
+static void report(const char *name, double least) {
+    printf("%-34s %10.0f\n", name, least);
+    fflush(stdout);
+}
+
+static void die(const char *what) {
+    perror(what);
+    exit(1);
+}
+
+static char *map(size_t bytes, int prot, int flags, int fd) {
+    char *p = mmap(NULL, bytes, prot, flags, fd, 0);
+    if (p == MAP_FAILED)
+        die("mmap");
+    if (flags & MAP_ANONYMOUS)
+        madvise(p, bytes, MADV_NOHUGEPAGE);
+    return p;
+}
+
+static char *anonymous(size_t bytes) { return map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1); }
+
+static void touch(char *p, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += PAGE)
+        p[i] = 1;
+}
+
+static volatile char sink;
+
+static void look(const char *p, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += PAGE)
+        sink = p[i];
+}
+
+#define LEAST(name, setup, work, divisor, teardown)                                                                    \
+    do {                                                                                                               \
+        if (!wanted(name))                                                                                             \
+            break;                                                                                                     \
+        double least = 1e18;                                                                                           \
+        for (int r_ = 0; r_ < REPEATS; r_++) {                                                                         \
+            setup;                                                                                                     \
+            double t_ = now();                                                                                         \
+            work;                                                                                                      \
+            t_ = (now() - t_) / (divisor);                                                                             \
+            if (t_ < least)                                                                                            \
+                least = t_;                                                                                            \
+            teardown;                                                                                                  \
+        }                                                                                                              \
+        report(name, least);                                                                                           \
+    } while (0)
+
+static void simple_rows(void) {
+    const size_t size = 8 * MIB, pages = size / PAGE;
+    char *p, *volatile q;
+    LEAST("null_call", , for (int i = 0; i < 1000; i++) syscall(SYS_getppid), 1000, );
+    LEAST("anon_write_fault", p = anonymous(size), touch(p, size), pages, munmap(p, size));
+    LEAST("anon_read_fault", p = anonymous(size), look(p, size), pages, munmap(p, size));
+    LEAST("munmap_page", p = anonymous(size); touch(p, size), munmap(p, size), pages, );
+    LEAST(
+        "mmap_munmap_untouched", ,
+        for (int i = 0; i < 200; i++) {
+            q = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            munmap(q, PAGE);
+        },
+        200, );
+    LEAST(
+        "mmap_touch_munmap", ,
+        for (int i = 0; i < 200; i++) {
+            q = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            *q = 1;
+            munmap(q, PAGE);
+        },
+        200, );
+    LEAST(
+        "mprotect_page", p = anonymous(size);
+        touch(p, size),
+        for (int i = 0; i < 200; i++) mprotect(p + 64 * PAGE, PAGE, i & 1 ? PROT_READ | PROT_WRITE : PROT_READ), 200,
+        munmap(p, size));
+    LEAST(
+        "mprotect_32MiB", p = anonymous(32 * MIB);
+        touch(p, 32 * MIB),
+        for (int i = 0; i < 2; i++) mprotect(p, 32 * MIB, i & 1 ? PROT_READ | PROT_WRITE : PROT_READ), 2,
+        munmap(p, 32 * MIB));
+    LEAST(
+        "discard_refault", p = anonymous(size);
+        touch(p, size),
+        for (int i = 0; i < 200; i++) {
+            madvise(p + 64 * PAGE, PAGE, MADV_DONTNEED);
+            p[64 * PAGE] = 1;
+        },
+        200, munmap(p, size));
+}
+
+static pid_t fork_or_die(void) {
+    pid_t pid = fork();
+    if (pid < 0)
+        die("fork");
+    return pid;
+}
+
+static void reap(pid_t pid) {
+    int status;
+    if (waitpid(pid, &status, 0) != pid || status)
+        die("child");
+}
+
+/* fork alone: the child waits on a pipe until the clock was read. */
+static double fork_alone(void) {
+    int gate[2];
+    char byte;
+    if (pipe(gate))
+        die("pipe");
+    double t = now();
+    pid_t pid = fork_or_die();
+    if (!pid) {
+        close(gate[1]);
+        _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    t = now() - t;
+    close(gate[0]);
+    close(gate[1]);
+    reap(pid);
+    return t;
+}
+
+static double fork_exit_wait(void) {
+    double t = now();
+    pid_t pid = fork_or_die();
+    if (!pid)
+        _exit(0);
+    reap(pid);
+    return now() - t;
+}
+
+static double least_of(double (*measure)(void)) {
+    double least = 1e18;
+    for (int i = 0; i < REPEATS; i++) {
+        double t = measure();
+        least = t < least ? t : least;
+    }
+    return least;
+}
+
+static void *wait_for_gate(void *gate) {
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+static void fork_rows(void) {
+    static const size_t sizes[] = {0, 1, 64, 256};
+    char name[64];
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        snprintf(name, sizeof(name), "fork_%zuMiB", sizes[i]);
+        if (!wanted(name))
+            continue;
+        char *p = sizes[i] ? anonymous(sizes[i] * MIB) : NULL;
+        touch(p, sizes[i] * MIB);
+        report(name, least_of(fork_alone));
+        snprintf(name, sizeof(name), "fork_exit_wait_%zuMiB", sizes[i]);
+        report(name, least_of(fork_exit_wait));
+        if (p)
+            munmap(p, sizes[i] * MIB);
+    }
+    if (wanted("fork_1000_mappings")) {
+        static char *parts[1000];
+        int fd = open("/dev/shm/micro", O_RDWR | O_CREAT | O_TRUNC, 0600);
+        if (fd < 0 || ftruncate(fd, MIB))
+            die("/dev/shm/micro");
+        for (int i = 0; i < 1000; i++) {
+            int kind = i % 4;
+            parts[i] = kind == 0   ? map(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd)
+                       : kind == 1 ? map(2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd)
+                       : kind == 2 ? map(2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1)
+                                   : anonymous(2 * PAGE);
+            if (kind != 2)
+                parts[i][0] = 1;
+        }
+        report("fork_1000_mappings", least_of(fork_alone));
+        for (int i = 0; i < 1000; i++)
+            munmap(parts[i], 2 * PAGE);
+        close(fd);
+        unlink("/dev/shm/micro");
+    }
+    if (wanted("fork_4_threads")) {
+        pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+        pthread_t threads[3];
+        pthread_mutex_lock(&gate);
+        for (int i = 0; i < 3; i++)
+            if (pthread_create(&threads[i], NULL, wait_for_gate, &gate))
+                die("pthread_create");
+        report("fork_4_threads", least_of(fork_alone));
+        pthread_mutex_unlock(&gate);
+        for (int i = 0; i < 3; i++)
+            pthread_join(threads[i], NULL);
+    }
+}
+
+/* In a child: the first writes after a fork, into a block of 2 MiB that is full. values[0]: the very first write of all,
+ * [1]: the first in another block, [2]: per page in a block already broken. */
+static void child_writes(char *p, double *values) {
+    double t = now();
+    p[0] = 2;
+    values[0] = now() - t;
+    t = now();
+    p[4 * MIB] = 2;
+    values[1] = now() - t;
+    t = now();
+    for (size_t i = 1; i < 512; i++)
+        p[4 * MIB + i * PAGE] = 2;
+    values[2] = (now() - t) / 511;
+}
+
+static void copy_rows(void) {
+    static const char *const names[] = {"after_fork_very_first_write", "after_fork_first_write_in_block",
+                                        "after_fork_copy_page"};
+    if (!wanted("after_fork"))
+        return;
+    double *values = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1), least[6];
+    char *p = anonymous(16 * MIB);
+    char *block = (char *)(((unsigned long)p + 2 * MIB - 1) & ~(2 * MIB - 1));
+    for (int i = 0; i < 6; i++)
+        least[i] = 1e18;
+    for (int r = 0; r < REPEATS; r++) {
+        touch(p, 16 * MIB);
+        values[0] = 0;
+        int gate[2];
+        char byte;
+        if (pipe(gate))
+            die("pipe");
+        pid_t pid = fork_or_die();
+        if (!pid) {
+            child_writes(block, values);
+            close(gate[1]);
+            _exit(0);
+        }
+        close(gate[1]);
+        if (read(gate[0], &byte, 1))
+            die("read");
+        close(gate[0]);
+        reap(pid);
+        for (int i = 0; i < 3; i++)
+            least[i] = values[i] < least[i] ? values[i] : least[i];
+        /* the parent's writes while a child is alive and has written nothing */
+        if (pipe(gate))
+            die("pipe");
+        pid = fork_or_die();
+        if (!pid) {
+            close(gate[1]);
+            _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+        }
+        close(gate[0]);
+        child_writes(block, values);
+        close(gate[1]);
+        reap(pid);
+        for (int i = 0; i < 3; i++)
+            least[3 + i] = values[i] < least[3 + i] ? values[i] : least[3 + i];
+    }
+    for (int i = 0; i < 3; i++)
+        report(names[i], least[i]);
+    report("parent_very_first_write", least[3]);
+    report("parent_first_write_in_block", least[4]);
+    report("parent_copy_page", least[5]);
+    munmap(p, 16 * MIB);
+    munmap(values, PAGE);
+}
+
+static void exec_row(const char *self) {
+    LEAST(
+        "fork_exec_wait", , pid_t pid = fork_or_die();
+        if (!pid) {
+            execl(self, self, "--nothing", (char *)NULL);
+            _exit(127);
+        } reap(pid),
+        1, );
+}
+
+static void file_rows(void) {
+    const size_t size = 4 * MIB, pages = size / PAGE;
+    static char buffer[65536];
+    char *p;
+    int fd = open("/dev/shm/micro", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0)
+        die("/dev/shm/micro");
+    memset(buffer, 1, sizeof(buffer));
+    for (size_t i = 0; i < size; i += sizeof(buffer))
+        if (write(fd, buffer, sizeof(buffer)) != sizeof(buffer))
+            die("write");
+    LEAST("file_shared_read_fault", p = map(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd), look(p, size), pages,
+          munmap(p, size));
+    LEAST("file_shared_write_fault", p = map(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd), touch(p, size), pages,
+          munmap(p, size));
+    LEAST("file_private_write_fault", p = map(size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd), touch(p, size), pages,
+          munmap(p, size));
+    LEAST(
+        "read_cached_page", lseek(fd, 0, SEEK_SET),
+        for (size_t i = 0; i < size; i += sizeof(buffer)) if (read(fd, buffer, sizeof(buffer)) != sizeof(buffer))
+            die("read"),
+        pages, );
+    close(fd);
+    unlink("/dev/shm/micro");
+}
+
+static void pipe_row(void) {
+    int there[2], back[2];
+    char byte = 0;
+    if (!wanted("pipe_round"))
+        return;
+    if (pipe(there) || pipe(back))
+        die("pipe");
+    pid_t pid = fork_or_die();
+    if (!pid) {
+        close(there[1]);
+        while (read(there[0], &byte, 1) == 1)
+            if (write(back[1], &byte, 1) != 1)
+                _exit(1);
+        _exit(0);
+    }
+    LEAST(
+        "pipe_round", ,
+        for (int i = 0; i < 500; i++) if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1) die("pipe"),
+        500, );
+    close(there[1]);
+    reap(pid);
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && !strcmp(argv[1], "--nothing"))
+        return 0;
+    only = argc > 1 ? argv[1] : NULL;
+    simple_rows();
+    fork_rows();
+    copy_rows();
+    exec_row(argv[0]);
+    file_rows();
+    pipe_row();
+    return 0;
+}
