@@ -3,6 +3,7 @@
  * Everything that can fail comes first; the child enters the family last, under family_lock, where a signal that came
  * meanwhile still undoes it all: so a signal to a group reaches a forking member before it forks, or parent and child.
  */
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <asm/sigcontext.h>
 
@@ -19,6 +20,16 @@
 static u64 forks;
 u64 forks_total(void) { return atomic_load_relaxed(&forks); }
 
+/* too_many: RLIMIT_NPROC, of the user's processes; those who may exceed it are not counted at all. */
+static bool too_many(void) {
+    struct process *p = process_current();
+    u64 limit = p->limits[RLIMIT_NPROC].rlim_cur;
+
+    if (process_count() <= limit || p->cred.uid == 0 || capable(CAP_SYS_RESOURCE) || capable(CAP_SYS_ADMIN))
+        return false;
+    return process_count_of(p->cred.uid) >= limit;
+}
+
 static int check(u64 flags) {
     if (flags & (NAMESPACES | CLONE_PIDFD))
         return -EINVAL;
@@ -28,6 +39,8 @@ static int check(u64 flags) {
         return -EINVAL;
     if ((flags & CLONE_SIGHAND) && (flags & CLONE_CLEAR_SIGHAND))
         return -EINVAL;
+    if (too_many())
+        return -EAGAIN;
     return signal_pending() ? -ERESTARTNOINTR : 0;
 }
 

@@ -1,6 +1,6 @@
 /* family.h - processes as seen by task/ alone: their numbers, their life from clone to the last wait.
  *
- * Lock order: family_lock > process->signal_lock > process->lock and signal_actions->lock > wait queues > run queues.
+ * Lock order: docs/locks.md.
  * process->threads changes under signal_lock and process->lock both, so either is enough to read it. */
 #pragma once
 
@@ -31,6 +31,7 @@ void process_init(void);               /* first.c */
 void process_cache_init(void);
 void family_add(struct process *p, struct process *parent);          /* family_lock */
 void family_remove(struct process *p);                               /* family_lock */
+u64 process_count_of(u32 uid);                                       /* processes of a user */
 bool family_empty(void);                                             /* nobody but pid 1 */
 void family_kill(void);                                              /* SIGKILL to all but pid 1 */
 struct process *process_make(void);                                  /* empty, one reference; NULL: no memory */

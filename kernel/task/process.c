@@ -307,6 +307,16 @@ char process_state_letter(struct process *p) {
     return letter;
 }
 
+u64 process_count_of(u32 uid) {
+    struct process *p;
+    u64 count = 0;
+
+    spin_lock(&family_lock);
+    list_for_each(p, &everyone, all_link) { count += p->cred.uid == uid; }
+    spin_unlock(&family_lock);
+    return count;
+}
+
 u64 process_count(void) { return atomic_load_relaxed(&live_processes); }
 
 bool family_empty(void) {

@@ -144,7 +144,8 @@ void timers_tick(u64 now) {
 
     u64 next = atomic_load(&q->next_deadline);
 
-    if (now < next) /* the alarm was for a timer that has been cancelled: without this an idle CPU would hear no other */
+    if (now <
+        next) /* the alarm was for a timer that has been cancelled: without this an idle CPU would hear no other */
         clock_arm(next);
     else if (!atomic_xchg(&q->work_queued, true))
         cpu_queue_work(cpu_id(), &q->work);

@@ -42,7 +42,8 @@ static void wake_some(struct waitq *q, bool all) {
 void waitq_wake_all(struct waitq *q) { wake_some(q, true); }
 void waitq_wake_one(struct waitq *q) { wake_some(q, false); }
 
-/* Watchers stand before sleepers, newest first (as Linux tells epolls): so a wake of one sleeper reaches all of them. */
+/* Watchers stand before sleepers, newest first (as Linux tells epolls): so a wake of one sleeper reaches all of them.
+ */
 static void enlist(struct waitq *q, struct waiter *w) {
     w->task = task_current();
     w->queue = q;
