@@ -53,7 +53,7 @@ quire: $(O)/quire
 # ---- what people type
 # What a run needs, and what the tests need beside it. Installed by apt-get where it is missing, and said so (tool/set-up).
 NEEDS := gcc libc6-dev linux-libc-dev qemu-system-x86 python3
-TEST_NEEDS := $(NEEDS) clang clang-format gawk perl sqlite3 dash tar gzip
+TEST_NEEDS := $(NEEDS) clang gawk perl sqlite3 dash tar gzip
 
 run: ## build, and run a program that forks and maps, and see what memory did
 	@tool/set-up $(NEEDS)
@@ -64,7 +64,6 @@ run: ## build, and run a program that forks and maps, and see what memory did
 test: ## build with gcc and with clang, and run every test
 	@tool/set-up $(TEST_NEEDS)
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory check-format
 	@$(MAKE) --no-print-directory CC=clang O=build-clang EXTRA=-Werror all
 	@$(MAKE) --no-print-directory host-test
 	tests/run
