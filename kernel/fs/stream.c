@@ -102,6 +102,28 @@ static ssize_t write_next(struct stream *s, struct iov *from, bool nowait) {
     return done ? (ssize_t)done : error == -EINTR ? -ERESTARTSYS : error;
 }
 
+/* ---- poll ---- */
+
+/* Lets the command tell when one of the events comes that is not there now; only those, else it would tell at once. */
+static void watch(struct stream *s, u32 missing) {
+    mutex_lock(&s->mutex);
+    if (!s->watch)
+        s->watch = host_watch_create(s->number, &s->ready);
+    struct host_watch *w = s->watch;
+    mutex_unlock(&s->mutex);
+    if (w)
+        host_watch_arm(w, missing);
+}
+
+/* What can be done now of what the file is open for; for the rest the watch is set, if somebody wants to know. */
+static u32 ask(struct stream *s, u32 mode, bool set_watch) {
+    u32 wanted = (mode & FILE_READ ? POLLIN : 0) | (mode & FILE_WRITE ? POLLOUT : 0);
+    u32 events = host_poll_now(s->number, wanted) & (wanted | POLLERR | POLLHUP);
+    if (wanted & ~events && !(events & (POLLERR | POLLHUP)) && set_watch)
+        watch(s, wanted & ~events);
+    return events;
+}
+
 /* ---- regular files: the host's position is the description's; pread and pwrite move it and move it back ---- */
 
 /* The position where `position` is not the description's own: moved to; *back: where to return. */
@@ -117,8 +139,13 @@ static s64 position_enter(struct stream *s, struct file *file, u64 *position, s6
 static ssize_t stream_transfer(struct file *file, struct iov *v, u64 *position,
                                ssize_t (*transfer)(struct stream *, struct iov *, bool)) {
     struct stream *s = file->private_data;
-    if (!is_regular(s))
-        return transfer(s, v, file->flags & O_NONBLOCK);
+    if (!is_regular(s)) {
+        ssize_t result = transfer(s, v, file->flags & O_NONBLOCK);
+        /* An edge-triggered epoll stays registered and does not ask again: it is told of what comes after this. */
+        if (!list_empty(&s->ready.sleepers))
+            (void)ask(s, file->mode, true);
+        return result;
+    }
     s64 back;
     mutex_lock(&s->mutex);
     ssize_t result = position_enter(s, file, position, &back);
@@ -166,31 +193,14 @@ static int stream_getattr(struct inode *inode) {
 
 static int stream_fsync(struct file *file, bool data_only) { return 0; }
 
-/* ---- poll ---- */
-
-/* Lets the command tell when one of the events comes that is not there now; only those, else it would tell at once. */
-static void watch(struct stream *s, u32 missing) {
-    mutex_lock(&s->mutex);
-    if (!s->watch)
-        s->watch = host_watch_create(s->number, &s->ready);
-    struct host_watch *w = s->watch;
-    mutex_unlock(&s->mutex);
-    if (w)
-        host_watch_arm(w, missing);
-}
-
 static u32 stream_poll(struct file *file, struct poll_table *table) {
     struct stream *s = file->private_data;
-    u32 wanted = (file->mode & FILE_READ ? POLLIN : 0) | (file->mode & FILE_WRITE ? POLLOUT : 0);
     if (is_regular(s))
         return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
     if (table)
         atomic_store(&s->watched, true);
     poll_wait(table, &s->ready);
-    u32 events = host_poll_now(s->number, wanted) & (wanted | POLLERR | POLLHUP);
-    u32 missing = wanted & ~events;
-    if (missing && !(events & (POLLERR | POLLHUP)) && atomic_load(&s->watched))
-        watch(s, missing);
+    u32 events = ask(s, file->mode, atomic_load(&s->watched));
     return events | (events & POLLIN ? POLLRDNORM : 0) | (events & POLLOUT ? POLLWRNORM : 0);
 }
 
