@@ -63,8 +63,8 @@ run: ## build, and run a program that forks and maps, and see what memory did
 
 test: ## build with gcc and with clang, and run every test
 	@tool/set-up $(TEST_NEEDS)
-	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory CC=clang O=build-clang EXTRA=-Werror all
+	@$(MAKE) --no-print-directory EXTRA=-Werror all
+	@$(MAKE) --no-print-directory CC=clang O=build-clang EXTRA=-Werror build-clang/quire.elf build-clang/quire
 	@$(MAKE) --no-print-directory host-test
 	tests/run
 
