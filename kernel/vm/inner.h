@@ -47,6 +47,7 @@ void space_open(struct space *s);
 /* The tables that a page's translation goes through, read without locks (inside the exclusion, in an epoch section). */
 struct walk {
     struct table *table[TABLE_LEVELS + 1]; /* by level; valid for level .. TABLE_LEVELS */
+    entry slot[TABLE_LEVELS + 1];          /* what led from table[level] to table[level - 1]; valid above the deepest */
     unsigned level;                        /* of the deepest table that exists */
     bool writable;                         /* every slot above the deepest table has write permission */
 };
@@ -68,6 +69,9 @@ struct piece {
 };
 bool piece_next(struct space *s, u64 page, struct piece *out);  /* the first piece with end > page, clipped to start at `page` */
 bool piece_prev(struct space *s, u64 page, struct piece *out);  /* the last piece with first < page, clipped to end at `page` */
+/* The same, from a walk to `page` that was made since the space was closed; the walk is used up. */
+bool piece_next_from(struct walk *w, u64 page, struct piece *out);
+bool piece_prev_from(struct walk *w, u64 page, struct piece *out);
 /* joined_next: the first mapping with end > page, unclipped on the right; starts where the run containing `page` is found. */
 bool joined_next(struct space *s, u64 page, struct piece *out);
 

@@ -24,28 +24,32 @@ static struct table *next_here(struct table *t, u64 rel, struct piece *out, bool
     return lower;
 }
 
-bool piece_next(struct space *s, u64 page, struct piece *out) {
-    struct walk w;
+bool piece_next_from(struct walk *w, u64 page, struct piece *out) {
     bool found = false;
-    if (page >= USER_PAGES)
-        return false;
-    walk_down(s, page, &w);
     for (;;) {
-        struct table *t = w.table[w.level];
+        struct table *t = w->table[w->level];
         u64 rel = page > t->base ? page - t->base : 0;
         struct table *lower = rel < table_pages(t) ? next_here(t, rel, out, &found) : NULL;
         if (found)
             return true;
         if (lower) {
-            w.table[--w.level] = lower;
+            w->table[--w->level] = lower;
             page = max(page, lower->base);
         } else {
-            if (w.level == TABLE_LEVELS)
+            if (w->level == TABLE_LEVELS)
                 return false;
             page = t->base + table_pages(t);
-            w.level++;
+            w->level++;
         }
     }
+}
+
+bool piece_next(struct space *s, u64 page, struct piece *out) {
+    struct walk w;
+    if (page >= USER_PAGES)
+        return false;
+    walk_down(s, page, &w);
+    return piece_next_from(&w, page, out);
 }
 
 static struct table *prev_here(struct table *t, u64 rel, struct piece *out, bool *found) {
@@ -66,28 +70,32 @@ static struct table *prev_here(struct table *t, u64 rel, struct piece *out, bool
     return lower;
 }
 
-bool piece_prev(struct space *s, u64 page, struct piece *out) {
-    struct walk w;
+bool piece_prev_from(struct walk *w, u64 page, struct piece *out) {
     bool found = false;
-    if (!page)
-        return false;
-    walk_down(s, page - 1, &w);
     for (;;) {
-        struct table *t = w.table[w.level];
+        struct table *t = w->table[w->level];
         u64 rel = page > t->base ? min(page - t->base, table_pages(t)) : 0;
         struct table *lower = rel ? prev_here(t, rel, out, &found) : NULL;
         if (found)
             return true;
         if (lower) {
-            w.table[--w.level] = lower;
+            w->table[--w->level] = lower;
             page = min(page, lower->base + table_pages(lower));
         } else {
-            if (w.level == TABLE_LEVELS)
+            if (w->level == TABLE_LEVELS)
                 return false;
             page = t->base;
-            w.level++;
+            w->level++;
         }
     }
+}
+
+bool piece_prev(struct space *s, u64 page, struct piece *out) {
+    struct walk w;
+    if (!page)
+        return false;
+    walk_down(s, page - 1, &w);
+    return piece_prev_from(&w, page, out);
 }
 
 bool joined_next(struct space *s, u64 page, struct piece *out) {

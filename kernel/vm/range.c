@@ -273,9 +273,10 @@ static void count_replacement(struct range_op *op, const struct piece *left, con
 
 /* Walk the pieces of the range and its two neighbours once: totals, the number of mappings that /proc/PID/maps will show,
  * and how far the gap will reach. */
-static void survey(struct range_op *op) {
+static void survey(struct range_op *op, const struct walk *start) {
+    struct walk back = *start, ahead = *start;
     struct piece left, p, last;
-    bool has_left = piece_prev(op->s, op->first, &left), more = piece_next(op->s, op->first, &p), joins = has_left;
+    bool has_left = piece_prev_from(&back, op->first, &left), more = piece_next_from(&ahead, op->first, &p), joins = has_left;
     op->tally = (struct tally){0};
     op->mappings = 0;
     op->nothing = !more || p.first >= op->end;
@@ -318,12 +319,10 @@ static void account(struct range_op *op) {
 
 /* Most operations lie within one table, the deepest on their path, and within no slot that has a table below. Then that
  * table is all there is to prepare and to commit. STEP_AGAIN: this one does not. */
-static enum step commit_within(struct range_op *op) {
-    struct walk w;
-    walk_down(op->s, op->first, &w);
-    struct table *t = w.table[w.level];
+static enum step commit_within(struct range_op *op, const struct walk *w) {
+    struct table *t = w->table[w->level];
     u64 first = part_first(op, t), end = op->end - t->base, step = slot_pages(t->level);
-    if (!w.writable || end > table_pages(t) || (t->level > 1 && table_next(t, first / step) * step < end))
+    if (!w->writable || end > table_pages(t) || (t->level > 1 && table_next(t, first / step) * step < end))
         return STEP_AGAIN;
     if (!op->view && !op->review && t->level < TABLE_LEVELS && t->run_count == 1 && first <= t->runs[0].first &&
         t->runs[0].end <= end)
@@ -350,14 +349,16 @@ static enum step commit_within(struct range_op *op) {
 
 /* One try, with the space closed. */
 static enum step range_try(struct range_op *op, int *error) {
-    survey(op);
+    struct walk w;
+    walk_down(op->s, op->first, &w);
+    survey(op, &w);
     if (op->nothing && !op->view)
         return STEP_DONE;
     if (op->mappings > 0 && op->s->mappings + op->mappings > vm_max_map_count) {
         *error = -ENOMEM;
         return STEP_DONE;
     }
-    enum step step = commit_within(op);
+    enum step step = commit_within(op, &w);
     if (step == STEP_AGAIN) {
         step = prepare_all(op);
         if (step == STEP_DONE)

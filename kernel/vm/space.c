@@ -142,28 +142,31 @@ void space_open(struct space *s) {
 
 void walk_down(struct space *s, u64 page, struct walk *w) {
     struct table *t = s->root;
-    w->writable = true;
-    w->level = TABLE_LEVELS;
+    entry rights = ENTRY_WRITE;
+    unsigned level = TABLE_LEVELS;
     w->table[TABLE_LEVELS] = t;
-    while (w->level > 1) {
-        entry e = slot_read(&t->slots[slot_index(page, w->level)]);
+#pragma GCC unroll 3
+    for (; level > 1; level--) {
+        entry e = slot_read(&t->slots[slot_index(page, level)]);
         if (!entry_is_table(e))
             break;
-        w->writable &= entry_writable(e);
+        rights &= e;
         t = table_of_entry(e);
-        w->table[--w->level] = t;
+        w->slot[level] = e;
+        w->table[level - 1] = t;
     }
+    w->level = level;
+    w->writable = rights;
 }
 
 bool walk_holds(struct space *s, u64 page, const struct walk *w) {
-    struct table *t = s->root;
-    assert(spin_held(&w->table[w->level]->lock));
-    for (unsigned level = TABLE_LEVELS; level > w->level; level--) {
-        entry e = slot_read(&t->slots[slot_index(page, level)]);
-        if (!entry_is_table(e) || table_of_entry(e) != w->table[level - 1])
-            return false;
-        t = w->table[level - 1];
-    }
+    struct table *t = w->table[w->level];
+    entry moved = 0;
+    assert(spin_held(&t->lock));
+    for (unsigned level = TABLE_LEVELS; level > w->level; level--)
+        moved |= slot_read(&w->table[level]->slots[slot_index(page, level)]) ^ w->slot[level];
+    if (moved & (ENTRY_PHYS | ENTRY_PRESENT | ENTRY_LARGE)) /* rights may have been raised meanwhile */
+        return false;
     return !t->dead && !(t->level > 1 && entry_is_table(slot_read(&t->slots[slot_index(page, t->level)])));
 }
 
@@ -212,6 +215,7 @@ enum step walk_own(struct space *s, u64 page, struct walk *w, struct stock *k) {
         if (step != STEP_DONE)
             return step;
         w->table[level - 1] = lower; /* perhaps a clone: the lower tables are the same, but now shared */
+        w->slot[level] = slot_read(&t->slots[i]);
     }
     w->writable = true;
     return STEP_DONE;
