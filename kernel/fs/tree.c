@@ -14,6 +14,7 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 
+#include "fs/dentry.h"
 #include "fs/inode.h"
 #include "fs/names.h"
 #include "task/task.h"
@@ -135,7 +136,26 @@ struct inode *tree_from_lower(struct tree *t, struct lower_node *node, const str
     return &found->inode;
 }
 
+/* What lives only in memory may take half of it, as Linux's tmpfs does by default, and more while there is room: a full
+ * disk is an error that programs know, where running out of memory would kill one of them. Inodes count with a name
+ * each; evictable ones too, but those are gone by the time that memory is short. */
+bool tree_memory_full(void) {
+    static u64 given; /* [a] frames of the machine, once known */
+    struct frame_totals totals;
+    u64 bytes;
+
+    if (likely(atomic_load_relaxed(&given) && frame_free_count() > given / 16))
+        return false;
+    frame_totals(&totals);
+    atomic_store_relaxed(&given, totals.given);
+    bytes = totals.frames[FRAME_SHMEM] * PAGE_SIZE +
+            slab_live(inode_cache) * (sizeof(struct tree_inode) + sizeof(struct dentry));
+    return totals.frames[FRAME_FREE] <= given / 16 && bytes >= given / 2 * PAGE_SIZE;
+}
+
 struct inode *tree_make(struct tree *t, struct inode *dir, u32 mode, u64 rdev) {
+    if (unlikely(tree_memory_full()))
+        return err_ptr(-ENOSPC);
     struct tree_inode *ti = slab_alloc_zeroed(inode_cache);
     struct inode *i = ti ? &ti->inode : NULL;
 

@@ -72,6 +72,7 @@ struct inode *tree_make(struct tree *t, struct inode *dir, u32 mode,
                         u64 rdev); /* a new file here; dir NULL: no directory; err_ptr */
 struct inode *tree_from_lower(struct tree *t, struct lower_node *node,
                               const struct lower_attr *a); /* takes the node; err_ptr */
+bool tree_memory_full(void);                               /* no more files or contents that live only here: -ENOSPC */
 void tree_changed(struct tree_inode *ti); /* before an inode of an overlay is made to differ from the lower */
 void tree_take_attr(struct tree_inode *ti, const struct lower_attr *a);
 void tree_sync_all(void); /* write back what is dirty in every write-through tree */

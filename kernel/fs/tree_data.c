@@ -123,19 +123,25 @@ static ssize_t tree_read(struct file *f, struct iov *to, u64 *position) {
 
 /* Writing. */
 
+static bool is_cached(struct object *o, u64 index) {
+    struct frame *frame = object_peek(o, index);
+
+    if (frame)
+        frame_unpin(frame);
+    return frame != NULL;
+}
+
 static ssize_t write_page(struct tree_inode *ti, struct iov *from, u64 position, size_t bytes) {
     struct object *o = &ti->inode.object;
     u64 index = position >> PAGE_SHIFT;
     /* A whole page past the end, and past what the lower can fill: nobody sees what it holds before the size says so.
      */
-    bool fresh = bytes == PAGE_SIZE && position >= size_of(ti) && is_hole(ti, index);
-    struct frame *frame, *cached = fresh ? object_peek(o, index) : NULL;
+    bool fresh = bytes == PAGE_SIZE && position >= size_of(ti) && is_hole(ti, index) && !is_cached(o, index);
+    struct frame *frame;
     int error;
 
-    if (cached) {
-        fresh = false;
-        frame_unpin(cached);
-    }
+    if (unlikely(tree_memory_full()) && !is_cached(o, index))
+        return -ENOSPC;
     error = object_get(o, index, fresh ? OBJECT_OVERWRITE : OBJECT_WRITE, &frame);
     if (error)
         return error == -ENOMEM ? -ENOSPC : error;
