@@ -81,7 +81,8 @@ static struct file *open_inode(const struct path *p, int flags, bool made) {
         error = open_kind(inode, f);
     if (!error && !f->ops)
         error = -ENXIO;
-    if (!error && (flags & O_TRUNC) && regular && !made) {
+    /* A standard stream on a file of the host's cannot be cut from here: its /dev/stdout is opened as it is. */
+    if (!error && (flags & O_TRUNC) && regular && !made && inode->ops->resize) {
         error = inode_resize(inode, 0);
         if (error && f->ops->release)
             f->ops->release(f);
