@@ -1,4 +1,5 @@
-/* main.c - the order of start-up: memory, processors, tasks; then, in a task of its own, devices, files, the program. */
+/* main.c - the order of start-up: memory, processors, tasks; then, in a task of its own, devices, files, the program.
+ */
 #include "main.h"
 
 #include "boot/boot.h"

@@ -1,5 +1,5 @@
-/* report.c - what a run says of itself at its end: the leak count, the checker's word, the calls that were missing, and what
- * memory did. By then every program is gone, so whatever of theirs is still alive is a leak. */
+/* report.c - what a run says of itself at its end: the leak count, the checker's word, the calls that were missing, and
+ * what memory did. By then every program is gone, so whatever of theirs is still alive is a leak. */
 #include "main.h"
 
 #include "fs/vfs.h"
@@ -72,11 +72,14 @@ static void describe(struct text *t) {
     struct frame_totals f;
     frame_totals(&f);
     u64 kernel = f.frames[FRAME_KERNEL] + f.frames[FRAME_SLAB];
-    say(t, "memory: %lu frames of 4 KiB given: %lu free, %lu kernel, %lu files cached, %lu in memory only, %lu reserved\n",
+    say(t,
+        "memory: %lu frames of 4 KiB given: %lu free, %lu kernel, %lu files cached, %lu in memory only, %lu reserved\n",
         (unsigned long)f.given, (unsigned long)f.frames[FRAME_FREE], (unsigned long)kernel,
         (unsigned long)f.frames[FRAME_FILE], (unsigned long)f.frames[FRAME_SHMEM],
         (unsigned long)f.frames[FRAME_RESERVED]);
-    say(t, "faults: %lu: %lu zero frame, %lu new, %lu copied, %lu taken over, %lu of files (%lu around), %lu waited for I/O\n",
+    say(t,
+        "faults: %lu: %lu zero frame, %lu new, %lu copied, %lu taken over, %lu of files (%lu around), %lu waited for "
+        "I/O\n",
         total(EVENT_FAULT), total(EVENT_FAULT_ZERO), total(EVENT_FAULT_ANON), total(EVENT_FAULT_COPY),
         total(EVENT_FAULT_TAKE_FRAME), total(EVENT_FAULT_OBJECT), total(EVENT_FAULT_AROUND), total(EVENT_FAULT_MAJOR));
     say(t, "forks: %lu; tables: %lu made, %lu broken, %lu taken over; flushes of everyone: %lu\n", total(EVENT_FORK),

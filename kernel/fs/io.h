@@ -8,14 +8,15 @@
 struct iov {
     const struct iovec *vector; /* kernel copies of the iovecs; their bases are user or kernel addresses */
     unsigned count;
-    bool kernel;     /* bases are kernel addresses */
-    size_t offset;   /* into vector[0] */
-    size_t bytes;    /* left in all */
+    bool kernel;      /* bases are kernel addresses */
+    size_t offset;    /* into vector[0] */
+    size_t bytes;     /* left in all */
     struct iovec one; /* the single-buffer case; vector points here */
 };
 void iov_user(struct iov *v, void __user *base, size_t bytes);
 void iov_kernel(struct iov *v, void *base, size_t bytes);
-/* Move bytes between a kernel buffer and the cursor, advancing it. Return bytes moved: less than asked only after a fault. May sleep. */
+/* Move bytes between a kernel buffer and the cursor, advancing it. Return bytes moved: less than asked only after a
+ * fault. May sleep. */
 size_t iov_put(struct iov *to, const void *from, size_t bytes);
 size_t iov_take(struct iov *from, void *to, size_t bytes);
 size_t iov_zero(struct iov *to, size_t bytes);

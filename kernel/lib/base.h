@@ -68,10 +68,12 @@ static inline void *err_ptr(long error) { return (void *)error; }
 static inline long ptr_err(const void *p) { return (long)p; }
 static inline bool is_err(const void *p) { return (unsigned long)p >= (unsigned long)-4095L; }
 
-/* panic: a broken invariant of our own. Prints the values and a stack trace, ends the machine. Never for what came from outside. */
+/* panic: a broken invariant of our own. Prints the values and a stack trace, ends the machine. Never for what came from
+ * outside. */
 noreturn void panic(const char *format, ...) printf_like(1, 2);
 /* kprintf: one line of the kernel's log, never mixed with the program's output. The text starts with a level, "<6>".
- * Level 5 and below reach the user's stderr as "quire: TEXT"; 6 and 7 only with -v. No newline at the end means: line continues. */
+ * Level 5 and below reach the user's stderr as "quire: TEXT"; 6 and 7 only with -v. No newline at the end means: line
+ * continues. */
 int kprintf(const char *format, ...) printf_like(1, 2);
 int ksnprintf(char *buffer, size_t size, const char *format, ...) printf_like(3, 4);
 int kvsnprintf(char *buffer, size_t size, const char *format, va_list args);
@@ -90,7 +92,8 @@ int kvsnprintf(char *buffer, size_t size, const char *format, va_list args);
     do {                                                                                                               \
         u64 va_ = (u64)(a), vb_ = (u64)(b);                                                                            \
         if (unlikely(va_ != vb_))                                                                                      \
-            panic("%s:%d: %s (%#lx) != %s (%#lx)", __FILE__, __LINE__, #a, (unsigned long)va_, #b, (unsigned long)vb_); \
+            panic("%s:%d: %s (%#lx) != %s (%#lx)", __FILE__, __LINE__, #a, (unsigned long)va_, #b,                     \
+                  (unsigned long)vb_);                                                                                 \
     } while (0)
 
 void *memcpy(void *to, const void *from, size_t bytes);
@@ -111,9 +114,7 @@ struct list {
     struct list *next, *prev;
 };
 #define LIST_INIT(name)                                                                                                \
-    {                                                                                                                  \
-        &(name), &(name)                                                                                               \
-    }
+    { &(name), &(name) }
 static inline void list_init(struct list *l) { l->next = l->prev = l; }
 static inline bool list_empty(const struct list *l) { return l->next == l; }
 static inline void list_add(struct list *head, struct list *node) {

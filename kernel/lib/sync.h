@@ -1,7 +1,7 @@
 /* sync.h - the locks. Spin locks and counted things spin with interrupts on; mutexes and wait queues sleep.
  *
- * The kernel is never preempted except where it sleeps, and interrupt handlers take none of these locks (they only queue
- * work, arch/x86_64/cpu.h), so there is no irq-saving variant, and a spin lock is held for a short, bounded time.
+ * The kernel is never preempted except where it sleeps, and interrupt handlers take none of these locks (they only
+ * queue work, arch/x86_64/cpu.h), so there is no irq-saving variant, and a spin lock is held for a short, bounded time.
  * spin: kernel/lib/spin (inline here). mutex, waitq: kernel/task/wait.c; tests/host has its own of all of them. */
 #pragma once
 
@@ -44,7 +44,7 @@ struct waiter {
     struct list link;
     struct task *task;
     struct waitq *queue;
-    bool woken; /* set under queue->lock by the waker, which also unlinks */
+    bool woken;                       /* set under queue->lock by the waker, which also unlinks */
     void (*notify)(struct waiter *w); /* waitq_watch's; NULL for sleepers (waitq_add clears it) */
 };
 #define WAITQ_INIT(name)                                                                                               \
@@ -54,18 +54,20 @@ void waitq_init(struct waitq *q);
 void waitq_wake_all(struct waitq *q);
 void waitq_wake_one(struct waitq *q);
 /* waitq_add: register w for the current task. waitq_remove: take it off again (whether woken or not). Between them the
- * task calls task_sleep, which returns at once if a registered waiter was woken. One task may be on many queues (poll). */
+ * task calls task_sleep, which returns at once if a registered waiter was woken. One task may be on many queues (poll).
+ */
 void waitq_add(struct waitq *q, struct waiter *w);
 void waitq_remove(struct waiter *w);
-/* waitq_watch: no sleeper but a watcher (poll, epoll): every wake, of one or of all, calls notify(w) under q->lock and leaves w
- * registered until waitq_remove. notify does not sleep and does not touch q; it may wake other queues. */
+/* waitq_watch: no sleeper but a watcher (poll, epoll): every wake, of one or of all, calls notify(w) under q->lock and
+ * leaves w registered until waitq_remove. notify does not sleep and does not touch q; it may wake other queues. */
 void waitq_watch(struct waitq *q, struct waiter *w, void (*notify)(struct waiter *w));
 /* task_sleep: give up the CPU until woken. interruptible: a signal to deliver also ends it.
  * deadline_ns: on the monotonic clock, or SLEEP_FOREVER. Returns 0 when woken, -EINTR for a signal, -ETIMEDOUT. */
 #define SLEEP_FOREVER (~0ULL)
 int task_sleep(bool interruptible, u64 deadline_ns);
 
-/* wait_until: sleep until the condition holds. The condition is evaluated without a lock. Returns 0, -EINTR, -ETIMEDOUT. */
+/* wait_until: sleep until the condition holds. The condition is evaluated without a lock. Returns 0, -EINTR,
+ * -ETIMEDOUT. */
 #define wait_until_deadline(q, condition, interruptible, deadline_ns)                                                  \
     ({                                                                                                                 \
         int result_ = 0;                                                                                               \

@@ -31,7 +31,8 @@ static struct space *limited_space(void) {
 }
 
 static u32 view_prot(u64 prot) {
-    return (prot & PROT_READ ? VIEW_READ : 0) | (prot & PROT_WRITE ? VIEW_WRITE : 0) | (prot & PROT_EXEC ? VIEW_EXEC : 0);
+    return (prot & PROT_READ ? VIEW_READ : 0) | (prot & PROT_WRITE ? VIEW_WRITE : 0) |
+           (prot & PROT_EXEC ? VIEW_EXEC : 0);
 }
 
 /* What a file allows: mmap(2), EACCES. */
@@ -41,7 +42,8 @@ static int check_file(struct file *f, struct map_request *r, u64 flags) {
         return -EBADF;
     if (!(f->mode & FILE_READ))
         return -EACCES;
-    if (shared && (r->flags & VIEW_WRITE) && (!(f->mode & FILE_WRITE) || (f->flags & O_APPEND && !(f->mode & FILE_WRITE))))
+    if (shared && (r->flags & VIEW_WRITE) &&
+        (!(f->mode & FILE_WRITE) || (f->flags & O_APPEND && !(f->mode & FILE_WRITE))))
         return -EACCES;
     if (shared && !(f->mode & FILE_WRITE))
         r->max_prot = VIEW_READ | VIEW_EXEC;
@@ -52,7 +54,8 @@ static int check_file(struct file *f, struct map_request *r, u64 flags) {
 
 static int check_flags(u64 flags, u64 address, u64 bytes, u64 offset) {
     u64 type = flags & MAP_TYPE;
-    if ((offset & (PAGE_SIZE - 1)) || !bytes || (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
+    if ((offset & (PAGE_SIZE - 1)) || !bytes ||
+        (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
         return -EINVAL;
     if (type == MAP_SHARED_VALIDATE && (flags & MAP_ANONYMOUS))
         return -EINVAL; /* there is no file to validate the flags */
@@ -148,26 +151,43 @@ long sys_madvise(u64 address, u64 bytes, int advice) {
     if (address % PAGE_SIZE || page_align_up(bytes) < bytes || address + page_align_up(bytes) < address)
         return -EINVAL;
     switch (advice) {
-    case MADV_NORMAL: return space_change(s, address, bytes, 0, VIEW_SEQUENTIAL | VIEW_RANDOM);
-    case MADV_SEQUENTIAL: return space_change(s, address, bytes, VIEW_SEQUENTIAL, VIEW_RANDOM);
-    case MADV_RANDOM: return space_change(s, address, bytes, VIEW_RANDOM, VIEW_SEQUENTIAL);
+    case MADV_NORMAL:
+        return space_change(s, address, bytes, 0, VIEW_SEQUENTIAL | VIEW_RANDOM);
+    case MADV_SEQUENTIAL:
+        return space_change(s, address, bytes, VIEW_SEQUENTIAL, VIEW_RANDOM);
+    case MADV_RANDOM:
+        return space_change(s, address, bytes, VIEW_RANDOM, VIEW_SEQUENTIAL);
     case MADV_DONTNEED:
-    case MADV_DONTNEED_LOCKED: return space_discard(s, address, bytes);
-    case MADV_FREE: return space_discard(s, address, bytes); /* may be taken at any time: now is one */
-    case MADV_DONTFORK: return space_change(s, address, bytes, VIEW_DONTFORK, 0);
-    case MADV_DOFORK: return space_change(s, address, bytes, 0, VIEW_DONTFORK);
-    case MADV_WIPEONFORK: return space_change(s, address, bytes, VIEW_WIPEONFORK, 0);
-    case MADV_KEEPONFORK: return space_change(s, address, bytes, 0, VIEW_WIPEONFORK);
-    case MADV_DONTDUMP: return space_change(s, address, bytes, VIEW_DONTDUMP, 0);
-    case MADV_DODUMP: return space_change(s, address, bytes, 0, VIEW_DONTDUMP);
-    case MADV_HUGEPAGE: return space_change(s, address, bytes, VIEW_HUGE, VIEW_NOHUGE);
-    case MADV_NOHUGEPAGE: return space_change(s, address, bytes, VIEW_NOHUGE, VIEW_HUGE);
-    case MADV_POPULATE_READ: return space_populate(s, address, bytes, false);
-    case MADV_POPULATE_WRITE: return space_populate(s, address, bytes, true);
+    case MADV_DONTNEED_LOCKED:
+        return space_discard(s, address, bytes);
+    case MADV_FREE:
+        return space_discard(s, address, bytes); /* may be taken at any time: now is one */
+    case MADV_DONTFORK:
+        return space_change(s, address, bytes, VIEW_DONTFORK, 0);
+    case MADV_DOFORK:
+        return space_change(s, address, bytes, 0, VIEW_DONTFORK);
+    case MADV_WIPEONFORK:
+        return space_change(s, address, bytes, VIEW_WIPEONFORK, 0);
+    case MADV_KEEPONFORK:
+        return space_change(s, address, bytes, 0, VIEW_WIPEONFORK);
+    case MADV_DONTDUMP:
+        return space_change(s, address, bytes, VIEW_DONTDUMP, 0);
+    case MADV_DODUMP:
+        return space_change(s, address, bytes, 0, VIEW_DONTDUMP);
+    case MADV_HUGEPAGE:
+        return space_change(s, address, bytes, VIEW_HUGE, VIEW_NOHUGE);
+    case MADV_NOHUGEPAGE:
+        return space_change(s, address, bytes, VIEW_NOHUGE, VIEW_HUGE);
+    case MADV_POPULATE_READ:
+        return space_populate(s, address, bytes, false);
+    case MADV_POPULATE_WRITE:
+        return space_populate(s, address, bytes, true);
     case MADV_WILLNEED:
     case MADV_COLD:
-    case MADV_PAGEOUT: return space_change(s, address, bytes, 0, 0); /* nothing to hurry or to evict: only holes are reported */
-    default: return -EINVAL;
+    case MADV_PAGEOUT:
+        return space_change(s, address, bytes, 0, 0); /* nothing to hurry or to evict: only holes are reported */
+    default:
+        return -EINVAL;
     }
 }
 
@@ -242,7 +262,8 @@ static ssize_t move_vectors(struct space *other, const struct iovec *local, u64 
     u64 l = 0, r = 0, l_at = 0, r_at = 0;
     while (l < local_count && r < remote_count) {
         size_t n = min(local[l].iov_len - l_at, remote[r].iov_len - r_at);
-        ssize_t moved = n ? move_piece(other, (u64)remote[r].iov_base + r_at, (u64)local[l].iov_base + l_at, n, write, buffer) : 0;
+        ssize_t moved =
+            n ? move_piece(other, (u64)remote[r].iov_base + r_at, (u64)local[l].iov_base + l_at, n, write, buffer) : 0;
         if (moved < 0)
             return done ? done : moved;
         done += moved;
@@ -288,7 +309,7 @@ long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_c
     return process_vm(pid, local, local_count, remote, remote_count, flags, false);
 }
 
-long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
-                           u64 remote_count, u64 flags) {
+long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count,
+                           const struct iovec __user *remote, u64 remote_count, u64 flags) {
     return process_vm(pid, local, local_count, remote, remote_count, flags, true);
 }

@@ -1,8 +1,9 @@
 /* check.c - the invariants, as code: the whole machine is walked and compared with what it says of itself.
  *
- * Three passes, with every other CPU stopped at a point where it holds no spin lock: all tables reachable from all spaces
- * (plans, slots, rights; each slot counted for its frame and each table pointer for its table), then the tables again, to
- * compare the sharers, then all frames. The numbers are those of the design's list of invariants (design.md). */
+ * Three passes, with every other CPU stopped at a point where it holds no spin lock: all tables reachable from all
+ * spaces (plans, slots, rights; each slot counted for its frame and each table pointer for its table), then the tables
+ * again, to compare the sharers, then all frames. The numbers are those of the design's list of invariants (design.md).
+ */
 #include "vm/inner.h"
 
 #include "vm/slab.h"
@@ -49,8 +50,8 @@ static void check_plan(struct check *c, struct table *t) {
         expect(c, !n || !run_continues(r->view, r->end, r->offset + (r->end - r->first), n->view, n->first, n->offset),
                "level %u base %#lx runs %u and %u should be one", t->level, (unsigned long)t->base, i, i + 1);
         unsigned below = t->level > 1 ? table_next(t, r->first / step) : TABLE_SLOTS;
-        expect(c, below == TABLE_SLOTS || below * step >= r->end, "level %u base %#lx run %u overlaps the table of slot %u",
-               t->level, (unsigned long)t->base, i, below);
+        expect(c, below == TABLE_SLOTS || below * step >= r->end,
+               "level %u base %#lx run %u overlaps the table of slot %u", t->level, (unsigned long)t->base, i, below);
         if (r->view->file)
             expect(c, plan_has_link(t, view_object(r->view)), "level %u base %#lx run %u has no link", t->level,
                    (unsigned long)t->base, i);
@@ -62,8 +63,8 @@ static void check_plan(struct check *c, struct table *t) {
         u32 runs = 0;
         for (unsigned i = 0; i < t->run_count; i++)
             runs += view_object(t->runs[i].view) == l->object;
-        expect(c, l->runs == runs && l->table == t, "level %u base %#lx: a link counts %u runs, the plan has %u", t->level,
-               (unsigned long)t->base, l->runs, runs);
+        expect(c, l->runs == runs && l->table == t, "level %u base %#lx: a link counts %u runs, the plan has %u",
+               t->level, (unsigned long)t->base, l->runs, runs);
     }
 }
 
@@ -78,8 +79,10 @@ static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bo
         return;
     u32 flags = r->view->flags;
     expect(c, !entry_present(e) || (flags & VIEW_PROT), "address %#lx: present, but nothing is allowed", address);
-    expect(c, !entry_writable(e) || !entry_present(e) || (flags & VIEW_WRITE), "address %#lx: writable, view %#x", address, flags);
-    expect(c, !entry_present(e) || (e & ENTRY_NOEXEC) || (flags & VIEW_EXEC), "address %#lx: executable, view %#x", address, flags);
+    expect(c, !entry_writable(e) || !entry_present(e) || (flags & VIEW_WRITE), "address %#lx: writable, view %#x",
+           address, flags);
+    expect(c, !entry_present(e) || (e & ENTRY_NOEXEC) || (flags & VIEW_EXEC), "address %#lx: executable, view %#x",
+           address, flags);
     if (entry_special(e)) {
         expect(c, !(entry_present(e) && entry_writable(e) && frame_of_phys(entry_phys(e)) == zero_frame),
                "address %#lx: the zero frame is writable", address);
@@ -93,8 +96,9 @@ static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bo
         return;
     c->mapped[n]++;
     if (f->class == FRAME_ANON) {
-        expect(c, f->anon.ring == t->ring && f->anon.index == i, "address %#lx: frame %#lx names index %lu, another ring %u",
-               address, (unsigned long)n, (unsigned long)f->anon.index, f->anon.ring != t->ring);
+        expect(c, f->anon.ring == t->ring && f->anon.index == i,
+               "address %#lx: frame %#lx names index %lu, another ring %u", address, (unsigned long)n,
+               (unsigned long)f->anon.index, f->anon.ring != t->ring);
         if (entry_present(e) && entry_writable(e) && writable_path && !(flags & VIEW_SHARED))
             expect(c, f->mapped == 1, "address %#lx: writable, but frame %#lx is mapped %u times", address,
                    (unsigned long)n, f->mapped);
@@ -119,8 +123,8 @@ static void check_leaf(struct check *c, struct table *t, bool writable_path) {
             object++;
     }
     expect(c, t->anon == anon && t->object == object && t->special == special,
-           "base %#lx counts %u %u %u, its slots hold %u %u %u", (unsigned long)t->base, t->anon, t->object, t->special, anon,
-           object, special);
+           "base %#lx counts %u %u %u, its slots hold %u %u %u", (unsigned long)t->base, t->anon, t->object, t->special,
+           anon, object, special);
 }
 
 static void check_table(struct check *c, struct table *t, bool writable_path);
@@ -136,11 +140,12 @@ static void check_below(struct check *c, struct table *t, bool writable_path) {
             continue;
         struct table *lower = table_of_entry(e);
         expect(c, lower->level == t->level - 1u && lower->base == t->base + i * slot_pages(t->level),
-               "level %u base %#lx slot %u leads to level %u base %#lx", t->level, (unsigned long)t->base, i, lower->level,
-               (unsigned long)lower->base);
-        expect(c, !entry_writable(e) || lower->shares == 1, "level %u base %#lx slot %u is writable, shares %u", t->level,
-               (unsigned long)t->base, i, lower->shares);
-        expect(c, !lower->dead, "level %u base %#lx slot %u leads to a dead table", t->level, (unsigned long)t->base, i);
+               "level %u base %#lx slot %u leads to level %u base %#lx", t->level, (unsigned long)t->base, i,
+               lower->level, (unsigned long)lower->base);
+        expect(c, !entry_writable(e) || lower->shares == 1, "level %u base %#lx slot %u is writable, shares %u",
+               t->level, (unsigned long)t->base, i, lower->shares);
+        expect(c, !lower->dead, "level %u base %#lx slot %u leads to a dead table", t->level, (unsigned long)t->base,
+               i);
         check_table(c, lower, writable_path && entry_writable(e));
     }
 }
@@ -174,13 +179,15 @@ static void check_totals(struct check *c, struct space *s) {
     struct piece p;
     for (u64 page = 0; piece_next(s, page, &p); page = p.end)
         tally_add(&y, p.view, p.end - p.first);
-    expect(c, s->total == (u64)y.total && s->data == (u64)y.data && s->stack == (u64)y.stack && s->locked == (u64)y.locked &&
-                  s->committed == (u64)y.committed && s->special_for_fork == (u64)y.special,
-           "totals %lu %lu %lu %lu %lu, the runs say %ld %ld %ld %ld %ld", (unsigned long)s->total, (unsigned long)s->data,
-           (unsigned long)s->stack, (unsigned long)s->locked, (unsigned long)s->committed, (long)y.total, (long)y.data,
-           (long)y.stack, (long)y.locked, (long)y.committed);
+    expect(c,
+           s->total == (u64)y.total && s->data == (u64)y.data && s->stack == (u64)y.stack &&
+               s->locked == (u64)y.locked && s->committed == (u64)y.committed && s->special_for_fork == (u64)y.special,
+           "totals %lu %lu %lu %lu %lu, the runs say %ld %ld %ld %ld %ld", (unsigned long)s->total,
+           (unsigned long)s->data, (unsigned long)s->stack, (unsigned long)s->locked, (unsigned long)s->committed,
+           (long)y.total, (long)y.data, (long)y.stack, (long)y.locked, (long)y.committed);
     u64 mappings = joined_count(s, 0, USER_PAGES);
-    expect(c, s->mappings == mappings, "counts %lu mappings, has %lu", (unsigned long)s->mappings, (unsigned long)mappings);
+    expect(c, s->mappings == mappings, "counts %lu mappings, has %lu", (unsigned long)s->mappings,
+           (unsigned long)mappings);
 }
 
 /* Invariants 1 and 4, from the frames' side. */
@@ -189,8 +196,8 @@ static void check_frames(struct check *c) {
         struct frame *f = &frames[n];
         bool mappable = f->class == FRAME_ANON || f->class == FRAME_FILE || f->class == FRAME_SHMEM;
         c->frames_seen++;
-        expect(c, !mappable || f->mapped == c->mapped[n], "frame %#lx of class %u: mapped %u, found %u", (unsigned long)n,
-               f->class, f->mapped, c->mapped[n]);
+        expect(c, !mappable || f->mapped == c->mapped[n], "frame %#lx of class %u: mapped %u, found %u",
+               (unsigned long)n, f->class, f->mapped, c->mapped[n]);
         expect(c, mappable || !c->mapped[n], "frame %#lx of class %u is mapped %u times", (unsigned long)n, f->class,
                c->mapped[n]);
         if (mappable && f->class != FRAME_ANON && f->pins && f->object.object)
@@ -207,7 +214,8 @@ static void check_frames(struct check *c) {
 
 static void forget_runs(struct view *v, void *unused argument) { v->check_runs = 0; }
 
-/* Invariant 7, from the views' side: an operation that sleeps may hold more references than there are runs, never fewer. */
+/* Invariant 7, from the views' side: an operation that sleeps may hold more references than there are runs, never
+ * fewer. */
 static void check_view(struct view *v, void *argument) {
     struct check *c = argument;
     expect(c, v->references >= v->check_runs, "a view with flags %#x: references %u, runs %u", v->flags, v->references,
@@ -245,9 +253,9 @@ u64 vm_check(char *report, size_t size) {
         check_machine(&c);
         machine_resume();
         pages_free(c.mapped, order);
-        say(&c, "verified %lu spaces, %lu tables, %lu runs, %lu slots, %lu frames: %lu findings\n", (unsigned long)c.spaces,
-            (unsigned long)c.tables, (unsigned long)c.runs, (unsigned long)c.slots, (unsigned long)c.frames_seen,
-            (unsigned long)c.findings);
+        say(&c, "verified %lu spaces, %lu tables, %lu runs, %lu slots, %lu frames: %lu findings\n",
+            (unsigned long)c.spaces, (unsigned long)c.tables, (unsigned long)c.runs, (unsigned long)c.slots,
+            (unsigned long)c.frames_seen, (unsigned long)c.findings);
     }
     mutex_unlock(&checking);
     return c.findings;

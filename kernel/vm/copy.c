@@ -2,7 +2,8 @@
 #include "vm/inner.h"
 
 /* Run `look` on the deepest table of page's path, locked, inside the fork exclusion. */
-static long with_table(struct space *s, u64 page, long (*look)(struct walk *w, struct table *t, u64 page, void *a), void *a) {
+static long with_table(struct space *s, u64 page, long (*look)(struct walk *w, struct table *t, u64 page, void *a),
+                       void *a) {
     struct walk w;
     bool held = false;
     long result = 0;
@@ -70,8 +71,9 @@ static long find_key(struct walk *w, struct table *t, u64 page, void *argument) 
     if (!r)
         return -EFAULT;
     if (r->view->file && (r->view->flags & VIEW_SHARED))
-        *search->key = (struct futex_key){view_object(r->view), ((r->offset + (page - t->base - r->first)) << PAGE_SHIFT) |
-                                                                    (search->address % PAGE_SIZE)};
+        *search->key =
+            (struct futex_key){view_object(r->view), ((r->offset + (page - t->base - r->first)) << PAGE_SHIFT) |
+                                                         (search->address % PAGE_SIZE)};
     return 0;
 }
 

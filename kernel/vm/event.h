@@ -1,19 +1,20 @@
-/* event.h - every event of the VM passes here: counted always (one add to a line of this CPU), handed to a sink when one listens. */
+/* event.h - every event of the VM passes here: counted always (one add to a line of this CPU), handed to a sink when
+ * one listens. */
 #pragma once
 
 #include "lib/base.h"
 #include "lib/sync.h"
 
 enum vm_event {
-    EVENT_FAULT,             /* every call of space_fault that found its table */
-    EVENT_FAULT_MAJOR,       /* it waited for a backend */
-    EVENT_FAULT_ZERO,        /* anonymous read: the zero frame */
-    EVENT_FAULT_ANON,        /* anonymous write: a new frame */
-    EVENT_FAULT_OBJECT,      /* object frame mapped */
-    EVENT_FAULT_COPY,        /* a frame copied: object write private, or break a frame */
-    EVENT_FAULT_TAKE_FRAME,  /* last mapper of a frame got the write bit */
-    EVENT_FAULT_AROUND,      /* neighbours mapped with an object read fault */
-    EVENT_FAULT_SPURIOUS,    /* the entry allowed the access already */
+    EVENT_FAULT,            /* every call of space_fault that found its table */
+    EVENT_FAULT_MAJOR,      /* it waited for a backend */
+    EVENT_FAULT_ZERO,       /* anonymous read: the zero frame */
+    EVENT_FAULT_ANON,       /* anonymous write: a new frame */
+    EVENT_FAULT_OBJECT,     /* object frame mapped */
+    EVENT_FAULT_COPY,       /* a frame copied: object write private, or break a frame */
+    EVENT_FAULT_TAKE_FRAME, /* last mapper of a frame got the write bit */
+    EVENT_FAULT_AROUND,     /* neighbours mapped with an object read fault */
+    EVENT_FAULT_SPURIOUS,   /* the entry allowed the access already */
     EVENT_TABLE_MADE,
     EVENT_TABLE_BROKEN,
     EVENT_TABLE_TAKEN,

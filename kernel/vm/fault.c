@@ -6,22 +6,23 @@
  *   nothing mapped     | no view: SIGSEGV, or grow down
  *   not allowed        | protection: SIGSEGV
  *   anonymous,  read   | make table     | anon read        | spurious      | -                 | spurious
- *   anonymous,  write  | make table     | anon write       | anon write    | -                 | break frame (copy or take)
- *   private file, read | make table     | object read      | -             | spurious          | spurious
- *   private file, write| make table     | object copy      | -             | object copy       | break frame (copy or take)
+ *   anonymous,  write  | make table     | anon write       | anon write    | -                 | break frame (copy or
+ * take) private file, read | make table     | object read      | -             | spurious          | spurious private
+ * file, write| make table     | object copy      | -             | object copy       | break frame (copy or take)
  *   shared file, read  | make table     | object read      | -             | spurious          | -
  *   shared file, write | make table     | object write     | -             | object write      | -
  *
- * Before any write, the tables of the path are broken or taken over top-down (walk_own), so that the leaf is ours alone.
- * Read faults work in shared tables, for all sharers at once.
+ * Before any write, the tables of the path are broken or taken over top-down (walk_own), so that the leaf is ours
+ * alone. Read faults work in shared tables, for all sharers at once.
  *
- * One try runs inside the fork exclusion and an epoch section, and sleeps nowhere. What it lacks (memory, a page of a file)
- * it names; the loop in space_fault gets it with nothing held, and tries again from the root. */
+ * One try runs inside the fork exclusion and an epoch section, and sleeps nowhere. What it lacks (memory, a page of a
+ * file) it names; the loop in space_fault gets it with nothing held, and tries again from the root. */
 #include "vm/inner.h"
 
 #include "vm/slab.h"
 
-#define AROUND 16u /* pages mapped by one object read fault, if they are cached: as Linux's fault_around_bytes, 64 KiB */
+#define AROUND                                                                                                         \
+    16u /* pages mapped by one object read fault, if they are cached: as Linux's fault_around_bytes, 64 KiB */
 
 enum verdict {
     TRY_DONE,
@@ -45,16 +46,19 @@ struct fault {
     unsigned slot;
     struct run run; /* a copy: its view is counted by the plan while the leaf is locked */
     /* for TRY_OBJECT */
-    struct view *view;   /* a reference of ours */
+    struct view *view; /* a reference of ours */
     u64 index;
-    struct frame *held;  /* pinned since the last object_get, so that it is still there at the next try */
+    struct frame *held; /* pinned since the last object_get, so that it is still there at the next try */
 };
 
 static bool allowed(const struct view *v, enum fault_access access) {
     switch (access) {
-    case FAULT_WRITE: return v->flags & VIEW_WRITE;
-    case FAULT_EXEC: return v->flags & VIEW_EXEC;
-    default: return v->flags & VIEW_PROT; /* the hardware gives read with write and with exec */
+    case FAULT_WRITE:
+        return v->flags & VIEW_WRITE;
+    case FAULT_EXEC:
+        return v->flags & VIEW_EXEC;
+    default:
+        return v->flags & VIEW_PROT; /* the hardware gives read with write and with exec */
     }
 }
 
@@ -118,7 +122,8 @@ static enum verdict copy_from(struct fault *f, const struct frame *source) {
     return TRY_DONE;
 }
 
-/* Only this slot maps the frame and nobody else refers to it: it may be written. No flush: a stale, lower right only faults. */
+/* Only this slot maps the frame and nobody else refers to it: it may be written. No flush: a stale, lower right only
+ * faults. */
 static enum verdict take_over_frame(struct fault *f) {
     slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
     event(EVENT_FAULT_TAKE_FRAME, f->page << PAGE_SHIFT, 1);
@@ -343,11 +348,16 @@ static enum verdict get_object_page(struct fault *f) {
 
 static enum fault_outcome outcome_of(enum verdict verdict) {
     switch (verdict) {
-    case TRY_DONE: return FAULT_DONE;
-    case TRY_MAPERR: return FAULT_MAPERR;
-    case TRY_ACCERR: return FAULT_ACCERR;
-    case TRY_BUS: return FAULT_BUS_ADRERR;
-    default: return FAULT_NOMEM;
+    case TRY_DONE:
+        return FAULT_DONE;
+    case TRY_MAPERR:
+        return FAULT_MAPERR;
+    case TRY_ACCERR:
+        return FAULT_ACCERR;
+    case TRY_BUS:
+        return FAULT_BUS_ADRERR;
+    default:
+        return FAULT_NOMEM;
     }
 }
 

@@ -1,4 +1,5 @@
-/* frame.h - physical memory: one descriptor for each 4 KiB frame, a buddy allocator, a cache of single frames for each CPU.
+/* frame.h - physical memory: one descriptor for each 4 KiB frame, a buddy allocator, a cache of single frames for each
+ * CPU.
  *
  * Every frame is in exactly one class, and the classes add up to the memory given (invariant 4). */
 #pragma once
@@ -21,13 +22,13 @@ enum frame_class {
     FRAME_CLASSES,
 };
 
-/* Legend: [a] atomic; [c] constant while the frame has its class; [l] the lock of the table that maps it, when mapped once;
- * [o] the object's lock; [b] the buddy's lock while free. */
+/* Legend: [a] atomic; [c] constant while the frame has its class; [l] the lock of the table that maps it, when mapped
+ * once; [o] the object's lock; [b] the buddy's lock while free. */
 struct frame {
-    u8 class;   /* [c] enum frame_class */
-    u8 order;   /* [b] of a free or allocated block's head */
-    u8 flags;   /* [a] FRAME_* flags below */
-    u8 hold;    /* [a] object.c: 1 while reclaim reads which object the frame belongs to */
+    u8 class;       /* [c] enum frame_class */
+    u8 order;       /* [b] of a free or allocated block's head */
+    u8 flags;       /* [a] FRAME_* flags below */
+    u8 hold;        /* [a] object.c: 1 while reclaim reads which object the frame belongs to */
     u32 index_high; /* [c] object frames: high half of the page index */
     union {
         u64 counts; /* [a] both at once: the frame is freed by whoever brings this to 0 */
@@ -37,37 +38,50 @@ struct frame {
         };
     };
     union {
-        struct { struct ring *ring; u64 index; } anon; /* [c] the ring of every table that maps it, at this slot index */
-        struct { struct object *object; u32 index; } object;  /* [c] owner and low half of the page index; NULL: removed */
-        struct { struct frame *next, *prev; } free;           /* [b] */
-        struct { void *slab; u64 word; } owner;               /* slab.h's */
+        struct {
+            struct ring *ring;
+            u64 index;
+        } anon; /* [c] the ring of every table that maps it, at this slot index */
+        struct {
+            struct object *object;
+            u32 index;
+        } object; /* [c] owner and low half of the page index; NULL: removed */
+        struct {
+            struct frame *next, *prev;
+        } free; /* [b] */
+        struct {
+            void *slab;
+            u64 word;
+        } owner; /* slab.h's */
     };
 };
 _Static_assert(sizeof(struct frame) == 32, "0.8 % of memory");
 
-#define FRAME_DIRTY 1u   /* differs from the backend */
-#define FRAME_FILLING 2u /* an object's frame whose contents are on the way */
-#define FRAME_ERROR 4u   /* filling failed */
-#define FRAME_CLOSING 8u /* truncate is removing it: nothing may map it */
+#define FRAME_DIRTY 1u       /* differs from the backend */
+#define FRAME_FILLING 2u     /* an object's frame whose contents are on the way */
+#define FRAME_ERROR 4u       /* filling failed */
+#define FRAME_CLOSING 8u     /* truncate is removing it: nothing may map it */
 #define FRAME_REFERENCED 16u /* used since the clock hand passed */
 #define FRAME_HOLE 64u       /* class FRAME_RESERVED: no memory at all, not counted in given */
 #define FRAME_LISTED 128u    /* class FRAME_FREE: head of a block in the buddy's lists */
 
-extern struct frame *frames;  /* by frame number */
-extern u64 frame_count;       /* frames described, holes included */
-extern char *frame_direct;    /* where frame 0 appears in the kernel: the direct map */
+extern struct frame *frames; /* by frame number */
+extern u64 frame_count;      /* frames described, holes included */
+extern char *frame_direct;   /* where frame 0 appears in the kernel: the direct map */
 
 static inline u64 frame_number(const struct frame *f) { return (u64)(f - frames); }
 static inline u64 frame_phys(const struct frame *f) { return frame_number(f) << PAGE_SHIFT; }
 static inline struct frame *frame_of_phys(u64 phys) { return &frames[phys >> PAGE_SHIFT]; }
 static inline void *frame_va(const struct frame *f) { return frame_direct + frame_phys(f); }
-static inline struct frame *frame_of_va(const void *va) { return &frames[((const char *)va - frame_direct) >> PAGE_SHIFT]; }
+static inline struct frame *frame_of_va(const void *va) {
+    return &frames[((const char *)va - frame_direct) >> PAGE_SHIFT];
+}
 
 /* frame_alloc: a block of 2^order frames, aligned to its size; contents undefined unless FRAME_ZEROED; counts = 0.
- * The caller owns it and hands it back with frame_free. Without FRAME_ATOMIC it may sleep, to reclaim; NULL when nothing
- * can be had. Never call it with a spin lock held. */
+ * The caller owns it and hands it back with frame_free. Without FRAME_ATOMIC it may sleep, to reclaim; NULL when
+ * nothing can be had. Never call it with a spin lock held. */
 #define FRAME_ZEROED 1u
-#define FRAME_ATOMIC 2u  /* do not sleep; may use the reserve */
+#define FRAME_ATOMIC 2u      /* do not sleep; may use the reserve */
 #define FRAME_ORDER_MOST 10u /* the largest block: 1024 frames, 4 MiB */
 struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) must_check;
 void frame_free(struct frame *f, unsigned order); /* counts must be 0; no lock needed */
@@ -78,9 +92,10 @@ void frame_free_list(struct frame *list);
 /* frame_reclass: a single frame that is in use changes its class; the totals with it. */
 void frame_reclass(struct frame *f, enum frame_class class);
 
-/* References. Whoever brings both counts to 0 frees the frame, which must be a single one (order 0). A count that is 0 is raised
- * only by who knows the frame to stay: its first owner, or with the lock held under which the last reference would go.
- * frame_unpin: drop a reference taken by frame_pin or object_get. frame_map, frame_unmap: one slot more, or less, maps it. */
+/* References. Whoever brings both counts to 0 frees the frame, which must be a single one (order 0). A count that is 0
+ * is raised only by who knows the frame to stay: its first owner, or with the lock held under which the last reference
+ * would go. frame_unpin: drop a reference taken by frame_pin or object_get. frame_map, frame_unmap: one slot more, or
+ * less, maps it. */
 #define FRAME_ONE_MAP 1ULL
 #define FRAME_ONE_PIN (1ULL << 32)
 static inline void frame_drop(struct frame *f, u64 one) {
@@ -101,11 +116,12 @@ struct frame_totals {
     u64 given;                 /* frames of -m */
 };
 void frame_totals(struct frame_totals *t);
-u64 frame_free_count(void);  /* about: per-CPU caches included */
+u64 frame_free_count(void);   /* about: per-CPU caches included */
 u64 frame_caches_drain(void); /* give the frames in all CPUs' caches back to the buddy; how many. No lock held */
 
-/* vm_reclaim: make about `pages` frames free, by object.c and its kin; how many were freed. Called by frame_alloc when nothing is
- * left, with no lock held; may sleep; returns 0 when called from within itself, and when there is nothing more to have. */
+/* vm_reclaim: make about `pages` frames free, by object.c and its kin; how many were freed. Called by frame_alloc when
+ * nothing is left, with no lock held; may sleep; returns 0 when called from within itself, and when there is nothing
+ * more to have. */
 u64 vm_reclaim(u64 pages);
 
 /* For tests. alloc_fail_at: the nth allocation from now, of frames or of slabs, fails (1: the next; 0: none).
@@ -113,7 +129,9 @@ u64 vm_reclaim(u64 pages);
 void alloc_fail_at(u64 n);
 extern u64 alloc_fail_countdown;
 bool alloc_fail_step(void);
-static inline bool alloc_fails(void) { return unlikely(atomic_load_relaxed(&alloc_fail_countdown)) && alloc_fail_step(); }
+static inline bool alloc_fails(void) {
+    return unlikely(atomic_load_relaxed(&alloc_fail_countdown)) && alloc_fail_step();
+}
 extern bool frame_poison;
 
 /* Early boot. frame_init takes the ranges of memory (kernel/boot/boot.h) before anything else of vm/. */

@@ -1,12 +1,14 @@
 /* gap.c - finding a free range, from the top down (mmap(2) without MAP_FIXED).
  *
- * For each power of two 2^k of pages the space remembers a page below which to look: no gap of 2^k pages or more lies in
- * [gap_from[k], gap_top). A search lowers what it has proved; freeing a range raises it again. So a program that maps many
- * equal pieces searches each place once. All with s->range held and the space closed. */
+ * For each power of two 2^k of pages the space remembers a page below which to look: no gap of 2^k pages or more lies
+ * in [gap_from[k], gap_top). A search lowers what it has proved; freeing a range raises it again. So a program that
+ * maps many equal pieces searches each place once. All with s->range held and the space closed. */
 #include "vm/inner.h"
 
-static unsigned class_below(u64 pages) { return min(63u - __builtin_clzll(pages), GAP_CLASSES - 1); } /* floor of log2 */
-static unsigned class_above(u64 pages) { return pages > 1 ? 64 - __builtin_clzll(pages - 1) : 0; }    /* ceiling */
+static unsigned class_below(u64 pages) {
+    return min(63u - __builtin_clzll(pages), GAP_CLASSES - 1);
+} /* floor of log2 */
+static unsigned class_above(u64 pages) { return pages > 1 ? 64 - __builtin_clzll(pages - 1) : 0; } /* ceiling */
 
 void gap_reset(struct space *s) {
     for (unsigned k = 0; k < GAP_CLASSES; k++)

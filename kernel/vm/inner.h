@@ -1,32 +1,37 @@
-/* inner.h - an address space from inside vm/: its parts, the fork exclusion, walks, and the steps that operations share. */
+/* inner.h - an address space from inside vm/: its parts, the fork exclusion, walks, and the steps that operations
+ * share. */
 #pragma once
 
 #include "vm/event.h"
 #include "vm/space.h"
 #include "vm/table.h"
 
-#define USER_PAGES (0x00007ffffffff000ULL >> PAGE_SHIFT) /* pages [0, USER_PAGES) can be mapped; the last page of the half never is */
-#define FIRST_PAGE 16ULL    /* mmap_min_addr: 64 KiB, as Debian sets it */
-#define GUARD_PAGES 256ULL  /* stack_guard_gap: 1 MiB below what grows down */
-#define GAP_CLASSES 36u     /* powers of two of pages below 2^47 bytes */
+#define USER_PAGES                                                                                                     \
+    (0x00007ffffffff000ULL >> PAGE_SHIFT) /* pages [0, USER_PAGES) can be mapped; the last page of the half never is   \
+                                           */
+#define FIRST_PAGE 16ULL                  /* mmap_min_addr: 64 KiB, as Debian sets it */
+#define GUARD_PAGES 256ULL                /* stack_guard_gap: 1 MiB below what grows down */
+#define GAP_CLASSES 36u                   /* powers of two of pages below 2^47 bytes */
 
 /* Legend: [r] the range mutex; [a] atomic; [c] constant. */
 struct space {
-    struct machine_space m;   /* [a] */
-    struct table *root;       /* [c] never shared, never replaced */
-    u32 references;           /* [a] */
-    u32 closed;               /* [a] the fork exclusion is taken alone */
-    u64 visitors[MACHINE_CPUS / 64]; /* [a] CPUs that are inside without having the space loaded: who closes must wait for them too */
-    struct mutex range;       /* range operations, fork and walks exclude each other */
-    u64 total, data, stack, exec, locked, committed, shared, mappings; /* [r] plan totals in pages; mappings: joined runs */
-    u64 special_for_fork;     /* [r] pages under DONTFORK, WIPEONFORK, LOCKED */
-    u64 peak_total;           /* [r] */
-    u64 brk_start, brk;       /* [r] bytes */
-    u64 gap_top;              /* [r] mmap looks for gaps below this page */
-    u64 gap_from[GAP_CLASSES];/* [r] no gap of >= 2^k pages lies in [gap_from[k], gap_top) */
-    u32 locked_default;       /* [r] VIEW_LOCKED/ONFAULT for new mappings (MCL_FUTURE) */
+    struct machine_space m; /* [a] */
+    struct table *root;     /* [c] never shared, never replaced */
+    u32 references;         /* [a] */
+    u32 closed;             /* [a] the fork exclusion is taken alone */
+    u64 visitors[MACHINE_CPUS /
+                 64]; /* [a] CPUs that are inside without having the space loaded: who closes must wait for them too */
+    struct mutex range; /* range operations, fork and walks exclude each other */
+    u64 total, data, stack, exec, locked, committed, shared,
+        mappings;              /* [r] plan totals in pages; mappings: joined runs */
+    u64 special_for_fork;      /* [r] pages under DONTFORK, WIPEONFORK, LOCKED */
+    u64 peak_total;            /* [r] */
+    u64 brk_start, brk;        /* [r] bytes */
+    u64 gap_top;               /* [r] mmap looks for gaps below this page */
+    u64 gap_from[GAP_CLASSES]; /* [r] no gap of >= 2^k pages lies in [gap_from[k], gap_top) */
+    u32 locked_default;        /* [r] VIEW_LOCKED/ONFAULT for new mappings (MCL_FUTURE) */
     bool randomise;
-    struct list all_link;     /* in all_spaces, under its lock */
+    struct list all_link; /* in all_spaces, under its lock */
     struct space_info info;
     struct space_limits limits;
 };
@@ -35,13 +40,13 @@ extern struct frame *zero_frame;
 extern struct spin all_spaces_lock;
 extern struct list all_spaces; /* every space that has a root: for check.c */
 
-/* The fork exclusion. Faults, breaks and remote copies run inside it, shared: a store to a line of this CPU, since nothing
- * sleeps inside. Who takes it alone (fork; the commit of a range operation; a walk), with s->range held, waits for every CPU
- * to be outside. So what was found exclusive stays exclusive until I leave, and plans change only while the space is closed,
- * or because a fault makes a lower table. */
-void space_enter(struct space *s);     /* from any CPU, whether it has s loaded or not */
+/* The fork exclusion. Faults, breaks and remote copies run inside it, shared: a store to a line of this CPU, since
+ * nothing sleeps inside. Who takes it alone (fork; the commit of a range operation; a walk), with s->range held, waits
+ * for every CPU to be outside. So what was found exclusive stays exclusive until I leave, and plans change only while
+ * the space is closed, or because a fault makes a lower table. */
+void space_enter(struct space *s); /* from any CPU, whether it has s loaded or not */
 void space_leave(struct space *s);
-void space_close(struct space *s);     /* s->range held; does not sleep, nor may the caller until space_open */
+void space_close(struct space *s); /* s->range held; does not sleep, nor may the caller until space_open */
 void space_open(struct space *s);
 
 /* The tables that a page's translation goes through, read without locks (inside the exclusion, in an epoch section). */
@@ -58,7 +63,8 @@ bool walk_holds(struct space *s, u64 page, const struct walk *w);
  * STEP_AGAIN: something moved, walk again. STEP_STOCK: the stock lacks something. */
 enum step { STEP_DONE, STEP_AGAIN, STEP_STOCK };
 enum step walk_own(struct space *s, u64 page, struct walk *w, struct stock *k);
-/* table_own: make slot i's table of t (exclusive, locked) exclusive: take over or break. STEP_DONE or STEP_STOCK. *lower: it. */
+/* table_own: make slot i's table of t (exclusive, locked) exclusive: take over or break. STEP_DONE or STEP_STOCK.
+ * *lower: it. */
 enum step table_own(struct space *s, struct table *t, unsigned i, struct stock *k, struct table **lower);
 
 /* Pieces: runs as they lie in tables, in absolute pages, not joined. Space closed (or quiet). */
@@ -67,12 +73,15 @@ struct piece {
     struct view *view;
     u64 offset; /* pages */
 };
-bool piece_next(struct space *s, u64 page, struct piece *out);  /* the first piece with end > page, clipped to start at `page` */
-bool piece_prev(struct space *s, u64 page, struct piece *out);  /* the last piece with first < page, clipped to end at `page` */
+bool piece_next(struct space *s, u64 page,
+                struct piece *out); /* the first piece with end > page, clipped to start at `page` */
+bool piece_prev(struct space *s, u64 page,
+                struct piece *out); /* the last piece with first < page, clipped to end at `page` */
 /* The same, from a walk to `page` that was made since the space was closed; the walk is used up. */
 bool piece_next_from(struct walk *w, u64 page, struct piece *out);
 bool piece_prev_from(struct walk *w, u64 page, struct piece *out);
-/* joined_next: the first mapping with end > page, unclipped on the right; starts where the run containing `page` is found. */
+/* joined_next: the first mapping with end > page, unclipped on the right; starts where the run containing `page` is
+ * found. */
 bool joined_next(struct space *s, u64 page, struct piece *out);
 
 /* Range operations. */
@@ -83,23 +92,26 @@ void tally_add(struct tally *y, const struct view *v, s64 pages);
 void tally_apply(struct space *s, const struct tally *y);
 u64 joined_count(struct space *s, u64 first, u64 end); /* mappings that have pages in [first, end): for check.c */
 
-/* space_replace: [first, end) becomes `view` (NULL: nothing) with file offset `offset` pages; what was there is gone when it
- * returns. s->range held. -ENOMEM (nothing changed), also for too many mappings. */
+/* space_replace: [first, end) becomes `view` (NULL: nothing) with file offset `offset` pages; what was there is gone
+ * when it returns. s->range held. -ENOMEM (nothing changed), also for too many mappings. */
 int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset);
-/* space_prepare_unmap: space_replace(s, first, end, NULL, 0) takes no memory afterwards, while s->range stays held (but for tables
- * that a fault makes in there meanwhile). -ENOMEM: nothing changed. */
+/* space_prepare_unmap: space_replace(s, first, end, NULL, 0) takes no memory afterwards, while s->range stays held (but
+ * for tables that a fault makes in there meanwhile). -ENOMEM: nothing changed. */
 int space_prepare_unmap(struct space *s, u64 first, u64 end);
-/* space_review: in [first, end), wholly mapped, every run's view becomes what `change` says. s->range held. -ENOMEM: nothing changed. */
+/* space_review: in [first, end), wholly mapped, every run's view becomes what `change` says. s->range held. -ENOMEM:
+ * nothing changed. */
 struct view_change {
     u32 set, clear; /* VIEW_* bits, the protection among them */
 };
 int space_review(struct space *s, u64 first, u64 end, struct view_change change);
-/* space_empty: the slots of [first, end) lose their frames; the plan stays (MADV_DONTNEED). s->range held. -ENOMEM: a prefix was done. */
+/* space_empty: the slots of [first, end) lose their frames; the plan stays (MADV_DONTNEED). s->range held. -ENOMEM: a
+ * prefix was done. */
 int space_empty(struct space *s, u64 first, u64 end);
 
 /* Gaps. */
-u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below); /* first page of a free range below `below`, or 0. range held, closed */
-void gap_freed(struct space *s, u64 first, u64 end);           /* the gap [first, end) has grown */
+u64 gap_find(struct space *s, u64 pages, u64 hint,
+             u64 below); /* first page of a free range below `below`, or 0. range held, closed */
+void gap_freed(struct space *s, u64 first, u64 end); /* the gap [first, end) has grown */
 void gap_reset(struct space *s);
 
 #define MAX_MAP_COUNT 65530u /* /proc/sys/vm/max_map_count */

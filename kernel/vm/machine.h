@@ -1,5 +1,5 @@
-/* machine.h - the seam: all that vm/ knows of the machine. arch/x86_64 implements it for the kernel (tlb.c), tests/host for
- * the host, where the TLB is software and forgets nothing until it is told to. */
+/* machine.h - the seam: all that vm/ knows of the machine. arch/x86_64 implements it for the kernel (tlb.c), tests/host
+ * for the host, where the TLB is software and forgets nothing until it is told to. */
 #pragma once
 
 #include "arch/x86_64/entry.h"
@@ -11,30 +11,35 @@ extern unsigned cpu_count; /* CPUs that run: ids 0 .. cpu_count - 1 */
 
 /* What the machine knows of an address space. Embedded in struct space. */
 struct machine_space {
-    u64 root;                      /* physical address of the root table */
-    u64 cpus[MACHINE_CPUS / 64];   /* CPUs that may hold translations of it: set before the load, cleared when another is loaded */
+    u64 root; /* physical address of the root table */
+    u64 cpus[MACHINE_CPUS /
+             64]; /* CPUs that may hold translations of it: set before the load, cleared when another is loaded */
 };
 
 /* machine_root_init: fill the kernel's half of a new root table (512 entries, zeroed). */
 void machine_root_init(entry *root);
-/* machine_load: this CPU translates by `m` from now on (NULL: by the kernel's own tables), and forgets what it cached of
- * another space. Lazy: kernel threads do not call it, so a CPU may keep a space it does not use. Not called in interrupts. */
+/* machine_load: this CPU translates by `m` from now on (NULL: by the kernel's own tables), and forgets what it cached
+ * of another space. Lazy: kernel threads do not call it, so a CPU may keep a space it does not use. Not called in
+ * interrupts. */
 void machine_load(struct machine_space *m);
-/* machine_evict: every CPU that still has `m` loaded loads the kernel's tables; on return no CPU holds anything of it. */
+/* machine_evict: every CPU that still has `m` loaded loads the kernel's tables; on return no CPU holds anything of it.
+ */
 void machine_evict(struct machine_space *m);
 
-/* machine_flush: on return no CPU of `m` holds a translation of [start, end) (user addresses) that the tables did not give
- * when it was called; with `tables`, nor any cached pointer to a lower table, for any address. Interrupts stay on while it
- * waits; it may be called with table locks held (the handler takes no lock). */
+/* machine_flush: on return no CPU of `m` holds a translation of [start, end) (user addresses) that the tables did not
+ * give when it was called; with `tables`, nor any cached pointer to a lower table, for any address. Interrupts stay on
+ * while it waits; it may be called with table locks held (the handler takes no lock). */
 void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables);
 /* machine_flush_everyone: the same for every user address of every space, on all CPUs. */
 void machine_flush_everyone(void);
-/* machine_flush_local: only this CPU, one page: after a right was raised (a stale, lower right costs one fault more). */
+/* machine_flush_local: only this CPU, one page: after a right was raised (a stale, lower right costs one fault more).
+ */
 void machine_flush_local(u64 address);
 
 void machine_zero_page(void *page);
 void machine_copy_page(void *to, const void *from);
 void machine_pause(void); /* in a spin loop; the host's scheduler of interleavings switches here */
-/* machine_quiesce: every other CPU stops where it holds no spin lock and is in no section, until machine_resume. May sleep. */
+/* machine_quiesce: every other CPU stops where it holds no spin lock and is in no section, until machine_resume. May
+ * sleep. */
 void machine_quiesce(void);
 void machine_resume(void);

@@ -85,7 +85,8 @@ int space_unmap(struct space *s, u64 address, u64 bytes) {
     return error;
 }
 
-/* The end of the part of [first, end) that starts at first, is mapped without a hole, and fits `ok`. *error says what ends it. */
+/* The end of the part of [first, end) that starts at first, is mapped without a hole, and fits `ok`. *error says what
+ * ends it. */
 static u64 prefix(struct space *s, u64 first, u64 end, int (*ok)(const struct view *v, u64 argument), u64 argument,
                   int *error) {
     struct piece p;
@@ -124,8 +125,8 @@ int space_protect(struct space *s, u64 address, u64 bytes, u32 prot) {
 }
 
 /* For advice: each mapped part of the range; holes are remembered and reported at the end, as madvise(2) does. */
-static int each_part(struct space *s, u64 address, u64 bytes, int (*part)(struct space *s, const struct piece *p, void *a),
-                     void *argument) {
+static int each_part(struct space *s, u64 address, u64 bytes,
+                     int (*part)(struct space *s, const struct piece *p, void *a), void *argument) {
     u64 page = address >> PAGE_SHIFT, end = page + (page_align_up(bytes) >> PAGE_SHIFT);
     int error = 0;
     bool hole = false;
@@ -194,7 +195,8 @@ static bool brk_fits(struct space *s, u64 old_end, u64 new_end) {
 }
 
 u64 space_brk(struct space *s, u64 address) {
-    struct view proto = {.flags = VIEW_READ | VIEW_WRITE | VIEW_HEAP | VIEW_ACCOUNT | s->locked_default, .max_prot = VIEW_PROT};
+    struct view proto = {.flags = VIEW_READ | VIEW_WRITE | VIEW_HEAP | VIEW_ACCOUNT | s->locked_default,
+                         .max_prot = VIEW_PROT};
     mutex_lock(&s->range);
     u64 old_end = page_align_up(s->brk) >> PAGE_SHIFT, new_end = page_align_up(address) >> PAGE_SHIFT;
     int error = address < s->brk_start ? -EINVAL : 0;

@@ -1,11 +1,13 @@
 /* object.c - the cached frames of a file: found, filled, dirtied, written back, truncated, evicted; and who maps them.
  *
- * A frame in the tree has one pin for it; object_get adds one for its caller. Lock order: o->mutex, table locks, o->lock,
- * a frame's hold bit. To visit the mappings of an object, links are taken from its list one by one under o->lock, and the
- * table is locked after o->lock is released, under an epoch: it may be dead by then, which is said in it.
+ * A frame in the tree has one pin for it; object_get adds one for its caller. Lock order: o->mutex, table locks,
+ * o->lock, a frame's hold bit. To visit the mappings of an object, links are taken from its list one by one under
+ * o->lock, and the table is locked after o->lock is released, under an epoch: it may be dead by then, which is said in
+ * it.
  *
- * Truncation: set the size, mark the frames closing (object_peek does not give them out any more), unmap, then free. A fault
- * that took its frame before the mark maps it with the leaf locked, and the unmapper, which comes later, finds it there. */
+ * Truncation: set the size, mark the frames closing (object_peek does not give them out any more), unmap, then free. A
+ * fault that took its frame before the mark maps it with the leaf locked, and the unmapper, which comes later, finds it
+ * there. */
 #include "vm/object.h"
 
 #include "vm/inner.h"
@@ -243,8 +245,8 @@ static bool slots_of(const struct run *r, u64 first, u64 end, unsigned *from, un
     return true;
 }
 
-/* One leaf, edited in place for all its sharers: whose they are is not known, so everyone is flushed. The leaf stays locked
- * meanwhile: what is withdrawn in the first step is what is forgotten in the second. */
+/* One leaf, edited in place for all its sharers: whose they are is not known, so everyone is flushed. The leaf stays
+ * locked meanwhile: what is withdrawn in the first step is what is forgotten in the second. */
 static void visit_leaf(struct object *o, struct table *t, u64 first, u64 end, enum visit visit) {
     unsigned from, to;
     bool any = false;

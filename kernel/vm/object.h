@@ -1,10 +1,10 @@
 /* object.h - an object: the cached frames of a file, of shared memory or of a device, by page index, and who maps them.
  *
- * vm/ owns the frames and the mappings; the backend behind struct object_ops owns the contents' other home, if there is one.
- * An object is embedded in what it belongs to (an inode) and lives as long as that does.
+ * vm/ owns the frames and the mappings; the backend behind struct object_ops owns the contents' other home, if there is
+ * one. An object is embedded in what it belongs to (an inode) and lives as long as that does.
  *
- * Locks: object->mutex (sleeping) is held by who changes the size or removes frames; object->lock (spin) protects the tree
- * and the list of mappings. A frame is found, filled and pinned before any table is locked (docs/locks.md). */
+ * Locks: object->mutex (sleeping) is held by who changes the size or removes frames; object->lock (spin) protects the
+ * tree and the list of mappings. A frame is found, filled and pinned before any table is locked (docs/locks.md). */
 #pragma once
 
 #include "lib/base.h"
@@ -16,12 +16,14 @@
 struct object;
 
 struct object_ops {
-    /* fill: read the contents of pages [index, index + count) into the frames (each zeroed past the end of the file by the
-     * backend). Called without locks; may sleep. 0 or -errno for all. NULL: pages start as zeroes (shared memory). */
+    /* fill: read the contents of pages [index, index + count) into the frames (each zeroed past the end of the file by
+     * the backend). Called without locks; may sleep. 0 or -errno for all. NULL: pages start as zeroes (shared memory).
+     */
     int (*fill)(struct object *o, u64 index, struct frame **frames, unsigned count);
     /* write_back: store one page. Called without spin locks; may sleep. NULL: contents exist only in memory. */
     int (*write_back)(struct object *o, u64 index, struct frame *f);
-    /* device: the frame that page `index` of a device shows, or NULL past its end. Not ours to reclaim. Other objects: NULL. */
+    /* device: the frame that page `index` of a device shows, or NULL past its end. Not ours to reclaim. Other objects:
+     * NULL. */
     struct frame *(*device)(struct object *o, u64 index);
 };
 
@@ -32,10 +34,10 @@ struct object {
     struct radix tree;    /* page index -> frame */
     struct list mappings; /* of struct link (table.h): the tables that have runs of it */
     u64 pass;             /* number of the current visit of all links; under mutex and lock */
-    u64 size;             /* bytes; written under mutex, read atomically. A mapped access past its last page is SIGBUS */
-    u64 cached;           /* frames in the tree */
-    u64 dirty;            /* of them, dirty */
-    u64 writable_shared;  /* runs that map it shared and may write (memfd seals, ETXTBSY) */
+    u64 size;            /* bytes; written under mutex, read atomically. A mapped access past its last page is SIGBUS */
+    u64 cached;          /* frames in the tree */
+    u64 dirty;           /* of them, dirty */
+    u64 writable_shared; /* runs that map it shared and may write (memfd seals, ETXTBSY) */
     struct waitq filling; /* who waits for FRAME_FILLING to end, or for users to go */
     u32 users;            /* atomic: reclaim looks at it; object_destroy waits */
     u64 ahead_next;       /* the index that would continue a sequence of fills; atomic, a hint */
@@ -63,28 +65,28 @@ enum object_use {
     OBJECT_WRITE,     /* contents wanted, will be changed: the frame becomes dirty */
     OBJECT_OVERWRITE, /* all bytes will be overwritten: no fill; becomes dirty. The caller must write all of it */
 };
-/* object_get: the frame of page `index`, filled and pinned; the caller calls frame_unpin. Does not look at size. May sleep
- * (and read ahead). *out on success; -ENOMEM, or the backend's error (-EIO...). Holds no lock on entry or return, but the
- * caller may hold o->mutex. */
+/* object_get: the frame of page `index`, filled and pinned; the caller calls frame_unpin. Does not look at size. May
+ * sleep (and read ahead). *out on success; -ENOMEM, or the backend's error (-EIO...). Holds no lock on entry or return,
+ * but the caller may hold o->mutex. */
 int object_get(struct object *o, u64 index, enum object_use use, struct frame **out) must_check;
-static inline u64 object_pages(const struct object *o) {
-    return (atomic_load(&o->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
-}
-/* object_dirty: the frame (pinned, of o) is about to be written: by a shared mapping or by write(2). Without a write_back its
- * contents exist only in memory from now on. Does not sleep; may be called with a table locked. */
+static inline u64 object_pages(const struct object *o) { return (atomic_load(&o->size) + PAGE_SIZE - 1) >> PAGE_SHIFT; }
+/* object_dirty: the frame (pinned, of o) is about to be written: by a shared mapping or by write(2). Without a
+ * write_back its contents exist only in memory from now on. Does not sleep; may be called with a table locked. */
 void object_dirty(struct object *o, struct frame *f);
 /* object_peek: the frame if it is cached and filled, pinned; else NULL. Does not sleep. */
 struct frame *object_peek(struct object *o, u64 index);
 /* object_resize: set the size (bytes); shrinking unmaps and frees what lies past the new end, private copies too, and
  * zeroes the rest of the last page. Holds o->mutex on entry and return. May sleep. */
 void object_resize(struct object *o, u64 size);
-/* object_punch: free pages [first, end) (whole pages); shared mappings then see zeroes; private copies stay. mutex held. */
+/* object_punch: free pages [first, end) (whole pages); shared mappings then see zeroes; private copies stay. mutex
+ * held. */
 void object_punch(struct object *o, u64 first, u64 end);
-/* object_sync: write back dirty pages of [first, end), mapped ones included. 0, or the first error (also kept in o->error). */
+/* object_sync: write back dirty pages of [first, end), mapped ones included. 0, or the first error (also kept in
+ * o->error). */
 int object_sync(struct object *o, u64 first, u64 end);
 /* object_drop: forget clean, unmapped frames of [first, end) (fadvise DONTNEED, a file that changed on the host). */
 void object_drop(struct object *o, u64 first, u64 end);
-/* reclaim_register: `shrink` frees up to `pages` pages' worth of some cache, and says how many; called by vm_reclaim with no
- * lock held; must only try locks. At most 8, at boot. */
+/* reclaim_register: `shrink` frees up to `pages` pages' worth of some cache, and says how many; called by vm_reclaim
+ * with no lock held; must only try locks. At most 8, at boot. */
 void reclaim_register(u64 (*shrink)(u64 pages));
 bool object_mapped(const struct object *o);

@@ -1,11 +1,14 @@
-/* piece.c - reading the plans of a whole space: the next and the previous piece, mappings joined across tables, totals. */
+/* piece.c - reading the plans of a whole space: the next and the previous piece, mappings joined across tables, totals.
+ */
 #include "vm/inner.h"
 
-/* The space is closed, so no pointer on its own paths changes; a shared table may gain a lower table at any time, and gets its
- * runs moved down under its lock: hence each table is read locked, and the lower one only after. The search begins at the
- * deepest table of the page's path, where the answer nearly always is, and goes up when that has no more. */
+/* The space is closed, so no pointer on its own paths changes; a shared table may gain a lower table at any time, and
+ * gets its runs moved down under its lock: hence each table is read locked, and the lower one only after. The search
+ * begins at the deepest table of the page's path, where the answer nearly always is, and goes up when that has no more.
+ */
 
-/* In t, from rel on: the first run (into *out), or the first table below if that comes before. NULL and no run: neither. */
+/* In t, from rel on: the first run (into *out), or the first table below if that comes before. NULL and no run:
+ * neither. */
 static struct table *next_here(struct table *t, u64 rel, struct piece *out, bool *found) {
     struct table *lower = NULL;
     spin_lock(&t->lock);
@@ -224,8 +227,8 @@ static u64 tables_in(struct table *t) {
 void space_totals(struct space *s, struct space_totals *out) {
     mutex_lock(&s->range);
     space_close(s);
-    *out = (struct space_totals){s->total, s->data, s->stack, s->exec, s->locked, s->committed, s->shared,
-                                 s->mappings, tables_in(s->root), s->peak_total, 0};
+    *out = (struct space_totals){s->total,  s->data,     s->stack,           s->exec,       s->locked, s->committed,
+                                 s->shared, s->mappings, tables_in(s->root), s->peak_total, 0};
     space_open(s);
     mutex_unlock(&s->range);
 }

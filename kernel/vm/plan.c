@@ -1,7 +1,7 @@
 /* plan.c - the sorted array of runs of one table, and the links from objects to the tables whose plans name them.
  *
- * Runs are sorted, disjoint, not empty, and maximal: no run continues its left neighbour (invariant 7). Each run holds one
- * reference on its view; a link counts the runs of its table that name its object. */
+ * Runs are sorted, disjoint, not empty, and maximal: no run continues its left neighbour (invariant 7). Each run holds
+ * one reference on its view; a link counts the runs of its table that name its object. */
 #include "vm/table.h"
 
 #include "vm/slab.h"

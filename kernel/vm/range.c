@@ -1,7 +1,7 @@
 /* range.c - the range operations: map, unmap, protect and advise, discard, brk.
  *
- * Range operations of one space exclude each other by s->range, held to the end: if two ranges overlap, one operation is
- * finished before the other begins. An operation closes the space (the fork exclusion, taken alone) and then
+ * Range operations of one space exclude each other by s->range, held to the end: if two ranges overlap, one operation
+ * is finished before the other begins. An operation closes the space (the fork exclusion, taken alone) and then
  *
  *   prepares: walks the tables at the range's edges, makes them exclusive, makes room in their plans. What memory this
  *             takes comes from the stock; if that lacks something, the space is opened, the stock filled, and it starts
@@ -19,10 +19,10 @@ struct renewal {
 
 struct range_op {
     struct space *s;
-    u64 first, end;     /* pages */
-    struct view *view;  /* replace: what comes; NULL: nothing */
+    u64 first, end;    /* pages */
+    struct view *view; /* replace: what comes; NULL: nothing */
     u64 offset;
-    bool review;        /* views change instead */
+    bool review; /* views change instead */
     struct renewal *renewals;
     unsigned renewal_count, renewal_room;
     struct stock stock;
@@ -38,9 +38,7 @@ struct range_op {
 static u64 part_first(const struct range_op *op, const struct table *t) {
     return op->first > t->base ? op->first - t->base : 0;
 }
-static u64 part_end(const struct range_op *op, const struct table *t) {
-    return min(op->end - t->base, table_pages(t));
-}
+static u64 part_end(const struct range_op *op, const struct table *t) { return min(op->end - t->base, table_pages(t)); }
 static bool covers_slot(u64 first, u64 end, unsigned slot, u64 step) {
     return first <= slot * step && (slot + 1) * step <= end;
 }
@@ -148,9 +146,7 @@ static void detach(struct range_op *op, struct table *t, unsigned i) {
 }
 
 /* A table that maps nothing and plans nothing leaves. Its slots are withheld at most: torn down with it. */
-static bool is_idle(struct table *t) {
-    return t->run_count == 0 && (t->level == 1 || table_next(t, 0) == TABLE_SLOTS);
-}
+static bool is_idle(struct table *t) { return t->run_count == 0 && (t->level == 1 || table_next(t, 0) == TABLE_SLOTS); }
 
 static void commit(struct range_op *op, struct table *t);
 
@@ -172,8 +168,8 @@ static void commit(struct range_op *op, struct table *t) {
     unsigned edges[2], edge_count = 0; /* slots whose table is covered in part */
     spin_lock(&t->lock);
     u64 from = first, to = end; /* what belongs into this plan: not what lies under an edge */
-    for (unsigned i = t->level > 1 ? table_next(t, first / step) : TABLE_SLOTS; i * step < end && i < TABLE_SLOTS && !op->review;
-         i = table_next(t, i + 1)) {
+    for (unsigned i = t->level > 1 ? table_next(t, first / step) : TABLE_SLOTS;
+         i * step < end && i < TABLE_SLOTS && !op->review; i = table_next(t, i + 1)) {
         if (covers_slot(first, end, i, step)) {
             detach(op, t, i);
             continue;
@@ -264,19 +260,22 @@ static void count_replacement(struct range_op *op, const struct piece *left, con
     if (!op->view)
         return;
     op->mappings++;
-    if (left && run_continues(left->view, left->end, left->offset + (left->end - left->first), fresh.view, fresh.first, fresh.offset))
+    if (left && run_continues(left->view, left->end, left->offset + (left->end - left->first), fresh.view, fresh.first,
+                              fresh.offset))
         op->mappings--;
-    if (right && run_continues(fresh.view, fresh.end, fresh.offset + (fresh.end - fresh.first), right->view, right->first, right->offset))
+    if (right && run_continues(fresh.view, fresh.end, fresh.offset + (fresh.end - fresh.first), right->view,
+                               right->first, right->offset))
         op->mappings--;
     tally_add(&op->tally, op->view, op->end - op->first);
 }
 
-/* Walk the pieces of the range and its two neighbours once: totals, the number of mappings that /proc/PID/maps will show,
- * and how far the gap will reach. */
+/* Walk the pieces of the range and its two neighbours once: totals, the number of mappings that /proc/PID/maps will
+ * show, and how far the gap will reach. */
 static void survey(struct range_op *op, const struct walk *start) {
     struct walk back = *start, ahead = *start;
     struct piece left, p, last;
-    bool has_left = piece_prev_from(&back, op->first, &left), more = piece_next_from(&ahead, op->first, &p), joins = has_left;
+    bool has_left = piece_prev_from(&back, op->first, &left), more = piece_next_from(&ahead, op->first, &p),
+         joins = has_left;
     op->tally = (struct tally){0};
     op->mappings = 0;
     op->nothing = !more || p.first >= op->end;
@@ -329,7 +328,8 @@ static enum step commit_within(struct range_op *op, const struct walk *w) {
         return STEP_AGAIN; /* the table may become idle: it leaves by its parent's slot */
     enum step result = STEP_DONE;
     spin_lock(&t->lock);
-    bool linked = !(op->view && op->view->file) || plan_has_link(t, view_object(op->view)) || stock_has(&op->stock, 0, 1, 0);
+    bool linked =
+        !(op->view && op->view->file) || plan_has_link(t, view_object(op->view)) || stock_has(&op->stock, 0, 1, 0);
     if (!plan_room(t, 2, &op->stock) || !linked) {
         result = STEP_STOCK;
     } else if (op->review) {

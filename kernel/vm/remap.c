@@ -1,9 +1,9 @@
 /* remap.c - mremap(2): shrink, grow in place, or move.
  *
- * A move maps the new range first, then carries the frames over, leaf by leaf, then unmaps the old range. Anonymous frames
- * name the ring and index they are mapped at; so one that is mapped more than once is copied before it moves (its
- * copy-on-write done early), and the others are told their new place with both leaves locked. All of that is made ready in
- * a pass of its own, since it takes memory; the pass that moves takes none. */
+ * A move maps the new range first, then carries the frames over, leaf by leaf, then unmaps the old range. Anonymous
+ * frames name the ring and index they are mapped at; so one that is mapped more than once is copied before it moves
+ * (its copy-on-write done early), and the others are told their new place with both leaves locked. All of that is made
+ * ready in a pass of its own, since it takes memory; the pass that moves takes none. */
 #include "vm/inner.h"
 
 struct move {
@@ -92,7 +92,8 @@ static void carry(struct move *m, struct table *from, unsigned i, struct table *
     if (entry_empty(e))
         return;
     entry touched = slot_exchange(&to->slots[j], 0);
-    if (!entry_empty(touched)) { /* a thread has touched the new place too early: the page that moves wins, as if it came later */
+    if (!entry_empty(touched)) { /* a thread has touched the new place too early: the page that moves wins, as if it
+                                    came later */
         machine_flush(&m->s->m, (to->base + j) << PAGE_SHIFT, (to->base + j + 1) << PAGE_SHIFT, false);
         leaf_forget(to, touched);
     }
@@ -144,7 +145,8 @@ static int each_chunk(struct move *m, enum step (*act)(struct move *m, u64 done,
     return error;
 }
 
-/* All that takes memory comes first, the unmapping of [from, from_end) afterwards included: so that a failure finds nothing moved. */
+/* All that takes memory comes first, the unmapping of [from, from_end) afterwards included: so that a failure finds
+ * nothing moved. */
 static int move_frames(struct space *s, u64 from, u64 to, u64 pages, u64 from_end) {
     struct move m = {.s = s, .from = from, .to = to, .pages = pages};
     int error = each_chunk(&m, ready_chunk);
@@ -212,7 +214,8 @@ static long move(struct remap *r) {
     if (error)
         (void)space_replace(s, r->to, r->to + r->new_pages, NULL, 0); /* nothing has moved yet */
     else if (r->old_pages && !(r->how & REMAP_DONT_UNMAP))
-        (void)space_replace(s, r->old, old_end, NULL, 0); /* if a fault has undone the preparation: left mapped, empty, as on Linux */
+        (void)space_replace(s, r->old, old_end, NULL,
+                            0); /* if a fault has undone the preparation: left mapped, empty, as on Linux */
     return error ? error : (long)(r->to << PAGE_SHIFT);
 }
 

@@ -4,9 +4,11 @@
 #include "lib/base.h"
 
 struct slab_cache;
-/* slab_create: a cache of objects of `bytes`, aligned to `align` (power of two, 8 at least). Named for /proc and leak reports. */
+/* slab_create: a cache of objects of `bytes`, aligned to `align` (power of two, 8 at least). Named for /proc and leak
+ * reports. */
 struct slab_cache *slab_create(const char *name, size_t bytes, size_t align);
-void *slab_alloc(struct slab_cache *c) must_check; /* NULL when out of memory; may sleep (reclaim); contents undefined */
+void *slab_alloc(struct slab_cache *c)
+    must_check; /* NULL when out of memory; may sleep (reclaim); contents undefined */
 void *slab_alloc_zeroed(struct slab_cache *c) must_check;
 void slab_free(struct slab_cache *c, void *object); /* NULL is fine */
 u64 slab_live(const struct slab_cache *c);          /* objects out: for leak counts */
@@ -18,6 +20,6 @@ void kfree(void *p); /* NULL is fine */
 char *kstrdup(const char *s) must_check;
 u64 kmalloc_live(void); /* blocks out */
 
-void slab_init(void);   /* after frame_init */
+void slab_init(void); /* after frame_init */
 /* slab_shrink: give empty slabs, and what the CPUs cache of them, back to the buddy. Returns frames. No lock held. */
 u64 slab_shrink(void);

@@ -1,5 +1,5 @@
-/* space.c - an address space's life: created, entered by faults, closed by operations, forked, torn down. And the walk from
- * its root that everything begins with. */
+/* space.c - an address space's life: created, entered by faults, closed by operations, forked, torn down. And the walk
+ * from its root that everything begins with. */
 #include "vm/inner.h"
 
 #include "vm/slab.h"
@@ -68,10 +68,16 @@ void vm_live(struct vm_live *out) {
     *out = (struct vm_live){table_count(), view_count(), slab_live(space_cache), epoch_waiting()};
 }
 
-struct space *space_create(bool randomise) { return space_new(randomise); }
+struct space *space_create(bool randomise) {
+    return space_new(randomise);
+}
 void space_get(struct space *s) { atomic_add(&s->references, 1); }
-struct space_info *space_info(struct space *s) { return &s->info; }
-struct space_limits *space_limits(struct space *s) { return &s->limits; }
+struct space_info *space_info(struct space *s) {
+    return &s->info;
+}
+struct space_limits *space_limits(struct space *s) {
+    return &s->limits;
+}
 void space_load(struct space *s) { machine_load(s ? &s->m : NULL); }
 
 void space_put(struct space *s) {
@@ -188,8 +194,9 @@ enum step table_own(struct space *s, struct table *t, unsigned i, struct stock *
         struct table *fresh = table_clone(old, k);
         spin_lock(&fresh->lock);
         slot_exchange(&t->slots[i], entry_table(table_phys(fresh), true));
-        /* Both stay locked until no CPU of ours has the old pointer: else one could cache through it what another process
-         * puts into the old table meanwhile, and keep it when the same slot of the new one gets a frame of ours. */
+        /* Both stay locked until no CPU of ours has the old pointer: else one could cache through it what another
+         * process puts into the old table meanwhile, and keep it when the same slot of the new one gets a frame of
+         * ours. */
         machine_flush(&s->m, fresh->base << PAGE_SHIFT, (fresh->base + 1) << PAGE_SHIFT, true);
         atomic_sub(&old->shares, 1); /* was >= 2, under its lock: somebody else still has it */
         spin_unlock(&fresh->lock);
@@ -223,12 +230,11 @@ enum step walk_own(struct space *s, u64 page, struct walk *w, struct stock *k) {
 
 /* ---- fork ---- */
 
-static bool fork_fits(struct space *s, struct stock *k) {
-    return table_clone_fits(s->root, k);
-}
+static bool fork_fits(struct space *s, struct stock *k) { return table_clone_fits(s->root, k); }
 
-/* The child's root is a clone of the parent's: the rights of all levels are ANDed, so lowering the root's slots is enough to
- * keep both from writing. The child gets one reference on every view of the root's plan; all else comes with the tables. */
+/* The child's root is a clone of the parent's: the rights of all levels are ANDed, so lowering the root's slots is
+ * enough to keep both from writing. The child gets one reference on every view of the root's plan; all else comes with
+ * the tables. */
 static void fork_commit(struct space *s, struct space *child, struct stock *k) {
     spin_lock(&s->root->lock);
     struct table *root = table_clone(s->root, k);
@@ -236,7 +242,8 @@ static void fork_commit(struct space *s, struct space *child, struct stock *k) {
     machine_root_init(root->slots);
     child->root = root;
     child->m.root = table_phys(root);
-    /* Rights were lowered, at the top: whatever caches a right of a lower level with it, goes, before the child may run. */
+    /* Rights were lowered, at the top: whatever caches a right of a lower level with it, goes, before the child may
+     * run. */
     machine_flush(&s->m, 0, USER_PAGES << PAGE_SHIFT, true);
 }
 

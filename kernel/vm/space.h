@@ -26,15 +26,15 @@
 #define VIEW_GROWSDOWN 0x4000u
 #define VIEW_ACCOUNT 0x8000u
 #define VIEW_SEALED 0x10000u
-#define VIEW_STACK 0x20000u  /* the main stack: named [stack] */
-#define VIEW_HEAP 0x40000u   /* brk: named [heap] */
+#define VIEW_STACK 0x20000u   /* the main stack: named [stack] */
+#define VIEW_HEAP 0x40000u    /* brk: named [heap] */
 #define VIEW_SPECIAL 0x80000u /* vdso, vvar: frames not counted */
 
 struct view {
-    u32 flags;               /* VIEW_*; protection in VIEW_PROT */
-    u32 max_prot;            /* VIEW_PROT bits that mprotect may give */
-    struct vm_file *file;    /* NULL: anonymous */
-    const char *name;        /* "[vdso]" and the like, a constant; or NULL */
+    u32 flags;            /* VIEW_*; protection in VIEW_PROT */
+    u32 max_prot;         /* VIEW_PROT bits that mprotect may give */
+    struct vm_file *file; /* NULL: anonymous */
+    const char *name;     /* "[vdso]" and the like, a constant; or NULL */
     /* the rest is vm/view.c's */
     u32 references;
     u32 hash;
@@ -61,26 +61,28 @@ struct map_request {
 
 struct space *space_create(bool randomise); /* NULL: out of memory. One reference */
 void space_get(struct space *s);
-void space_put(struct space *s);                 /* the last one tears it down; not the space that is loaded for the current task */
-struct space *space_fork(struct space *parent);  /* err_ptr(-ENOMEM...) */
-void space_load(struct space *s);                /* this CPU uses it from now on; NULL: the kernel's own tables. Never sleeps */
+void space_put(struct space *s); /* the last one tears it down; not the space that is loaded for the current task */
+struct space *space_fork(struct space *parent); /* err_ptr(-ENOMEM...) */
+void space_load(struct space *s); /* this CPU uses it from now on; NULL: the kernel's own tables. Never sleeps */
 
-long space_map(struct space *s, const struct map_request *r); /* the address, or -EINVAL -ENOMEM -EEXIST -EOVERFLOW -EACCES */
+long space_map(struct space *s,
+               const struct map_request *r); /* the address, or -EINVAL -ENOMEM -EEXIST -EOVERFLOW -EACCES */
 int space_unmap(struct space *s, u64 address, u64 bytes);
 int space_protect(struct space *s, u64 address, u64 bytes, u32 prot);
 long space_remap(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how, u64 new_address);
 #define REMAP_MAY_MOVE 1u
 #define REMAP_FIXED 2u
 #define REMAP_DONT_UNMAP 4u
-u64 space_brk(struct space *s, u64 address);     /* brk(2): the break afterwards */
-void space_set_brk(struct space *s, u64 start);  /* by exec */
+u64 space_brk(struct space *s, u64 address);    /* brk(2): the break afterwards */
+void space_set_brk(struct space *s, u64 start); /* by exec */
 /* space_set_mmap_top: mmap looks for gaps below this address; by exec, once the stack's place is known. */
 void space_set_mmap_top(struct space *s, u64 address);
 int space_discard(struct space *s, u64 address, u64 bytes); /* MADV_DONTNEED */
 int space_populate(struct space *s, u64 address, u64 bytes, bool write);
-/* space_change: set and clear VIEW_ advice flags on mapped ranges (DONTFORK, locks...). -ENOMEM if part is not mapped (the rest done). */
+/* space_change: set and clear VIEW_ advice flags on mapped ranges (DONTFORK, locks...). -ENOMEM if part is not mapped
+ * (the rest done). */
 int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear);
-int space_sync(struct space *s, u64 address, u64 bytes);    /* msync(MS_SYNC) */
+int space_sync(struct space *s, u64 address, u64 bytes); /* msync(MS_SYNC) */
 
 /* space_fault: make an access possible. Called by the trap and by space_copy. */
 enum fault_outcome {
@@ -94,11 +96,12 @@ enum fault_outcome {
 enum fault_access { FAULT_READ = 0, FAULT_WRITE = 1, FAULT_EXEC = 2 };
 enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access, u64 user_sp);
 /* space_copy: read or write another space's memory through the direct map, fault by fault (ptrace, process_vm_readv,
- * /proc/PID/mem). force: may write a private copy where the view is not writable. Returns bytes done, or -EFAULT when none. */
+ * /proc/PID/mem). force: may write a private copy where the view is not writable. Returns bytes done, or -EFAULT when
+ * none. */
 ssize_t space_copy(struct space *s, u64 address, void *buffer, size_t bytes, bool write, bool force);
 
-/* space_futex_key: what identifies a futex word: a private one (or any word of private memory) by space and address, one in
- * a shared mapping by object and offset (futex(2)). -EFAULT when nothing is mapped there. Takes no reference. */
+/* space_futex_key: what identifies a futex word: a private one (or any word of private memory) by space and address,
+ * one in a shared mapping by object and offset (futex(2)). -EFAULT when nothing is mapped there. Takes no reference. */
 struct futex_key {
     const void *where;
     u64 offset;
@@ -113,8 +116,8 @@ int space_futex_key(struct space *s, u64 address, bool shared, struct futex_key 
 u32 space_present(struct space *s, u64 address, u64 *frame);
 
 /* space_walk: the mappings in address order, neighbours with the same view joined. next starts at 0.
- * Returns false at the end. Holds nothing between calls: a view of a range is consistent, the list may change meanwhile.
- * *out holds a reference on out->view: call space_walk_end(out) before the next call or when done. */
+ * Returns false at the end. Holds nothing between calls: a view of a range is consistent, the list may change
+ * meanwhile. *out holds a reference on out->view: call space_walk_end(out) before the next call or when done. */
 struct mapping {
     u64 start, end;
     struct view *view;
@@ -124,19 +127,19 @@ bool space_walk(struct space *s, u64 from, struct mapping *out);
 void space_walk_end(struct mapping *m);
 /* space_usage: what the slots of [start, end) hold, in pages. */
 struct space_usage {
-    u64 anon, file, shmem, swap;                /* mapped pages by kind; swap entries */
+    u64 anon, file, shmem, swap; /* mapped pages by kind; swap entries */
     u64 shared_clean, shared_dirty, private_clean, private_dirty, referenced;
-    u64 pss_bytes;                              /* each page divided by the slots and sharers that map it */
+    u64 pss_bytes; /* each page divided by the slots and sharers that map it */
 };
 void space_usage(struct space *s, u64 start, u64 end, struct space_usage *out);
 
 /* Plan totals, in pages (invariant 8). */
 struct space_totals {
-    u64 total;      /* all mapped */
-    u64 data;       /* private writable, not stack */
+    u64 total; /* all mapped */
+    u64 data;  /* private writable, not stack */
     u64 stack, exec, locked, committed, shared;
-    u64 mappings;   /* runs as /proc/PID/maps shows them */
-    u64 tables;     /* page tables reachable */
+    u64 mappings; /* runs as /proc/PID/maps shows them */
+    u64 tables;   /* page tables reachable */
     u64 peak_total, peak_resident;
 };
 void space_totals(struct space *s, struct space_totals *out);
@@ -145,17 +148,20 @@ void space_totals(struct space *s, struct space_totals *out);
 struct space_info {
     u64 code_start, code_end, data_start, data_end, brk_start, stack_start;
     u64 arg_start, arg_end, env_start, env_end;
-    u64 auxv[2 * 24]; /* as given to the program */
+    u64 auxv[2 * 24];    /* as given to the program */
     struct vm_file *exe; /* a reference is held; put when the space goes */
 };
 struct space_info *space_info(struct space *s);
 /* Limits of the process that vm/ must respect, bytes or ~0. */
-struct space_limits { u64 address_space, data, stack, locked; };
+struct space_limits {
+    u64 address_space, data, stack, locked;
+};
 struct space_limits *space_limits(struct space *s);
 
-void vm_init(void);               /* after frame_init and slab_init: views, tables, the zero frame, the kernel's root */
+void vm_init(void); /* after frame_init and slab_init: views, tables, the zero frame, the kernel's root */
 /* vm_check: walk the whole machine and verify the invariants of design.md. Returns the number of findings; report says
- * what was verified, how many of it, and the first findings with their values. Every other CPU waits meanwhile. May sleep. */
+ * what was verified, how many of it, and the first findings with their values. Every other CPU waits meanwhile. May
+ * sleep. */
 u64 vm_check(char *report, size_t size);
 /* vm_live: what is alive in vm/, for leak counts: tables, views, spaces. */
 struct vm_live {

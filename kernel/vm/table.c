@@ -7,8 +7,9 @@
 static struct slab_cache *table_cache;
 static u64 live; /* tables that exist, retired and pooled ones not counted; atomic */
 
-/* Tables come and go with every fork. So each CPU keeps a few ready: descriptor, ring and a page of empty slots. A table is
- * empty when it is torn down, so nothing has to be cleared again (constructed objects: Bonwick, USENIX 1994). */
+/* Tables come and go with every fork. So each CPU keeps a few ready: descriptor, ring and a page of empty slots. A
+ * table is empty when it is torn down, so nothing has to be cleared again (constructed objects: Bonwick, USENIX 1994).
+ */
 #define POOL_MOST 16u
 static struct pool {
     struct spin lock; /* innermost: reclaim drains the pools of all CPUs */
@@ -133,8 +134,9 @@ static void ring_join(struct table *t, struct table *other) {
     spin_unlock(&t->ring->lock);
 }
 
-/* The last to leave keeps the ring as its spare one, which comes back into use only after the table's own grace period; if it
- * has one, the ring gets a grace period for itself: no frame names it any more, but a reverse mapper may still look. */
+/* The last to leave keeps the ring as its spare one, which comes back into use only after the table's own grace period;
+ * if it has one, the ring gets a grace period for itself: no frame names it any more, but a reverse mapper may still
+ * look. */
 static void ring_leave(struct table *t) {
     struct ring *ring = t->ring;
     spin_lock(&ring->lock);
@@ -296,8 +298,9 @@ static void clone_plan(struct table *to, struct table *from, struct stock *k) {
     }
 }
 
-/* The slots lose write permission by a plain store: no CPU writes through a shared table's path, so no dirty bit can come
- * between, and an accessed bit that gets lost is only a hint. No flush: the path has had no write permission since the fork. */
+/* The slots lose write permission by a plain store: no CPU writes through a shared table's path, so no dirty bit can
+ * come between, and an accessed bit that gets lost is only a hint. No flush: the path has had no write permission since
+ * the fork. */
 static void clone_leaf(struct table *to, struct table *from) {
     for (unsigned i = from->lo; i < from->hi; i++) {
         entry e = atomic_load_relaxed(&from->slots[i]);
@@ -356,7 +359,8 @@ bool table_make(struct table *t, unsigned i, struct stock *k, struct table **mad
         links += t->runs[to].view->file != NULL;
     if (!stock_has(k, 1, links, 0) || !plan_room(t, 2, k))
         return false;
-    /* an array for the new table: only when its runs do not fit into few; it may take the stock's after t took its own */
+    /* an array for the new table: only when its runs do not fit into few; it may take the stock's after t took its own
+     */
     if (to - from > array_count(t->few) && !stock_has(k, 0, 0, to - from))
         return false;
     struct table *lower = table_take(k, t->level - 1, t->base + first);
@@ -396,8 +400,8 @@ void leaf_forget(struct table *t, entry e) {
     frame_unmap(frame_of_phys(entry_phys(e)));
 }
 
-/* What only this table maps is freed in one go. Nobody else can raise a count of 1: whoever does holds the lock of a table that
- * maps the frame, and that is ours. */
+/* What only this table maps is freed in one go. Nobody else can raise a count of 1: whoever does holds the lock of a
+ * table that maps the frame, and that is ours. */
 static void drop_leaf(struct table *t) {
     struct frame *free = NULL;
     for (unsigned i = t->lo; i < t->hi; i++) {

@@ -1,22 +1,23 @@
 /* table.h - page tables and their plans: the address space itself.
  *
- * A table is one page of 512 slots in the hardware's format and a descriptor beside it. Its plan is a sorted array of runs
- * [first, end) -> view, in pages relative to the table's base. Where a slot points to a lower table the truth is below, and
- * no run of this plan overlaps that slot:
+ * A table is one page of 512 slots in the hardware's format and a descriptor beside it. Its plan is a sorted array of
+ * runs [first, end) -> view, in pages relative to the table's base. Where a slot points to a lower table the truth is
+ * below, and no run of this plan overlaps that slot:
  *
  *     level 2   plan:  AAAA|....|AABB     slots:  . T . .         A, B runs; T a slot with a table
  *     level 1              |AA.C|                                 the plan of that table says what is there
  *
- * So a mapping of any size costs a few runs, and a table is made, with the runs that concern it, when a fault goes below.
+ * So a mapping of any size costs a few runs, and a table is made, with the runs that concern it, when a fault goes
+ * below.
  *
- * Tables may be shared: fork shares all of them below the root. `shares` counts the slots that point to a table; such a slot
- * has write permission only when shares is 1. A table that was copied from another (a clone) is in the same ring, and every
- * anonymous frame names the ring, not the table: whoever maps it is in that ring, at the same index.
+ * Tables may be shared: fork shares all of them below the root. `shares` counts the slots that point to a table; such a
+ * slot has write permission only when shares is 1. A table that was copied from another (a clone) is in the same ring,
+ * and every anonymous frame names the ring, not the table: whoever maps it is in that ring, at the same index.
  *
- * Locks: lock protects slots, plan, links and counters of one table. Of two tables, the upper one is locked first; a clone is
- * locked after its original. shares is raised with the lock of a table that has such a slot held, and lowered under the lock of
- * the table pointed to. Tables are freed after a grace period (epoch.h): a walker without locks must lock, then look at dead,
- * then compare the pointers again. */
+ * Locks: lock protects slots, plan, links and counters of one table. Of two tables, the upper one is locked first; a
+ * clone is locked after its original. shares is raised with the lock of a table that has such a slot held, and lowered
+ * under the lock of the table pointed to. Tables are freed after a grace period (epoch.h): a walker without locks must
+ * lock, then look at dead, then compare the pointers again. */
 #pragma once
 
 #include "vm/epoch.h"
@@ -24,9 +25,9 @@
 #include "vm/view.h"
 
 struct run {
-    u64 first, end;  /* pages, relative to the table's base; first < end */
+    u64 first, end;    /* pages, relative to the table's base; first < end */
     struct view *view; /* one reference */
-    u64 offset;      /* of `first` in the file, in pages; 0 without a file */
+    u64 offset;        /* of `first` in the file, in pages; 0 without a file */
 };
 
 struct link;
@@ -39,23 +40,24 @@ struct ring {
 };
 
 struct table {
-    entry *slots;        /* 512 of them */
+    entry *slots; /* 512 of them */
     struct spin lock;
-    u8 level;            /* 1: slots are pages; TABLE_LEVELS: a root */
-    bool dead;           /* left its last slot: nothing in it is true any more */
-    u16 lo, hi;          /* all non-empty slots lie in [lo, hi); lo >= hi: none */
-    u32 shares;          /* slots that point here; 1 for a root */
-    u64 base;            /* page number of slot 0 */
+    u8 level;                    /* 1: slots are pages; TABLE_LEVELS: a root */
+    bool dead;                   /* left its last slot: nothing in it is true any more */
+    u16 lo, hi;                  /* all non-empty slots lie in [lo, hi); lo >= hi: none */
+    u32 shares;                  /* slots that point here; 1 for a root */
+    u64 base;                    /* page number of slot 0 */
     u64 below[TABLE_SLOTS / 64]; /* level > 1: which slots point to tables */
-    u16 anon, object, special; /* level 1: slots by what their frame is: a frame may change from file to shmem while mapped */
+    u16 anon, object,
+        special; /* level 1: slots by what their frame is: a frame may change from file to shmem while mapped */
     u16 run_count, run_room;
-    struct run *runs;    /* few, or kmalloc'd */
+    struct run *runs; /* few, or kmalloc'd */
     struct run few[2];
-    struct list links;   /* of struct link by in_table */
-    struct ring *ring;   /* level 1 */
+    struct list links;       /* of struct link by in_table */
+    struct ring *ring;       /* level 1 */
     struct ring *spare_ring; /* for when this is made a leaf of its own; NULL while it is one */
     struct list ring_link;
-    struct table *next;  /* in a stock, or in an operation's list of detached tables */
+    struct table *next; /* in a stock, or in an operation's list of detached tables */
     struct epoch_entry retire;
     u32 check_pass, check_shares; /* check.c's: when last reached, and by how many slots */
 };
@@ -64,21 +66,21 @@ struct table {
 struct link {
     struct object *object;
     struct table *table;
-    u32 runs;             /* of this table that name the object */
-    u64 pass;             /* object.c's marker while it visits all links */
+    u32 runs;              /* of this table that name the object */
+    u64 pass;              /* object.c's marker while it visits all links */
     struct list in_object; /* under object->lock */
     struct list in_table;  /* under table->lock */
     struct link *next;     /* in a stock */
 };
 
-/* A stock is what an operation allocated beforehand, because nothing may be allocated under a table lock. The steps take
- * from it; a step that finds too little notes what it wants and says so, the operation lets go of everything, fills the stock
- * and starts again. */
+/* A stock is what an operation allocated beforehand, because nothing may be allocated under a table lock. The steps
+ * take from it; a step that finds too little notes what it wants and says so, the operation lets go of everything,
+ * fills the stock and starts again. */
 struct stock {
     struct table *tables;
     struct link *links;
-    struct run *runs;     /* one array of runs_room */
-    struct frame *frame;  /* one frame, contents undefined */
+    struct run *runs;    /* one array of runs_room */
+    struct frame *frame; /* one frame, contents undefined */
     unsigned table_count, link_count, runs_room;
     unsigned want_tables, want_links, want_runs;
     bool want_frame;
@@ -86,15 +88,16 @@ struct stock {
 #define STOCK_EMPTY                                                                                                    \
     { 0 }
 bool stock_has(struct stock *k, unsigned tables, unsigned links, unsigned run_room); /* else notes it as wanted */
-int stock_fill(struct stock *k);   /* -ENOMEM. Sleeps */
-void stock_empty(struct stock *k); /* free what is left */
+int stock_fill(struct stock *k);                                                     /* -ENOMEM. Sleeps */
+void stock_empty(struct stock *k);                                                   /* free what is left */
 
 void tables_init(void);
 u64 table_count(void);
-/* tables_drain: free the tables that are kept ready for use; how many. Called by reclaim, and before leaks are counted. */
+/* tables_drain: free the tables that are kept ready for use; how many. Called by reclaim, and before leaks are counted.
+ */
 u64 tables_drain(void);
 struct table *table_create(unsigned level) must_check; /* NULL: out of memory; shares 1, locked by nobody. Sleeps */
-void table_retire(struct table *t); /* dead, with no slots and no runs: freed after a grace period */
+void table_retire(struct table *t);                    /* dead, with no slots and no runs: freed after a grace period */
 static inline struct table *table_of_entry(entry e) { return frame_of_phys(entry_phys(e))->owner.slab; }
 static inline u64 table_phys(const struct table *t) { return frame_phys(frame_of_va(t->slots)); }
 static inline u64 table_pages(const struct table *t) { return slot_pages(t->level) * TABLE_SLOTS; }
@@ -109,32 +112,35 @@ static inline void table_used(struct table *t, unsigned i) {
 unsigned table_next(const struct table *t, unsigned i);
 /* table_prev: the last slot <= i that points to a table, or -1. */
 int table_prev(const struct table *t, int i);
-void table_point(struct table *t, unsigned i, struct table *lower, bool write); /* an empty slot gets a table. t locked */
-struct table *table_unpoint(struct table *t, unsigned i);                       /* ... and loses it. t locked */
+void table_point(struct table *t, unsigned i, struct table *lower,
+                 bool write);                             /* an empty slot gets a table. t locked */
+struct table *table_unpoint(struct table *t, unsigned i); /* ... and loses it. t locked */
 
-/* table_clone: a copy of `from` (locked) in the blank table `to` of the same level: every lower table gains a sharer, every
- * frame a mapping, and write permission goes from the slots of both. The stock has the runs and links: call
+/* table_clone: a copy of `from` (locked) in the blank table `to` of the same level: every lower table gains a sharer,
+ * every frame a mapping, and write permission goes from the slots of both. The stock has the runs and links: call
  * table_clone_fits first. */
 bool table_clone_fits(struct table *from, struct stock *k);
 struct table *table_clone(struct table *from, struct stock *k);
-/* table_drop: one slot that pointed to t is gone (and no CPU caches it). The last one tears t down, and what is below. No locks held. */
+/* table_drop: one slot that pointed to t is gone (and no CPU caches it). The last one tears t down, and what is below.
+ * No locks held. */
 void table_drop(struct table *t);
-/* table_make: a lower table for slot i of t (locked, slot empty), with the runs of that slot moved into it; false: the stock
- * lacks something. */
+/* table_make: a lower table for slot i of t (locked, slot empty), with the runs of that slot moved into it; false: the
+ * stock lacks something. */
 bool table_make(struct table *t, unsigned i, struct stock *k, struct table **made);
 /* leaf_forget: one frame of a leaf is no longer mapped by the slot that held e (already cleared, flushed). t locked. */
 void leaf_forget(struct table *t, entry e);
 void leaf_count(struct table *t, entry e, int by); /* adjust anon, object, special */
 
 /* Plans. All with t locked. Page numbers are relative to the table. */
-struct run *plan_find(struct table *t, u64 page);      /* the run that contains page, or NULL */
-unsigned plan_from(struct table *t, u64 page);         /* index of the first run with end > page */
+struct run *plan_find(struct table *t, u64 page); /* the run that contains page, or NULL */
+unsigned plan_from(struct table *t, u64 page);    /* index of the first run with end > page */
 /* plan_room: room for `more` runs, from the stock if needed; false: the stock lacks it. */
 bool plan_room(struct table *t, unsigned more, struct stock *k);
 /* plan_set: [first, end) becomes one run of view (NULL: nothing). Room for 2 more is there; with a file, a link for its
  * object is in the table or in k. The run takes its own reference on view. */
 void plan_set(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k);
-/* plan_change: in [first, end) each run's view becomes to(view): counted for the caller, same object. Room for 2 more. */
+/* plan_change: in [first, end) each run's view becomes to(view): counted for the caller, same object. Room for 2 more.
+ */
 void plan_change(struct table *t, u64 first, u64 end, struct view *(*to)(struct view *, void *), void *argument);
 bool plan_has_link(const struct table *t, const struct object *o);
 static inline bool run_continues(const struct view *view, u64 end, u64 offset_end, const struct view *next, u64 first,

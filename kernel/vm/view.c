@@ -1,8 +1,9 @@
 /* view.c - the table of interned views.
  *
- * A view is found by hash of its value under its bucket's lock. The last reference is dropped under that lock too, which
- * takes the view out of the table: so a view in the table has references > 0, and one outside is nobody's. Freeing may close
- * a file, which sleeps; so the dropper only puts it on `aside`, and views_reap, called without locks, frees it. */
+ * A view is found by hash of its value under its bucket's lock. The last reference is dropped under that lock too,
+ * which takes the view out of the table: so a view in the table has references > 0, and one outside is nobody's.
+ * Freeing may close a file, which sleeps; so the dropper only puts it on `aside`, and views_reap, called without locks,
+ * frees it. */
 #include "vm/view.h"
 
 #include "vm/slab.h"

@@ -1,15 +1,18 @@
-/* view.h - views: what should appear in a range, without any address. Immutable, counted, interned: equal is the same pointer.
+/* view.h - views: what should appear in a range, without any address. Immutable, counted, interned: equal is the same
+ * pointer.
  *
  * struct view itself is in space.h, since /proc reads it. */
 #pragma once
 
 #include "vm/space.h"
 
-/* view_intern: the view equal to *proto (its counted part is ignored), with one reference for the caller; takes a reference
- * on the file for as long as the view lives. NULL: out of memory. May sleep (allocation): no spin lock held. */
+/* view_intern: the view equal to *proto (its counted part is ignored), with one reference for the caller; takes a
+ * reference on the file for as long as the view lives. NULL: out of memory. May sleep (allocation): no spin lock held.
+ */
 struct view *view_intern(const struct view *proto);
 static inline void view_get(struct view *v) { atomic_add(&v->references, 1); }
-/* view_put: drop one reference. Never sleeps, may be called with table locks held: a view that nobody names is put aside. */
+/* view_put: drop one reference. Never sleeps, may be called with table locks held: a view that nobody names is put
+ * aside. */
 void view_put(struct view *v);
 /* views_reap: free what view_put put aside, which may close files: every operation calls it last, with no lock held. */
 void views_reap(void);

@@ -200,9 +200,9 @@ static void limits(void) {
     printf("CPU limit: %d\n", WIFSIGNALED(s) && WTERMSIG(s) == SIGXCPU);
     struct rusage usage;
     getrusage(RUSAGE_CHILDREN, &usage);
-    printf("half a second at least: %d\n", (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
-                                           usage.ru_stime.tv_usec >=
-                                       500000);
+    printf("half a second at least: %d\n", (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+                                                   usage.ru_utime.tv_usec + usage.ru_stime.tv_usec >=
+                                               500000);
     struct tms tms;
     times(&tms);
     printf("times: %d\n", tms.tms_cutime + tms.tms_cstime >= 50);

@@ -1,7 +1,8 @@
 /* entry.h - one slot of a page table, in the hardware's format (Intel SDM vol. 3A, 4.5), behind names that vm/ uses.
  *
- * A slot is: empty; a lower table; a frame; or, not present: a swap location, a withheld frame (PROT_NONE over a populated
- * page: the frame number is kept inverted, so that a speculative load finds no memory there: L1TF), or a marker. */
+ * A slot is: empty; a lower table; a frame; or, not present: a swap location, a withheld frame (PROT_NONE over a
+ * populated page: the frame number is kept inverted, so that a speculative load finds no memory there: L1TF), or a
+ * marker. */
 #pragma once
 
 #include "lib/base.h"
@@ -40,7 +41,8 @@ static inline bool entry_special(entry e) { return e & ENTRY_SPECIAL; }
 /* entry_is_table: in a table of level > 1 every present entry without LARGE is a table. */
 static inline bool entry_is_table(entry e) { return (e & (ENTRY_PRESENT | ENTRY_LARGE)) == ENTRY_PRESENT; }
 static inline u64 entry_phys(entry e) { return (e & ENTRY_PRESENT ? e : ~e) & ENTRY_PHYS; }
-/* a pointer to a lower table: always user, accessed and executable; the leaf decides (rights of all levels are ANDed) */
+/* a pointer to a lower table: always user, accessed and executable; the leaf decides (rights of all levels are ANDed)
+ */
 static inline entry entry_table(u64 phys, bool write) {
     return phys | ENTRY_PRESENT | ENTRY_USER | ENTRY_ACCESSED | (write ? ENTRY_WRITE : 0);
 }
@@ -49,7 +51,8 @@ static inline entry entry_frame(u64 phys, bool write, bool exec) {
            (exec ? 0 : ENTRY_NOEXEC);
 }
 static inline entry entry_withhold(entry e) {
-    return (~e & ENTRY_PHYS) | (KIND_WITHHELD << 1) | (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_NOEXEC));
+    return (~e & ENTRY_PHYS) | (KIND_WITHHELD << 1) |
+           (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_NOEXEC));
 }
 /* entry_restore: the present form of a withheld entry, without write permission */
 static inline entry entry_restore(entry e, bool exec) {
@@ -57,10 +60,14 @@ static inline entry entry_restore(entry e, bool exec) {
            (exec ? 0 : ENTRY_NOEXEC);
 }
 
-/* Slots change under the lock of their table; the hardware sets accessed and dirty bits behind our back, so a present slot
- * changes only by exchange or by atomic and/or, and is read once. */
+/* Slots change under the lock of their table; the hardware sets accessed and dirty bits behind our back, so a present
+ * slot changes only by exchange or by atomic and/or, and is read once. */
 static inline entry slot_read(const entry *slot) { return __atomic_load_n(slot, __ATOMIC_ACQUIRE); }
-static inline void slot_store(entry *slot, entry e) { __atomic_store_n(slot, e, __ATOMIC_RELEASE); } /* an empty slot only */
+static inline void slot_store(entry *slot, entry e) {
+    __atomic_store_n(slot, e, __ATOMIC_RELEASE);
+} /* an empty slot only */
 static inline entry slot_exchange(entry *slot, entry e) { return __atomic_exchange_n(slot, e, __ATOMIC_SEQ_CST); }
-static inline entry slot_clear_bits(entry *slot, entry bits) { return __atomic_fetch_and(slot, ~bits, __ATOMIC_SEQ_CST); }
+static inline entry slot_clear_bits(entry *slot, entry bits) {
+    return __atomic_fetch_and(slot, ~bits, __ATOMIC_SEQ_CST);
+}
 static inline entry slot_set_bits(entry *slot, entry bits) { return __atomic_fetch_or(slot, bits, __ATOMIC_SEQ_CST); }
