@@ -57,15 +57,15 @@ TEST_NEEDS := $(NEEDS) clang gawk perl sqlite3 dash tar gzip
 
 run: ## build, and run a program that forks and maps, and see what memory did
 	@tool/set-up $(NEEDS)
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@echo '$$ ./quire run -m 64M --stats -- python3 tests/programs/tour.py'
 	./quire run -m 64M --stats -- python3 tests/programs/tour.py
 
 test: ## build with gcc and with clang, and run every test
 	@tool/set-up $(TEST_NEEDS)
-	@$(MAKE) --no-print-directory EXTRA=-Werror all
-	@$(MAKE) --no-print-directory CC=clang O=build-clang EXTRA=-Werror build-clang/quire.elf build-clang/quire
-	@$(MAKE) --no-print-directory host-test
+	@$(MAKE) --no-print-directory -j$$(nproc) EXTRA=-Werror all
+	@$(MAKE) --no-print-directory -j$$(nproc) CC=clang O=build-clang EXTRA=-Werror build-clang/quire.elf build-clang/quire
+	@$(MAKE) --no-print-directory -j$$(nproc) host-test
 	tests/run
 
 soak: all ## the long tests, until one fails or Ctrl-C is typed
