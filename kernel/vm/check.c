@@ -131,6 +131,9 @@ static void check_table(struct check *c, struct table *t, bool writable_path);
 
 /* Invariant 2. */
 static void check_below(struct check *c, struct table *t, bool writable_path) {
+    for (unsigned word = 0; word < TABLE_SLOTS / 64; word++)
+        expect(c, !t->below[word] == !(t->below_words >> word & 1), "level %u base %#lx: word %u is %#lx, marked %#x",
+               t->level, (unsigned long)t->base, word, (unsigned long)t->below[word], t->below_words);
     for (unsigned i = 0; i < (t->level == TABLE_LEVELS ? TABLE_SLOTS / 2 : TABLE_SLOTS); i++) {
         entry e = slot_read(&t->slots[i]);
         bool marked = (t->below[i / 64] >> (i % 64)) & 1;

@@ -166,34 +166,45 @@ void table_retire(struct table *t) {
 }
 
 unsigned table_next(const struct table *t, unsigned i) {
-    while (i < TABLE_SLOTS) {
-        u64 word = t->below[i / 64] >> (i % 64);
-        if (word)
-            return i + __builtin_ctzll(word);
-        i = (i / 64 + 1) * 64;
-    }
-    return TABLE_SLOTS;
+    unsigned word = i / 64;
+    if (i >= TABLE_SLOTS)
+        return TABLE_SLOTS;
+    u64 bits = t->below[word] >> (i % 64);
+    if (bits)
+        return i + __builtin_ctzll(bits);
+    unsigned words = t->below_words >> word & ~1U; /* the words after this one */
+    if (!words)
+        return TABLE_SLOTS;
+    word += __builtin_ctz(words);
+    return word * 64 + __builtin_ctzll(t->below[word]);
 }
 
 int table_prev(const struct table *t, int i) {
-    while (i >= 0) {
-        u64 word = t->below[i / 64] << (63 - i % 64);
-        if (word)
-            return i - __builtin_clzll(word);
-        i = i / 64 * 64 - 1;
-    }
-    return -1;
+    if (i < 0)
+        return -1;
+    unsigned word = i / 64;
+    u64 bits = t->below[word] << (63 - i % 64);
+    if (bits)
+        return i - __builtin_clzll(bits);
+    unsigned words = t->below_words & ((1U << word) - 1);
+    if (!words)
+        return -1;
+    word = 31 - __builtin_clz(words);
+    return word * 64 + 63 - __builtin_clzll(t->below[word]);
 }
 
 void table_point(struct table *t, unsigned i, struct table *lower, bool write) {
     slot_store(&t->slots[i], entry_table(table_phys(lower), write));
     t->below[i / 64] |= 1ULL << (i % 64);
+    t->below_words |= 1U << (i / 64);
     table_used(t, i);
 }
 
 struct table *table_unpoint(struct table *t, unsigned i) {
     struct table *lower = table_of_entry(slot_exchange(&t->slots[i], 0));
     t->below[i / 64] &= ~(1ULL << (i % 64));
+    if (!t->below[i / 64])
+        t->below_words &= ~(1U << (i / 64));
     return lower;
 }
 
@@ -320,6 +331,7 @@ static void clone_leaf(struct table *to, struct table *from) {
 }
 
 static void clone_upper(struct table *to, struct table *from) {
+    to->below_words = from->below_words;
     for (unsigned word = 0; word < TABLE_SLOTS / 64; word++) {
         to->below[word] = from->below[word];
         for (u64 bits = from->below[word]; bits; bits &= bits - 1) {
@@ -434,6 +446,7 @@ static void drop_below(struct table *t) {
         }
         t->below[word] = 0;
     }
+    t->below_words = 0;
 }
 
 void table_drop(struct table *t) {

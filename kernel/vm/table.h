@@ -43,6 +43,7 @@ struct table {
     entry *slots; /* 512 of them */
     struct spin lock;
     u8 level;                    /* 1: slots are pages; TABLE_LEVELS: a root */
+    u8 below_words;              /* bit n: below[n] is not 0 */
     bool dead;                   /* left its last slot: nothing in it is true any more */
     u16 lo, hi;                  /* all non-empty slots lie in [lo, hi); lo >= hi: none */
     u32 shares;                  /* slots that point here; 1 for a root */
