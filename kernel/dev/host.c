@@ -272,7 +272,14 @@ void host_watch_arm(struct host_watch *w, u32 events) {
     mutex_unlock(&w->mutex);
 }
 
+/* A program that Ctrl-C ends, or Ctrl-Z stops, may be gone before its "^C" is on the screen. */
+static void echo_settle(void) {
+    if (tty_host())
+        tty_drain(tty_host(), clock_ns() + DRAIN_NS);
+}
+
 void host_stopped(int signal) {
+    echo_settle();
     struct question *q = question_create(WIRE_STOPPED, signal);
     if (!q)
         return; /* the command then simply goes on waiting, as it would for a program that sleeps */
@@ -544,9 +551,7 @@ static noreturn void last_words(s32 value, const void *payload, u32 bytes) {
 }
 
 void host_finish(int wait_status) {
-    /* A program that Ctrl-C ends may be gone before its "^C" is on the screen. */
-    if (tty_host())
-        tty_drain(tty_host(), clock_ns() + DRAIN_NS);
+    echo_settle();
     char *stats = kzalloc(WIRE_MOST);
     struct wire_end *end = (struct wire_end *)channel.words;
     bool wanted = stats && boot_config.wire.flags & WIRE_WANT_STATS;
