@@ -1,7 +1,8 @@
 /* micro.c - the cost of single operations on memory, in nanoseconds of the monotonic clock.
  *
- * The same static binary runs on Quire and on Linux. Under `-icount shift=0,sleep=off` a nanosecond is an instruction of the guest.
- * Prints "NAME VALUE" lines; a value is the least of REPEATS, per operation. Nothing waits for a device inside a timed part. */
+ * The same static binary runs on Quire and on Linux. Under `-icount shift=0,sleep=off` a nanosecond is an instruction
+ * of the guest. Prints "NAME VALUE" lines; a value is the least of REPEATS, per operation. Nothing waits for a device
+ * inside a timed part. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 #define PAGE 4096UL
 #define MIB (1UL << 20)
 #define REPEATS 5
+#define FAR 0x200000000000UL
 
 static double now(void) {
     struct timespec t;
@@ -100,24 +102,21 @@ static void simple_rows(void) {
             munmap(q, PAGE);
         },
         200, );
+    LEAST("mprotect_page", p = anonymous(size);
+          touch(p, size),
+          for (int i = 0; i < 200; i++) mprotect(p + 64 * PAGE, PAGE, i & 1 ? PROT_READ | PROT_WRITE : PROT_READ), 200,
+          munmap(p, size));
+    LEAST("mprotect_32MiB", p = anonymous(32 * MIB);
+          touch(p, 32 * MIB),
+          for (int i = 0; i < 2; i++) mprotect(p, 32 * MIB, i & 1 ? PROT_READ | PROT_WRITE : PROT_READ), 2,
+          munmap(p, 32 * MIB));
     LEAST(
-        "mprotect_page", p = anonymous(size);
-        touch(p, size),
-        for (int i = 0; i < 200; i++) mprotect(p + 64 * PAGE, PAGE, i & 1 ? PROT_READ | PROT_WRITE : PROT_READ), 200,
-        munmap(p, size));
-    LEAST(
-        "mprotect_32MiB", p = anonymous(32 * MIB);
-        touch(p, 32 * MIB),
-        for (int i = 0; i < 2; i++) mprotect(p, 32 * MIB, i & 1 ? PROT_READ | PROT_WRITE : PROT_READ), 2,
-        munmap(p, 32 * MIB));
-    LEAST(
-        "discard_refault", p = anonymous(size);
-        touch(p, size),
-        for (int i = 0; i < 200; i++) {
-            madvise(p + 64 * PAGE, PAGE, MADV_DONTNEED);
-            p[64 * PAGE] = 1;
-        },
-        200, munmap(p, size));
+        "discard_refault", p = anonymous(size); touch(p, size),
+                                                for (int i = 0; i < 200; i++) {
+                                                    madvise(p + 64 * PAGE, PAGE, MADV_DONTNEED);
+                                                    p[64 * PAGE] = 1;
+                                                },
+                                                200, munmap(p, size));
 }
 
 static pid_t fork_or_die(void) {
@@ -150,6 +149,48 @@ static double fork_alone(void) {
     close(gate[1]);
     reap(pid);
     return t;
+}
+
+/* The system call and nothing else: neither side writes to memory between the two readings of the counter, so no table
+ * and no page is copied yet. In ticks of the time-stamp counter, which a row of its own relates to nanoseconds. */
+static unsigned long fork_ticks(long *result) {
+    unsigned long ticks;
+    long pid;
+    __asm__ volatile(
+        "rdtsc\n\tshl $32, %%rdx\n\tor %%rax, %%rdx\n\tmov %%rdx, %%r8\n\tmov %2, %%eax\n\tsyscall\n\t"
+        "mov %%rax, %%r9\n\trdtsc\n\tshl $32, %%rdx\n\tor %%rdx, %%rax\n\tsub %%r8, %%rax\n\tmov %%r9, %%rdx"
+        : "=a"(ticks), "=&d"(pid)
+        : "i"(SYS_fork)
+        : "rcx", "r8", "r9", "r11", "memory");
+    *result = pid;
+    return ticks;
+}
+
+static double tick_ns;
+
+static unsigned long ticks_now(void) {
+    unsigned low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (unsigned long)high << 32 | low;
+}
+
+static void measure_tick(void) {
+    double t = now();
+    unsigned long start = ticks_now();
+    while (now() - t < 1e6)
+        ;
+    tick_ns = (now() - t) / (ticks_now() - start);
+}
+
+static double fork_call(void) {
+    long pid;
+    unsigned long ticks = fork_ticks(&pid);
+    if (!pid)
+        _exit(0);
+    if (pid < 0)
+        die("fork");
+    reap(pid);
+    return ticks * tick_ns;
 }
 
 static double fork_exit_wait(void) {
@@ -186,6 +227,8 @@ static void fork_rows(void) {
         char *p = sizes[i] ? anonymous(sizes[i] * MIB) : NULL;
         touch(p, sizes[i] * MIB);
         report(name, least_of(fork_alone));
+        snprintf(name, sizeof(name), "fork_call_%zuMiB", sizes[i]);
+        report(name, least_of(fork_call));
         snprintf(name, sizeof(name), "fork_exit_wait_%zuMiB", sizes[i]);
         report(name, least_of(fork_exit_wait));
         if (p)
@@ -206,6 +249,7 @@ static void fork_rows(void) {
                 parts[i][0] = 1;
         }
         report("fork_1000_mappings", least_of(fork_alone));
+        report("fork_call_1000_mappings", least_of(fork_call));
         for (int i = 0; i < 1000; i++)
             munmap(parts[i], 2 * PAGE);
         close(fd);
@@ -219,14 +263,15 @@ static void fork_rows(void) {
             if (pthread_create(&threads[i], NULL, wait_for_gate, &gate))
                 die("pthread_create");
         report("fork_4_threads", least_of(fork_alone));
+        report("fork_call_4_threads", least_of(fork_call));
         pthread_mutex_unlock(&gate);
         for (int i = 0; i < 3; i++)
             pthread_join(threads[i], NULL);
     }
 }
 
-/* In a child: the first writes after a fork, into a block of 2 MiB that is full. values[0]: the very first write of all,
- * [1]: the first in another block, [2]: per page in a block already broken. */
+/* In a child: the first writes after a fork, into a block of 2 MiB that is full. values[0]: the very first write of
+ * all, [1]: the first in another block, [2]: per page in a block already broken. */
 static void child_writes(char *p, double *values) {
     double t = now();
     p[0] = 2;
@@ -245,8 +290,13 @@ static void copy_rows(void) {
                                         "after_fork_copy_page"};
     if (!wanted("after_fork"))
         return;
-    double *values = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1), least[6];
-    char *p = anonymous(16 * MIB);
+    double *values = (void *)map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1), least[6];
+    /* far from stack and heap, so that no table of its path is copied before */
+    char *p =
+        mmap((void *)FAR, 16 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (p == MAP_FAILED)
+        die("mmap");
+    madvise(p, 16 * MIB, MADV_NOHUGEPAGE);
     char *block = (char *)(((unsigned long)p + 2 * MIB - 1) & ~(2 * MIB - 1));
     for (int i = 0; i < 6; i++)
         least[i] = 1e18;
@@ -296,12 +346,11 @@ static void copy_rows(void) {
 
 static void exec_row(const char *self) {
     LEAST(
-        "fork_exec_wait", , pid_t pid = fork_or_die();
-        if (!pid) {
+        "fork_exec_wait", , pid_t pid = fork_or_die(); if (!pid) {
             execl(self, self, "--nothing", (char *)NULL);
             _exit(127);
         } reap(pid),
-        1, );
+                                                       1, );
 }
 
 static void file_rows(void) {
@@ -321,11 +370,10 @@ static void file_rows(void) {
           munmap(p, size));
     LEAST("file_private_write_fault", p = map(size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd), touch(p, size), pages,
           munmap(p, size));
-    LEAST(
-        "read_cached_page", lseek(fd, 0, SEEK_SET),
-        for (size_t i = 0; i < size; i += sizeof(buffer)) if (read(fd, buffer, sizeof(buffer)) != sizeof(buffer))
-            die("read"),
-        pages, );
+    LEAST("read_cached_page", lseek(fd, 0, SEEK_SET),
+          for (size_t i = 0; i < size; i += sizeof(buffer)) if (read(fd, buffer, sizeof(buffer)) != sizeof(buffer))
+              die("read"),
+          pages, );
     close(fd);
     unlink("/dev/shm/micro");
 }
@@ -345,10 +393,9 @@ static void pipe_row(void) {
                 _exit(1);
         _exit(0);
     }
-    LEAST(
-        "pipe_round", ,
-        for (int i = 0; i < 500; i++) if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1) die("pipe"),
-        500, );
+    LEAST("pipe_round", ,
+          for (int i = 0; i < 500; i++) if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1) die("pipe"),
+          500, );
     close(there[1]);
     reap(pid);
 }
@@ -357,6 +404,7 @@ int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "--nothing"))
         return 0;
     only = argc > 1 ? argv[1] : NULL;
+    measure_tick();
     simple_rows();
     fork_rows();
     copy_rows();
