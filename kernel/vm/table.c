@@ -313,17 +313,20 @@ static void clone_plan(struct table *to, struct table *from, struct stock *k) {
  * come between, and an accessed bit that gets lost is only a hint. No flush: the path has had no write permission since
  * the fork. */
 static void clone_leaf(struct table *to, struct table *from) {
-    for (unsigned i = from->lo; i < from->hi; i++) {
-        entry e = atomic_load_relaxed(&from->slots[i]);
-        if (entry_empty(e))
-            continue;
-        if ((e & (ENTRY_PRESENT | ENTRY_WRITE)) == (ENTRY_PRESENT | ENTRY_WRITE)) {
+    entry *source = from->slots, *target = to->slots;
+    struct frame *all = frames;
+    for (unsigned long i = from->lo, end = from->hi; i < end; i++) {
+        entry e = atomic_load_relaxed(&source[i]);
+        if (likely((e & (ENTRY_PRESENT | ENTRY_SPECIAL)) == ENTRY_PRESENT)) {
             e &= ~ENTRY_WRITE;
-            atomic_store_relaxed(&from->slots[i], e);
+            atomic_store_relaxed(&source[i], e);
+            target[i] = e;
+            (void)__atomic_fetch_add(&all[(e & ENTRY_PHYS) >> PAGE_SHIFT].mapped, 1, __ATOMIC_RELAXED);
+        } else if (!entry_empty(e)) { /* withheld; or not counted: the zero frame, a device */
+            target[i] = e;
+            if (!entry_special(e))
+                (void)__atomic_fetch_add(&all[entry_phys(e) >> PAGE_SHIFT].mapped, 1, __ATOMIC_RELAXED);
         }
-        to->slots[i] = e;
-        if (!entry_special(e))
-            (void)__atomic_fetch_add(&frame_of_phys(entry_phys(e))->mapped, 1, __ATOMIC_RELAXED);
     }
     to->anon = from->anon;
     to->object = from->object;
@@ -415,15 +418,16 @@ void leaf_forget(struct table *t, entry e) {
 /* What only this table maps is freed in one go. Nobody else can raise a count of 1: whoever does holds the lock of a
  * table that maps the frame, and that is ours. */
 static void drop_leaf(struct table *t) {
-    struct frame *free = NULL;
-    for (unsigned i = t->lo; i < t->hi; i++) {
-        entry e = atomic_load_relaxed(&t->slots[i]);
+    struct frame *free = NULL, *all = frames;
+    entry *slot = t->slots + t->lo, *end = t->slots + max(t->lo, t->hi);
+    for (; slot < end; slot++) {
+        entry e = atomic_load_relaxed(slot);
         if (entry_empty(e))
             continue;
-        t->slots[i] = 0;
+        *slot = 0;
         if (entry_special(e))
             continue;
-        struct frame *f = frame_of_phys(entry_phys(e));
+        struct frame *f = &all[entry_phys(e) >> PAGE_SHIFT];
         if (atomic_load_relaxed(&f->counts) == FRAME_ONE_MAP) {
             f->counts = 0;
             f->free.next = free;
