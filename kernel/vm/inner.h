@@ -26,6 +26,7 @@ struct space {
         mappings;              /* [r] plan totals in pages; mappings: joined runs */
     u64 special_for_fork;      /* [r] pages under DONTFORK, WIPEONFORK, LOCKED */
     u64 peak_total;            /* [r] */
+    u64 peak_resident;         /* [r] of the samples that resident_sample took */
     u64 brk_start, brk;        /* [r] bytes */
     u64 gap_top;               /* [r] mmap looks for gaps below this page */
     u64 gap_from[GAP_CLASSES]; /* [r] no gap of >= 2^k pages lies in [gap_from[k], gap_top) */
@@ -107,6 +108,12 @@ int space_review(struct space *s, u64 first, u64 end, struct view_change change)
 /* space_empty: the slots of [first, end) lose their frames; the plan stays (MADV_DONTNEED). s->range held. -ENOMEM: a
  * prefix was done. */
 int space_empty(struct space *s, u64 first, u64 end);
+
+/* resident_sample: remember the resident size if it is the largest so far; the number of tables. Costs a visit of each
+ * table, so: when asked for figures, and before much memory goes at once. range held, closed. */
+u64 resident_sample(struct space *s);
+#define SAMPLE_PAGES                                                                                                   \
+    4096 /* an unmapping of at least so much looks first: 16 MiB, which are 8 tables to tear down anyway */
 
 /* Gaps. */
 u64 gap_find(struct space *s, u64 pages, u64 hint,

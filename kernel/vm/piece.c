@@ -216,19 +216,29 @@ void space_usage(struct space *s, u64 start, u64 end, struct space_usage *out) {
     mutex_unlock(&s->range);
 }
 
-static u64 tables_in(struct table *t) {
-    u64 n = 1;
-    if (t->level > 1)
+/* Tables and resident pages below t, shared ones in full: from the leaves' own counters, not slot by slot. */
+static void count_in(struct table *t, u64 *tables, u64 *resident) {
+    ++*tables;
+    if (t->level == 1)
+        *resident += t->anon + t->object;
+    else
         for (unsigned i = table_next(t, 0); i < TABLE_SLOTS; i = table_next(t, i + 1))
-            n += tables_in(table_of_entry(slot_read(&t->slots[i])));
-    return n;
+            count_in(table_of_entry(slot_read(&t->slots[i])), tables, resident);
+}
+
+u64 resident_sample(struct space *s) {
+    u64 tables = 0, resident = 0;
+    count_in(s->root, &tables, &resident);
+    s->peak_resident = max(s->peak_resident, resident);
+    return tables;
 }
 
 void space_totals(struct space *s, struct space_totals *out) {
     mutex_lock(&s->range);
     space_close(s);
-    *out = (struct space_totals){s->total,  s->data,     s->stack,           s->exec,       s->locked, s->committed,
-                                 s->shared, s->mappings, tables_in(s->root), s->peak_total, 0};
+    u64 tables = resident_sample(s);
+    *out = (struct space_totals){s->total,  s->data,     s->stack, s->exec,       s->locked,       s->committed,
+                                 s->shared, s->mappings, tables,   s->peak_total, s->peak_resident};
     space_open(s);
     mutex_unlock(&s->range);
 }

@@ -358,6 +358,8 @@ static enum step range_try(struct range_op *op, int *error) {
         *error = -ENOMEM;
         return STEP_DONE;
     }
+    if (!op->review && op->end - op->first >= SAMPLE_PAGES && !op->nothing)
+        resident_sample(op->s);
     enum step step = commit_within(op, &w);
     if (step == STEP_AGAIN) {
         step = prepare_all(op);
