@@ -23,7 +23,7 @@ compare("stdin-null", "cat", stdin=subprocess.DEVNULL)
 compare("stdin-lines", "sh", "-c", "read a; read b; echo \"$b $a\"; cat", stdin=b"one\ntwo\nthree\nfour\n")
 compare("yes-head-inside", "sh", "-c", "yes | head -1")
 compare("isatty", "sh", "-c", "for i in 0 1 2; do test -t $i && echo $i tty; done; true")
-compare("kinds-of-streams", "sh", "-c", "stat -L -c %F /dev/stdin /dev/stdout", stdin=b"")
+compare("kinds-of-streams", "sh", "-c", "stat -L -c %F /dev/fd/0 /dev/fd/1", stdin=b"")
 
 
 @test
@@ -266,6 +266,13 @@ def own_file_systems(t):
     """/proc, /dev, /run and /dev/shm are the guest's; /tmp is this machine's."""
     result = t.quire("sh", "-c", f"ls {t.dir}; ls /dev/shm; echo $$ >/dev/shm/x; cat /proc/self/comm; test -e /proc/1 && echo one")
     t.equal("stdout", b"cat\none\n", result.out.replace(os.path.basename(t.dir).encode() + b"\n", b""))
+
+
+@test
+def names_of_the_streams(t):
+    """Some hosts have no /dev/stdout; the guest does."""
+    result = t.quire("sh", "-c", "cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr", stdin=b"in\n")
+    t.equal("stdout and stderr", (b"in\nout\n", b"err\n"), (result.out, result.err))
 
 
 @test

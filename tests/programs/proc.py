@@ -9,7 +9,7 @@ compare("device-full", "echo no >/dev/full", mask=lambda text: text if isinstanc
 compare("device-urandom", "head -c 1000 /dev/urandom | wc -c; test \"$(head -c 16 /dev/urandom | od -x)\" != "
         "\"$(head -c 16 /dev/urandom | od -x)\" && echo differs")
 compare("device-numbers", "stat -L -c '%n %F %t %T %a' /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty")
-compare("dev-fd", "bash", "-c", "cat /dev/fd/3 3<<<three; cat <(echo process) ; echo out >/dev/stdout; echo in | cat /dev/stdin")
+compare("dev-fd", "bash", "-c", "cat /dev/fd/3 3<<<three; cat <(echo process) ; echo out >/dev/fd/1; echo in | cat /dev/fd/0")
 compare("self", "readlink /proc/self/exe /proc/self/cwd /proc/self/root; cat /proc/self/comm; tr '\\0' ' ' </proc/self/cmdline")
 compare("environ", "env", "-i", "A=1", "B=two words", "cat", "/proc/self/environ")
 compare("fd-links", "bash", "-c", "exec 5</etc/passwd 6>/tmp/../dev/null; readlink /proc/$$/fd/5 /proc/$$/fd/6; exec 5<&-; "
@@ -55,7 +55,7 @@ def maps_lines(t):
 
 @test
 def smaps_agree_with_rollup_and_status(t):
-    out = text(t, "sh", "-c", "grep ^Rss /proc/self/smaps; echo; cat /proc/1/smaps; echo; cat /proc/self/smaps_rollup")
+    out = text(t, "sh", "-c", "grep ^Rss /proc/self/smaps; echo; cat /proc/1/smaps; echo; cat /proc/self/smaps_rollup", options=["--user", "0"])
     t.true("kernel process has no mappings", "\n\n\n" in out)
     fields = re.findall(r"^(\w+):", text(t, "cat", "/proc/self/smaps").split("VmFlags")[0], re.M)
     t.equal("fields", "Size KernelPageSize MMUPageSize Rss Pss Pss_Dirty Shared_Clean Shared_Dirty Private_Clean Private_Dirty "

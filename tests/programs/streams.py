@@ -56,13 +56,13 @@ for fd in 0, 1:
     try: os.lseek(fd, 0, 1)
     except OSError as e: print(e)
 """, "cat in | {} | cat")
-same("through-dev", "open('/dev/stderr', 'w').write('err'); print(open('/dev/stdin').read(20), flush=True); open('/dev/stdout', 'w').write('x')",
+same("through-dev", "open('/dev/fd/2', 'w').write('err'); print(open('/dev/fd/0').read(20), flush=True); open('/dev/fd/1', 'w').write('x')",
      "cat in | {} 2>&1 | cat")
 same("closed-output", """
 import os
 try: os.write(1, b'x')
 except OSError as e: os.write(2, str(e).encode())
-print(sorted(os.listdir('/proc/self/fd'))[:1], file=open('/dev/stderr', 'w'))
+print(sorted(os.listdir('/proc/self/fd'))[:1], file=open('/dev/fd/2', 'w'))
 """, "{} >&-")
 same("reader-leaves", """
 import os, signal
@@ -99,7 +99,7 @@ os.set_blocking(1, False); n = 0
 try:
     while True: n += os.write(1, b'x' * 4096)
 except BlockingIOError as e: os.write(2, str(e).encode())
-print(n >= 65536, select.select([], [1], [], 0), len(select.select([], [1], [], 60)[1]), file=open('/dev/stderr', 'w'))
+print(n >= 65536, select.select([], [1], [], 0), len(select.select([], [1], [], 60)[1]), file=open('/dev/fd/2', 'w'))
 """, "{} | (sleep 5; cat >/dev/null)")
 same("interrupted-read", """
 import os, signal

@@ -78,7 +78,7 @@ same("erase-word", sh("echo ready; head -1"), [(b"ready\r\n", b"foo bar-baz  \x1
 same("kill-line", sh("echo ready; head -1"), [(b"ready\r\n", b"some thing\x15new\n")])
 same("literal-next", sh("echo ready; head -1 | od -c"), [(b"ready\r\n", b"\x16\x03\x16\x7f\x01\n")])
 same("reprint", sh("echo ready; head -1"), [(b"ready\r\n", b"abc\x12def\n")])
-same("no-echo", sh("stty -echo; echo ready; read a; echo got $a; stty echo; read b"), [(b"ready\r\n", b"secret\n"), (b"got", b"seen\n")])
+same("no-echo", sh("stty -echo; echo ready; read a; echo got $a; stty echo; echo now; read b"), [(b"ready\r\n", b"secret\n"), (b"now\r\n", b"seen\n")])
 same("no-signals", sh("stty -isig; echo ready; head -1 | od -c"), [(b"ready\r\n", b"a\x03b\n")])
 same("long-line", sh("stty -echo; echo ready; head -1 | wc -c"), [(b"ready\r\n", b"x" * 5000 + b"\n")])
 same("interrupt", sh("echo ready; exec sleep 100"), [(b"ready\r\n", b"\x03")])
@@ -122,3 +122,23 @@ same("job-control", ["bash", "--norc", "--noediting", "-i"], [
     (b"(?s)Stopped.*\\$ $", b"kill -9 %1; sleep 1\n"),
     (b"Killed *cat\r\n\\$ $", b"exit 4\n"),
 ], mask=lambda out: re.sub(rb"\[1\] \d+", b"[1]", out))
+
+
+@test
+def stop_and_go_on(t):
+    """Ctrl-Z in a host's shell stops the command and the program; fg goes on with both."""
+    def screen(program):
+        return converse(t, ["bash", "--norc", "--noediting", "-i"], [
+            (b"\\$ $", program + b"\n"),
+            (b"ready\r\n", b"one\n"),
+            (b"one\r\none\r\n", b"\x1a"),
+            (b"(?s)Stopped.*\\$ $", b"fg\n"),
+            (b"fg\r\n", lambda fd: time.sleep(1.5)),  # the command makes the terminal raw again
+            (b"", b"two\n"),
+            (b"two\r\ntwo\r\n", b"\x04"),
+            (b"\\$ $", b"exit 5\n"),
+        ])
+    program, quire = b"sh -c 'echo ready; cat'", " ".join([QUIRE, "run", *GUEST_OPTIONS, "-- "]).encode()
+    there, here = screen(program), screen(quire + program)
+    t.equal("status", there[1], here[1])
+    t.equal("the screen", there[0], here[0].replace(quire, b""))

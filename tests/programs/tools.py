@@ -43,7 +43,7 @@ compare("find", "sh", "-c", "mkdir -p a/b; touch a/1 a/b/2; find . -type f | sor
 compare("ls-of-system-directories", "sh", "-c", "ls /usr | sort; ls -ld /etc /usr/bin /bin; ls /usr/bin | wc -l")
 compare("dd", "sh", "-c", "dd if=/dev/zero of=f bs=4k count=100 2>/dev/null; dd if=/etc/passwd of=f conv=notrunc bs=1 seek=5000 count=10 2>/dev/null; cksum f; truncate -s 1M f; stat -c %s f; dd if=f bs=1 skip=5000 count=10 2>/dev/null")
 compare("big-file", "sh", "-c", "seq 1 400000 >f; wc f; tail -1 f; sort -nr f | head -1; cksum <f")
-compare("devices", "sh", "-c", "head -c 10 /dev/zero | od -c; head -c 100 /dev/urandom | wc -c; echo x >/dev/full; echo $?; cat /dev/null; echo out >/dev/stdout; echo err >/dev/stderr; ls -l /dev/fd/0 | cut -c1; test -c /dev/tty; echo $?")
+compare("devices", "sh", "-c", "head -c 10 /dev/zero | od -c; head -c 100 /dev/urandom | wc -c; echo x >/dev/full; echo $?; cat /dev/null; echo out >/dev/fd/1; echo err >/dev/fd/2; ls -l /dev/fd/0 | cut -c1; test -c /dev/tty; echo $?")
 compare("xargs-parallel", "sh", "-c", "seq 1 60 | xargs -P 4 -n 5 sh -c 'echo $# $1' x | sort -k2n")
 compare("timeout-command", "sh", "-c", "timeout 0.3 sleep 10; echo $?; timeout -s KILL 0.3 sleep 10; echo $?; timeout 5 true; echo $?")
 compare("env-nice-nohup", "sh", "-c", "env -i A=1 env; nice -n 5 nice; nohup echo x 2>/dev/null; seq 3 | tac; nproc --all >/dev/null && echo ok")
