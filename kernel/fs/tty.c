@@ -155,12 +155,17 @@ static u32 echo_take(struct tty *t, u8 *out, u32 most) {
     return count;
 }
 
+/* Output held. */
+static void echo_show(struct tty *t) {
+    for (u32 count; (count = echo_take(t, t->raw, TTY_CHUNK)) != 0;)
+        (void)show(t, t->raw, count); /* an echo that fails has nobody to tell */
+}
+
 /* Lets go of the output. What came to be echoed meanwhile is shown first; and what comes between that and the unlock,
  * when its typist finds the output taken, by going round again. */
 static void output_end(struct tty *t) {
     do {
-        for (u32 count; (count = echo_take(t, t->raw, TTY_CHUNK)) != 0;)
-            (void)show(t, t->raw, count); /* an echo that fails has nobody to tell */
+        echo_show(t);
         mutex_unlock(&t->output);
     } while (atomic_load(&t->echo_head) != atomic_load(&t->echo_tail) && !atomic_load(&t->stopped) &&
              mutex_try(&t->output));
@@ -636,6 +641,7 @@ static ssize_t tty_write(struct file *file, struct iov *from, u64 *position) {
         if (t->ops->room && file->flags & O_NONBLOCK)
             most = min(most, max(t->ops->room(t) / 2, (size_t)1)); /* a newline becomes two bytes */
         mutex_lock(&t->output);
+        echo_show(t); /* what was typed before comes before: the reader may have been quicker than its echo */
         size_t taken = iov_take(from, t->raw, most);
         ssize_t shown = taken ? show(t, t->raw, taken) : -EFAULT;
         output_end(t);
