@@ -157,7 +157,7 @@ def terminal_ctrl_c(t):
 def terminal_shell(t):
     """An interactive bash: prompt, job control, exit."""
     both_sessions(t, ["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"],
-                  [(b"$ ", b"echo $((6*7))\n"), (b"42\r\n$ ", b"sleep 30\n"), (b"sleep 30\r\n", b"\x03"), (b"$ ", b"exit 5\n")])
+                  [(b"$ ", b"echo $((6*7))\n"), (b"42\r\n$ ", b"sh -c 'echo up; exec sleep 30'\n"), (b"up\r\n", b"\x03"), (b"$ ", b"exit 5\n")])
 
 
 # ---- signals to the command
