@@ -116,7 +116,8 @@ static void timers(void) {
     printf("overruns in one: %d\n", most_overrun > 5); /* timer_getoverrun may tell of the next one already */
     timer_gettime(id, &left);
     printf("interval %ld\n", (long)left.it_interval.tv_nsec);
-    printf("deleted: %d", timer_delete(id));
+    show("delete", timer_delete(id));
+    show("delete again", timer_delete(id));
     printf(" %ld %s\n", syscall(SYS_timer_delete, 12345), error_of(-1));
 }
 
