@@ -212,6 +212,7 @@ static void keep_family(void *unused_argument) {
     family_kill();
     wait_until(&process_kernel->child_events, family_empty());
     process_put(process_first);
+    vfs_sync(); /* what shared mappings of --rw files left dirty */
     host_finish(status);
 }
 

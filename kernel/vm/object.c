@@ -77,7 +77,8 @@ static struct frame *tree_remove(struct object *o, u64 index) {
     return f;
 }
 
-static bool tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, struct radix_reserve *nodes) {
+/* 0; -EEXIST: the index is taken; -ENOMEM: `nodes` is too small, radix_reserve knows by how much. */
+static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, struct radix_reserve *nodes) {
     f->index_high = index >> 32;
     f->object.index = (u32)index;
     f->object.object = o;
@@ -91,7 +92,7 @@ static bool tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, 
     spin_unlock(&o->lock);
     if (error)
         f->counts = 0;
-    return !error;
+    return error;
 }
 
 /* How many pages to read at once, from `index` on. Twice as many as last time where a sequence continues. */
@@ -112,18 +113,18 @@ static unsigned window(struct object *o, u64 index, enum object_use use) {
 
 /* New frames for [index, index + count) into the tree, being filled; stops at the first index that is taken. */
 static int insert_blank(struct object *o, u64 index, unsigned count, u8 flags, bool zeroed, struct frame **out) {
-    struct radix_reserve nodes = {0};
+    struct radix_reserve nodes = {0}; /* filled only when an insertion asks: most pages have their node already */
     unsigned n = 0;
     int error = 0;
     while (n < count && !error) {
         struct frame *f = frame_alloc(0, class_of(o), zeroed ? FRAME_ZEROED : 0);
-        error = f ? radix_reserve(&nodes, RADIX_HEIGHT_MOST) : -ENOMEM;
-        if (!error && tree_insert(o, index + n, f, flags, &nodes))
+        error = f ? tree_insert(o, index + n, f, flags, &nodes) : -ENOMEM;
+        while (f && error == -ENOMEM && !radix_reserve(&nodes, 0))
+            error = tree_insert(o, index + n, f, flags, &nodes);
+        if (!error)
             out[n++] = f;
-        else if (f) {
+        else if (f)
             frame_free(f, 0);
-            error = error ? error : -EEXIST;
-        }
     }
     radix_release(&nodes);
     return n ? (int)n : error;
