@@ -27,6 +27,8 @@ static void set_sysctls(void) {
 static void start(void *unused argument) {
     int error;
     host_init();
+    if (boot_option("panic")) /* for the test of what a panic looks like from outside */
+        panic("asked for on the command line, with %lu frames free", (unsigned long)frame_free_count());
     if ((error = host_configure(&boot_config)))
         panic("no configuration from the command: error %d", error);
     clock_set_wall(boot_config.wire.wall_ns);

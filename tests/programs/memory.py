@@ -1,4 +1,6 @@
 """What memory does, seen from programs."""
+import re
+
 from harness import *
 
 compare("tour", "sh", "-c", "python3 %s/programs/tour.py | cut -c1-40 | tail -n +2" % TESTS, options=["-m", "128M"])
@@ -14,6 +16,14 @@ def terabytes_promised(t):
 def small_machine(t):
     result = t.quire("bash", "-c", "echo $(ls / | wc -l)", options=["-m", "16M", "-c", "1"])
     t.equal("status and stderr", (0, b""), (result.status, result.err))
+
+
+@test
+def panic_says_what_and_where(t):
+    result = t.command("run", "--qemu-arg=-append", "--qemu-arg=panic", "--", "true")
+    t.equal("status", 125, result.status)
+    for part in (rb"^quire: panic: asked for on the command line, with \d+ frames free", rb"on CPU \d", rb" start\+0x"):
+        t.true(f"{part!r} in {result.err!r}", re.search(part, result.err, re.M))
 
 
 @test
