@@ -127,9 +127,10 @@ static long futex(uint32_t *word, int operation, uint32_t value, const struct ti
 }
 
 static uint32_t words[4];
-static volatile int woken[4];
+static volatile int woken[4], waiting;
 static void *waiter(void *argument) {
     long i = (long)argument;
+    __atomic_add_fetch(&waiting, 1, __ATOMIC_SEQ_CST);
     long r = futex(&words[0], FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, 1u << i);
     woken[i] = r == 0 ? 1 : -1;
     return NULL;
@@ -147,6 +148,8 @@ static void futexes(void) {
     show("no such operation", futex(words, 99, 0, NULL, NULL, 0));
     for (long i = 0; i < 4; i++)
         pthread_create(&t[i], NULL, waiter, (void *)i);
+    while (waiting < 4)
+        usleep(1000);
     usleep(100000);
     printf("by bit: %ld\n", futex(words, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 4));
     usleep(50000);
