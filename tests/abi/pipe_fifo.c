@@ -71,10 +71,10 @@ int main(void) {
         _exit(0);
     }
     int fd = open(name, O_WRONLY);
-    say("write", write(fd, "from the parent", 15));
+    ssize_t written = write(fd, "from the parent", 15);
     close(fd);
-    fflush(stdout);
-    wait(NULL);
+    wait(NULL); /* the child speaks first */
+    say("write", written);
 
     struct sigaction a = {.sa_handler = nothing};
     sigaction(SIGALRM, &a, NULL);
