@@ -127,12 +127,16 @@ static void restarts(void) {
 }
 
 static void stops(void) {
-    int status;
+    int status, ends[2];
+    char c;
+    if (pipe(ends))
+        exit(1);
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
+        close(ends[1]);
         raise(SIGSTOP);
-        _exit(5);
+        _exit(5 + (int)read(ends[0], &c, 1)); /* not before the parent heard that it runs again */
     }
     waitpid(pid, &status, WUNTRACED);
     printf("stopped %d by %s\n", WIFSTOPPED(status), sigabbrev_np(WSTOPSIG(status)));
@@ -140,6 +144,8 @@ static void stops(void) {
     kill(pid, SIGCONT);
     waitpid(pid, &status, WCONTINUED);
     printf("continued %d\n", WIFCONTINUED(status));
+    close(ends[1]);
+    close(ends[0]);
     status_of("then", pid);
 }
 
