@@ -48,8 +48,13 @@ class Context:
 
     def __init__(self):
         self.dir = os.path.realpath(tempfile.mkdtemp(prefix="quire-test."))
+        self.started = []
 
     def close(self):
+        for process in self.started:  # what a test that failed left running
+            if process.poll() is None:
+                process.kill()
+                process.wait()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def equal(self, what, expected, actual):
@@ -99,8 +104,10 @@ class Context:
         return self.environment(QUIRE_QEMU=FAKE_QEMU, QUIRE_KERNEL="/dev/null", FAKE_QEMU=scenario, **more)
 
     def start(self, argv, **kwargs):
-        return subprocess.Popen(argv, **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+        process = subprocess.Popen(argv, **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
                                          "cwd": self.dir, "env": self.environment(), **kwargs})
+        self.started.append(process)
+        return process
 
 
 class Test:
