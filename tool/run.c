@@ -134,8 +134,8 @@ static void stop(struct session *session, int number) {
     sigemptyset(&one);
     sigaddset(&one, number);
     raise(number);
-    pthread_sigmask(SIG_UNBLOCK, &one,
-                    NULL); /* here we stop, unless our group is orphaned: then nobody could continue us */
+    /* here we stop, unless our group is orphaned: then nobody could continue us */
+    pthread_sigmask(SIG_UNBLOCK, &one, &before);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     terminal_raw();
     send_window(session);

@@ -124,21 +124,39 @@ same("job-control", ["bash", "--norc", "--noediting", "-i"], [
 ], mask=lambda out: re.sub(rb"\[1\] \d+", b"[1]", out))
 
 
-@test(soak=True) # its pause after fg is a guess at when the command has the terminal again: docs/not-done.md
+def foreground(raw):
+    """A pair of steps: type fg, and wait until the job has the terminal: its group is in front, and the modes are its own."""
+    shell = []
+
+    def fg(fd):
+        shell.append(os.tcgetpgrp(fd))
+        os.write(fd, b"fg\n")
+
+    def wait(fd):
+        deadline = time.monotonic() + 30
+        while os.tcgetpgrp(fd) == shell[0] or raw and termios.tcgetattr(fd)[3] & termios.ICANON:
+            if time.monotonic() > deadline:
+                raise Failure("after fg the job does not get the terminal")
+            select.select([], [], [], 0.01)
+    return fg, wait
+
+
+@test
 def stop_and_go_on(t):
     """Ctrl-Z in a host's shell stops the command and the program; fg goes on with both."""
-    def screen(program):
+    def screen(program, raw):
+        fg, wait = foreground(raw)
         return converse(t, ["bash", "--norc", "--noediting", "-i"], [
             (b"\\$ $", program + b"\n"),
             (b"ready\r\n", b"one\n"),
             (b"one\r\none\r\n", b"\x1a"),
-            (b"(?s)Stopped.*\\$ $", b"fg\n"),
-            (b"fg\r\n", lambda fd: time.sleep(1.5)),  # the command makes the terminal raw again
+            (b"(?s)Stopped.*\\$ $", fg),
+            (b"fg\r\n", wait),
             (b"", b"two\n"),
             (b"two\r\ntwo\r\n", b"\x04"),
             (b"\\$ $", b"exit 5\n"),
         ])
     program, quire = b"sh -c 'echo ready; cat'", " ".join([QUIRE, "run", *GUEST_OPTIONS, "-- "]).encode()
-    there, here = screen(program), screen(quire + program)
+    there, here = screen(program, False), screen(quire + program, True)
     t.equal("status", there[1], here[1])
     t.equal("the screen", there[0], here[0].replace(quire, b""))
