@@ -64,14 +64,14 @@ void trap_page_fault(struct regs *regs, u64 error, u64 address, bool from_user) 
     enum fault_outcome outcome = FAULT_MAPERR;
 
     if (p && p->space && address < USER_TOP)
-        outcome = space_fault(p->space, address, access_of(error), arch_task_regs(&t->arch)->rsp);
+        outcome = space_fault(p->space, address, access_of(error));
     if (outcome == FAULT_DONE) {
         atomic_add(&p->faults_minor, 1);
         return;
     }
     if (outcome == FAULT_NOMEM)
         out_of_memory(p);
-    else if (from_user && outcome != FAULT_INTERRUPTED)
+    else if (from_user)
         fault_signal(outcome, error, address);
     if (!from_user && !trap_fixup(regs))
         panic("a checked copy at %#lx has no landing pad (address %#lx)", regs->rip, address);

@@ -55,7 +55,7 @@ ssize_t space_copy(struct space *s, u64 address, void *buffer, size_t bytes, boo
         else if (with_table(s, at >> PAGE_SHIFT, copy_now, &c))
             done += c.bytes;
         else
-            outcome = space_fault(s, at, write ? FAULT_WRITE : FAULT_READ, 0);
+            outcome = space_fault(s, at, write ? FAULT_WRITE : FAULT_READ);
     }
     return done ? (ssize_t)done : bytes ? -EFAULT : 0;
 }

@@ -361,7 +361,7 @@ static enum fault_outcome outcome_of(enum verdict verdict) {
     }
 }
 
-enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access, u64 user_sp) {
+enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access) {
     struct fault f = {.s = s, .page = address >> PAGE_SHIFT, .access = access};
     enum verdict verdict = f.page < USER_PAGES ? TRY_AGAIN : TRY_MAPERR;
     if (access == FAULT_WRITE) /* nearly every write fault needs one; without it the first try would be in vain */

@@ -173,7 +173,7 @@ int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear) {
 int space_populate(struct space *s, u64 address, u64 bytes, bool write) {
     int error = 0;
     for (u64 a = address; a < address + bytes && !error; a += PAGE_SIZE) {
-        enum fault_outcome o = space_fault(s, a, write ? FAULT_WRITE : FAULT_READ, 0);
+        enum fault_outcome o = space_fault(s, a, write ? FAULT_WRITE : FAULT_READ);
         error = o == FAULT_DONE ? 0 : o == FAULT_NOMEM ? -ENOMEM : -EFAULT;
     }
     return error;

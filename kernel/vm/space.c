@@ -230,8 +230,6 @@ enum step walk_own(struct space *s, u64 page, struct walk *w, struct stock *k) {
 
 /* ---- fork ---- */
 
-static bool fork_fits(struct space *s, struct stock *k) { return table_clone_fits(s->root, k); }
-
 /* The child's root is a clone of the parent's: the rights of all levels are ANDed, so lowering the root's slots is
  * enough to keep both from writing. The child gets one reference on every view of the root's plan; all else comes with
  * the tables. */
@@ -297,7 +295,7 @@ struct space *space_fork(struct space *s) {
     mutex_lock(&s->range);
     while (!error && !done) {
         space_close(s);
-        done = fork_fits(s, &k);
+        done = table_clone_fits(s->root, &k);
         if (done) {
             fork_commit(s, child, &k);
             fork_copy_totals(s, child);

@@ -86,15 +86,14 @@ int space_sync(struct space *s, u64 address, u64 bytes); /* msync(MS_SYNC) */
 
 /* space_fault: make an access possible. Called by the trap and by space_copy. */
 enum fault_outcome {
-    FAULT_DONE,        /* try the access again */
-    FAULT_MAPERR,      /* SIGSEGV SEGV_MAPERR: nothing mapped there */
-    FAULT_ACCERR,      /* SIGSEGV SEGV_ACCERR: not allowed */
-    FAULT_BUS_ADRERR,  /* SIGBUS BUS_ADRERR: past the end of the file, or an I/O error */
-    FAULT_NOMEM,       /* out of memory: the caller kills */
-    FAULT_INTERRUPTED, /* a fatal signal is pending */
+    FAULT_DONE,       /* try the access again */
+    FAULT_MAPERR,     /* SIGSEGV SEGV_MAPERR: nothing mapped there */
+    FAULT_ACCERR,     /* SIGSEGV SEGV_ACCERR: not allowed */
+    FAULT_BUS_ADRERR, /* SIGBUS BUS_ADRERR: past the end of the file, or an I/O error */
+    FAULT_NOMEM,      /* out of memory: the caller kills */
 };
 enum fault_access { FAULT_READ = 0, FAULT_WRITE = 1, FAULT_EXEC = 2 };
-enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access, u64 user_sp);
+enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access);
 /* space_copy: read or write another space's memory through the direct map, fault by fault (ptrace, process_vm_readv,
  * /proc/PID/mem). force: may write a private copy where the view is not writable. Returns bytes done, or -EFAULT when
  * none. */

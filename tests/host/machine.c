@@ -306,7 +306,7 @@ enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t
             tlb_filter(c, on_path, page, page + 1, true);
             if (++tries > 10000)
                 panic("the fault at %#lx (access %d) comes again and again", (unsigned long)address, access);
-            outcome = space_fault(s, address, access, 0);
+            outcome = space_fault(s, address, access);
             continue;
         }
         size_t here = min(bytes, PAGE_SIZE - (address & (PAGE_SIZE - 1)));
