@@ -73,6 +73,9 @@ soak: all ## the long tests, until one fails or Ctrl-C is typed
 	tests/run --soak
 
 FORMATTED = $(wildcard kernel/*.[ch] kernel/*/*.[ch] kernel/*/*/*.[ch] tool/*.[ch] tests/*/*.[ch])
+abi-record: ## write down again what Debian's 6.1 answers to the programs in tests/abi
+	tests/abi/record
+
 format: ## lay out every C file by .clang-format
 	clang-format -i $(FORMATTED)
 check-format: ## say which C files are not laid out so
@@ -86,4 +89,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile tests/host/host.mk
 
 -include tests/host/host.mk
-.PHONY: all run test soak format check-format clean help host-test
+.PHONY: all run test soak abi-record format check-format clean help host-test
