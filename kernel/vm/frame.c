@@ -106,51 +106,81 @@ static void buddy_give(struct frame *f, unsigned order) {
     block_link(&frames[number], order);
 }
 
-/* buddy_take: a block, or NULL; leaves at least `keep` frames. */
-static struct frame *buddy_take(unsigned order, u64 keep) {
-    unsigned have = order;
-    if (buddy.free < keep + (1ULL << order))
-        return NULL;
-    while (have < ORDERS && !buddy.head[have])
-        have++;
-    if (have == ORDERS)
-        return NULL;
+/* give_range: frames [number, end) come back, as the largest aligned blocks of them. */
+static void give_range(u64 number, u64 end) {
+    while (number < end) {
+        unsigned order = number ? min((unsigned)__builtin_ctzll(number), ORDERS - 1) : ORDERS - 1;
+        while (number + (1ULL << order) > end)
+            order--;
+        buddy_give(&frames[number], order);
+        number += 1ULL << order;
+    }
+}
+
+/* buddy_cut: a block of 2^order frames out of one of 2^have, which is there. */
+static struct frame *buddy_cut(unsigned have, unsigned order) {
     struct frame *f = buddy.head[have];
     block_unlink(f);
     while (have > order) {
         have--;
         block_link(f + (1ULL << have), have);
     }
-    f->order = order;
     buddy.free -= 1ULL << order;
+    return f;
+}
+
+static unsigned buddy_smallest(unsigned order) {
+    while (order < ORDERS && !buddy.head[order])
+        order++;
+    return order;
+}
+
+/* buddy_take: a block, or NULL; leaves at least `keep` frames. */
+static struct frame *buddy_take(unsigned order, u64 keep) {
+    if (buddy.free < keep + (1ULL << order))
+        return NULL;
+    unsigned have = buddy_smallest(order);
+    if (have == ORDERS)
+        return NULL;
+    struct frame *f = buddy_cut(have, order);
+    f->order = order;
     return f;
 }
 
 /* The caches. */
 
-/* cache_refill: up to BATCH frames from the buddy, under c->lock. */
+/* cache_refill: up to BATCH frames from the buddy, under c->lock. Small blocks go first, and whole; the frames of one
+ * come out in rising order, so that what a program touches in a row is freed as a row. */
 static void cache_refill(struct frame_cpu *c, u64 keep) {
-    unsigned want = keep ? BATCH : 1; /* who may use the reserve takes no more of it than he needs */
+    u64 want = keep ? BATCH : 1; /* who may use the reserve takes no more of it than he needs */
     spin_lock(&buddy.lock);
-    while (want--) {
-        struct frame *f = buddy_take(0, keep);
-        if (!f)
-            break;
-        f->free.next = c->head;
-        c->head = f;
-        c->count++;
+    want = min(want, buddy.free > keep ? buddy.free - keep : 0);
+    while (want) {
+        unsigned have = buddy_smallest(0), order = min(have, 63u - __builtin_clzll(want));
+        struct frame *f = buddy_cut(have, order) + (1ULL << order);
+        for (u64 i = 1ULL << order; i > 0; i--) {
+            f--;
+            f->free.next = c->head;
+            c->head = f;
+        }
+        c->count += 1U << order;
+        want -= 1ULL << order;
     }
     spin_unlock(&buddy.lock);
 }
 
-/* cache_spill: give frames back until `left` remain, under c->lock. */
+/* cache_spill: give frames back until `left` remain, under c->lock: rows of neighbours, up or down, as blocks. */
 static void cache_spill(struct frame_cpu *c, u32 left) {
     spin_lock(&buddy.lock);
     while (c->count > left) {
-        struct frame *f = c->head;
-        c->head = f->free.next;
-        c->count--;
-        buddy_give(f, 0);
+        struct frame *first = c->head, *last = first, *next = first->free.next;
+        s64 step = next == first - 1 ? -1 : 1;
+        for (c->count--; c->count > left && next == last + step; c->count--) {
+            last = next;
+            next = next->free.next;
+        }
+        c->head = next;
+        give_range(frame_number(min(first, last)), frame_number(max(first, last)) + 1);
     }
     spin_unlock(&buddy.lock);
 }
@@ -368,18 +398,10 @@ u64 frame_free_count(void) {
 
 /* Early boot. */
 
-/* give_range: frames [number, end) are free: the largest aligned blocks of them go to the buddy. */
-static void give_range(u64 number, u64 end) {
-    while (number < end) {
-        unsigned order = number ? min((unsigned)__builtin_ctzll(number), ORDERS - 1) : ORDERS - 1;
-        while (number + (1ULL << order) > end)
-            order--;
-        if (frame_poison)
-            for (u64 i = 0; i < 1ULL << order; i++)
-                poison_fill(&frames[number + i]);
-        buddy_give(&frames[number], order);
-        number += 1ULL << order;
-    }
+static void free_range(u64 number, u64 end) {
+    for (u64 n = number; unlikely(frame_poison) && n < end; n++)
+        poison_fill(&frames[n]);
+    give_range(number, end);
 }
 
 static void take_range(u64 number, u64 end, enum frame_class class, u8 flags) {
@@ -413,7 +435,7 @@ void frame_init(const struct memory_range *ranges, unsigned count) {
     }
     for (unsigned i = 0; i < count; i++)
         if (ranges[i].kind == RAM_FREE)
-            give_range(ranges[i].start >> PAGE_SHIFT, (ranges[i].start + ranges[i].bytes) >> PAGE_SHIFT);
+            free_range(ranges[i].start >> PAGE_SHIFT, (ranges[i].start + ranges[i].bytes) >> PAGE_SHIFT);
     /* 1/256 of memory, at least a batch of an interrupted machine's needs, at most 2 MiB */
     reserve = min(max(given / 256, 8UL), 512UL);
 }

@@ -89,31 +89,45 @@ static struct view *renewed(struct view *old, void *argument) {
     return old;
 }
 
-/* What the slots [first, end) of a leaf show, under a view that changed. True if a right was lowered. */
+/* A slot stops translating, but keeps its frame. */
+static bool withhold_slot(entry *slot) {
+    if (!entry_present(slot_read(slot)))
+        return false;
+    slot_store(slot, entry_withhold(slot_exchange(slot, 0)));
+    return true;
+}
+
+/* The slots [first, end) of a leaf stop translating: until the flush is done and they are swept, or for as long as
+ * their view allows nothing. */
+static bool withhold_slots(struct table *t, unsigned first, unsigned end) {
+    bool any = false;
+    for (unsigned i = max(first, (unsigned)t->lo); i < min(end, (unsigned)t->hi); i++)
+        any |= withhold_slot(&t->slots[i]);
+    return any;
+}
+
+/* What the slots [first, end) of a leaf show, under a view that changed. True if a right was lowered. Of the bits that
+ * the view decides, `off` are those that a slot has otherwise than wanted; write permission is only ever taken: a fault
+ * gives it. */
 static bool review_slots(struct table *t, unsigned first, unsigned end, const struct view *v) {
-    bool lowered = false, exec = v->flags & VIEW_EXEC;
-    for (unsigned i = max(first, (unsigned)t->lo); i < min(end, (unsigned)t->hi); i++) {
-        entry e = slot_read(&t->slots[i]);
-        if (entry_empty(e))
+    if (!(v->flags & VIEW_PROT))
+        return withhold_slots(t, first, end);
+    bool exec = v->flags & VIEW_EXEC;
+    entry wanted = ENTRY_PRESENT | (exec ? 0 : ENTRY_NOEXEC), changed = 0;
+    entry decided = ENTRY_PRESENT | ENTRY_NOEXEC | (v->flags & VIEW_WRITE ? 0 : ENTRY_WRITE);
+    entry *slot = t->slots + max(first, (unsigned)t->lo), *last = t->slots + min(end, (unsigned)t->hi);
+    for (; slot < last; slot++) {
+        entry e = slot_read(slot), off = (e ^ wanted) & decided;
+        if (!off)
             continue;
-        if (!(v->flags & VIEW_PROT)) {
-            if (entry_present(e)) {
-                slot_exchange(&t->slots[i], entry_withhold(slot_exchange(&t->slots[i], 0)));
-                lowered = true;
-            }
+        if (likely(entry_present(e))) {
+            slot_flip_bits(slot, off);
+            changed |= off;
         } else if (entry_withheld(e)) {
-            slot_store(&t->slots[i], entry_restore(e, exec));
-        } else {
-            entry off = (v->flags & VIEW_WRITE ? 0 : e & ENTRY_WRITE) | (exec ? e & ENTRY_NOEXEC : 0);
-            entry on = exec ? 0 : ~e & ENTRY_NOEXEC;
-            if (off)
-                slot_clear_bits(&t->slots[i], off);
-            if (on)
-                slot_set_bits(&t->slots[i], on);
-            lowered |= (off & ENTRY_WRITE) || on;
+            slot_store(slot, entry_restore(e, exec));
         }
     }
-    return lowered;
+    return changed & (ENTRY_WRITE | wanted);
 }
 
 static void commit_review(struct range_op *op, struct table *t, u64 first, u64 end) {
@@ -124,18 +138,6 @@ static void commit_review(struct range_op *op, struct table *t, u64 first, u64 e
         struct run *r = &t->runs[i];
         op->flush |= review_slots(t, max(r->first, first), min(r->end, end), r->view);
     }
-}
-
-/* The slots [first, end) of a leaf stop translating, but keep their frames until the flush is done: then sweep. */
-static bool withhold_slots(struct table *t, unsigned first, unsigned end) {
-    bool any = false;
-    for (unsigned i = max(first, (unsigned)t->lo); i < min(end, (unsigned)t->hi); i++) {
-        if (!entry_present(slot_read(&t->slots[i])))
-            continue;
-        slot_store(&t->slots[i], entry_withhold(slot_exchange(&t->slots[i], 0)));
-        any = true;
-    }
-    return any;
 }
 
 static void detach(struct range_op *op, struct table *t, unsigned i) {

@@ -71,3 +71,12 @@ static inline entry slot_clear_bits(entry *slot, entry bits) {
     return __atomic_fetch_and(slot, ~bits, __ATOMIC_SEQ_CST);
 }
 static inline entry slot_set_bits(entry *slot, entry bits) { return __atomic_fetch_or(slot, bits, __ATOMIC_SEQ_CST); }
+/* slot_flip_bits: bits that the hardware does not set become the opposite. */
+static inline void slot_flip_bits(entry *slot, entry bits) { (void)__atomic_fetch_xor(slot, bits, __ATOMIC_SEQ_CST); }
+/* slot_drop_write: the slot loses write permission, not atomically: where no CPU can write through it meanwhile (so
+ * none sets the dirty bit), and an accessed bit may get lost. */
+static inline void slot_drop_write(entry *slot) { __asm__("andb %1, %0" : "+m"(*(u8 *)slot) : "i"((u8)~ENTRY_WRITE)); }
+/* slots_copy: each slot is read whole and once, though the hardware may set bits in it meanwhile. */
+static inline void slots_copy(entry *to, const entry *from, u64 count) {
+    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+}
