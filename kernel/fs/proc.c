@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 
 #include "fs/proc.h"
+#include "fs/shm.h"
 #include "lib/release.h"
 #include "vm/space.h"
 
@@ -213,6 +214,10 @@ static const struct synth_node proc_node = {
             {.name = "stat", .mode = FILE_R, .show = proc_system_stat},
             {.name = "swaps", .mode = FILE_R, .content = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"},
             {.name = "sys", .mode = DIR, .children = proc_sys_children},
+            {.name = "sysvipc",
+             .mode = DIR,
+             .children = (const struct synth_node[]){{.name = "shm", .mode = FILE_R, .show = proc_sysvipc_shm},
+                                                     {.name = NULL}}},
             {.name = "thread-self", .mode = LINK, .readlink = thread_self_readlink},
             {.name = "uptime", .mode = FILE_R, .show = proc_uptime},
             {.name = "version", .mode = FILE_R, .content = version},

@@ -6,6 +6,7 @@
 
 #include "fs/pipe.h"
 #include "fs/proc.h"
+#include "fs/shm.h"
 #include "lib/random.h"
 #include "lib/release.h"
 #include "main.h"
@@ -57,8 +58,7 @@ static int show_boot_id(struct synth *s, struct text *t) {
 }
 
 static u64 core_uses_pid, randomize = 2, printk_level = 4, perf_paranoid = 3, sysrq, dmesg_restrict = 1;
-static u64 shmmax = ~0UL - (1UL << 24), shmall = ~0UL - (1UL << 24), shmmni = 4096, msgmax = 8192, msgmnb = 16384,
-           msgmni = 32000;
+static u64 msgmax = 8192, msgmnb = 16384, msgmni = 32000;
 static u64 pid_max = 4194304, threads_max = 65536, panic_seconds, hung_task;
 
 static const struct synth_node random_children[] = {
@@ -94,9 +94,9 @@ static const struct synth_node kernel_children[] = {
     {.name = "random", .mode = S_IFDIR | 0555, .children = random_children},
     {.name = "randomize_va_space", .mode = S_IFREG | 0644, .value = &randomize, .most = 2},
     {.name = "sem", .mode = S_IFREG | 0444, .content = "32000\t1024000000\t500\t32000\n"},
-    {.name = "shmall", .mode = S_IFREG | 0644, .value = &shmall, .most = ~0UL},
-    {.name = "shmmax", .mode = S_IFREG | 0644, .value = &shmmax, .most = ~0UL},
-    {.name = "shmmni", .mode = S_IFREG | 0644, .value = &shmmni, .most = 32768},
+    {.name = "shmall", .mode = S_IFREG | 0644, .value = &shm_all, .most = ~0UL},
+    {.name = "shmmax", .mode = S_IFREG | 0644, .value = &shm_max, .most = ~0UL},
+    {.name = "shmmni", .mode = S_IFREG | 0644, .value = &shm_segments_most, .most = 32768},
     {.name = "sysrq", .mode = S_IFREG | 0644, .value = &sysrq, .most = 511},
     {.name = "tainted", .mode = S_IFREG | 0444, .content = "0\n"},
     {.name = "threads-max", .mode = S_IFREG | 0644, .value = &threads_max, .least = 20, .most = 4194304},

@@ -7,6 +7,8 @@
 
 #include "fs/file.h"
 #include "fs/vfs.h"
+#include "fs/shm.h"
+#include "sys/mm.h"
 #include "sys/sys.h"
 #include "task/task.h"
 #include "vm/slab.h"
@@ -20,7 +22,7 @@
 static struct space *space(void) { return process_current()->space; }
 
 /* The limits that vm/ looks at follow the process's (setrlimit may have changed them). */
-static struct space *limited_space(void) {
+struct space *limited_space(void) {
     struct process *p = process_current();
     struct space_limits *l = space_limits(p->space);
     l->address_space = p->limits[RLIMIT_AS].rlim_cur;
@@ -124,7 +126,11 @@ long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
     return result;
 }
 
-long sys_munmap(u64 address, u64 bytes) { return space_unmap(space(), address, bytes); }
+long sys_munmap(u64 address, u64 bytes) {
+    if (address % PAGE_SIZE == 0 && bytes <= USER_TOP && address <= USER_TOP - bytes)
+        shm_note(space(), address, address + bytes, false);
+    return space_unmap(space(), address, bytes);
+}
 
 long sys_mprotect(u64 address, u64 bytes, u64 prot) {
     if (prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN | PROT_GROWSUP | PROT_SEM))

@@ -202,6 +202,12 @@ long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_c
 long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count,
                            const struct iovec __user *remote, u64 remote_count, u64 flags);
 
+/* sys/shm.c */
+long sys_shmget(int key, size_t bytes, int flags);
+long sys_shmat(int id, u64 address, int flags);
+long sys_shmdt(u64 address);
+long sys_shmctl(int id, int command, void __user *out);
+
 /* sys/file.c */
 struct open_how;
 long sys_open(const char __user *name, int flags, u32 mode);

@@ -56,6 +56,9 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(mmap), CALL(munmap), CALL(mprotect), CALL(brk), CALL(mremap), CALL(madvise), CALL(mincore), CALL(msync),
     CALL(mlock), CALL(mlock2), CALL(munlock), CALL(process_vm_readv), CALL(process_vm_writev),
 
+    /* sys/shm.c */
+    CALL(shmget), CALL(shmat), CALL(shmdt), CALL(shmctl),
+
     /* sys/file.c, sys/rw.c, sys/dir.c, sys/stat.c, sys/attr.c, sys/sync.c */
     CALL(open), CALL(openat), CALL(creat), CALL(openat2), CALL(close), CALL(close_range), CALL(dup), CALL(dup2),
     CALL(dup3), CALL(fcntl), CALL(flock), CALL(ioctl), CALL(memfd_create), CALL(read), CALL(write), CALL(pread64),

@@ -9,6 +9,7 @@
 
 #include "arch/x86_64/usercopy.h"
 #include "fs/file.h"
+#include "fs/shm.h"
 #include "fs/vfs.h"
 #include "task/family.h"
 #include "vm/space.h"
@@ -59,6 +60,7 @@ static int share_space(struct process *child, struct process *parent, u64 flags)
         child->space = NULL;
         return error;
     }
+    shm_note(child->space, 0, USER_TOP, true);
     return 0;
 }
 

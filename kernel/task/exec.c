@@ -8,6 +8,7 @@
 
 #include "arch/x86_64/usercopy.h"
 #include "fs/file.h"
+#include "fs/shm.h"
 #include "lib/random.h"
 #include "main.h"
 #include "task/exec.h"
@@ -245,8 +246,11 @@ static void change_space(struct exec *e) {
     e->space = NULL;
     e->file = NULL;
     space_load(p->space);
+    bool shared = p->space_shared;
     p->space_shared = false;
     vfork_finish(p);
+    if (old && !shared)
+        shm_note(old, 0, USER_TOP, false);
     if (old)
         space_put(old);
     if (old_exe)

@@ -9,7 +9,9 @@
  * process. The next task to run on the CPU frees the stack. */
 #include <linux/wait.h>
 
+#include "arch/x86_64/usercopy.h"
 #include "fs/file.h"
+#include "fs/shm.h"
 #include "fs/vfs.h"
 #include "task/family.h"
 #include "task/times.h"
@@ -142,6 +144,8 @@ static void release_memory(struct process *p) {
     p->space = NULL;
     p->exe = NULL;
     spin_unlock(&p->lock);
+    if (space && !p->space_shared)
+        shm_note(space, 0, USER_TOP, false);
     space_load(NULL);
     vfork_finish(p);
     if (space)

@@ -149,6 +149,7 @@ struct space_info {
     u64 arg_start, arg_end, env_start, env_end;
     u64 auxv[2 * 24];    /* as given to the program */
     struct vm_file *exe; /* a reference is held; put when the space goes */
+    bool has_segments;   /* System V shared memory was mapped once, here or before a fork */
 };
 struct space_info *space_info(struct space *s);
 /* Limits of the process that vm/ must respect, bytes or ~0. */
