@@ -75,7 +75,7 @@ static void replace(struct fault *f, struct frame *fresh) {
     entry old = slot_exchange(&f->leaf->slots[f->slot], e);
     leaf_count(f->leaf, e, 1);
     table_used(f->leaf, f->slot);
-    if (!entry_empty(old)) {
+    if (unlikely(!entry_empty(old))) {
         machine_flush(&f->s->m, f->page << PAGE_SHIFT, (f->page + 1) << PAGE_SHIFT, false);
         leaf_forget(f->leaf, old);
     }
@@ -293,7 +293,8 @@ static enum verdict fault_try(struct fault *f) {
         walk_down(f->s, f->page, &f->walk);
         struct table *t = f->walk.table[f->walk.level];
         spin_lock(&t->lock);
-        bool held = walk_holds(f->s, f->page, &f->walk);
+        /* what was found exclusive stays where it is until we leave, so a leaf of such a path needs no second look */
+        bool held = (f->walk.writable && t->level == 1) || walk_holds(f->s, f->page, &f->walk);
         if (held)
             verdict = fault_locked(f, t);
         spin_unlock(&t->lock);
@@ -362,7 +363,13 @@ static enum fault_outcome outcome_of(enum verdict verdict) {
 }
 
 enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access) {
-    struct fault f = {.s = s, .page = address >> PAGE_SHIFT, .access = access};
+    struct fault f;
+    f.s = s;
+    f.page = address >> PAGE_SHIFT;
+    f.access = access;
+    f.stock = (struct stock)STOCK_EMPTY;
+    f.view = NULL;
+    f.held = NULL;
     enum verdict verdict = f.page < USER_PAGES ? TRY_AGAIN : TRY_MAPERR;
     if (access == FAULT_WRITE) /* nearly every write fault needs one; without it the first try would be in vain */
         f.stock.frame = frame_alloc(0, FRAME_ANON, 0);

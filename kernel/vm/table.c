@@ -259,7 +259,7 @@ int stock_fill(struct stock *k) {
     return error;
 }
 
-void stock_empty(struct stock *k) {
+void stock_free(struct stock *k) {
     while (k->tables) {
         struct table *t = k->tables;
         k->tables = t->next;

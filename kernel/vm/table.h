@@ -90,7 +90,11 @@ struct stock {
     { 0 }
 bool stock_has(struct stock *k, unsigned tables, unsigned links, unsigned run_room); /* else notes it as wanted */
 int stock_fill(struct stock *k);                                                     /* -ENOMEM. Sleeps */
-void stock_empty(struct stock *k);                                                   /* free what is left */
+void stock_free(struct stock *k);
+static inline void stock_empty(struct stock *k) { /* free what is left: mostly nothing */
+    if (unlikely(k->tables || k->links || k->runs || k->frame))
+        stock_free(k);
+}
 
 void tables_init(void);
 u64 table_count(void);
@@ -99,7 +103,7 @@ u64 table_count(void);
 u64 tables_drain(void);
 struct table *table_create(unsigned level) must_check; /* NULL: out of memory; shares 1, locked by nobody. Sleeps */
 void table_retire(struct table *t);                    /* dead, with no slots and no runs: freed after a grace period */
-static inline struct table *table_of_entry(entry e) { return frame_of_phys(entry_phys(e))->owner.slab; }
+static inline struct table *table_of_entry(entry e) { return frame_of_phys(e & ENTRY_PHYS)->owner.slab; }
 static inline u64 table_phys(const struct table *t) { return frame_phys(frame_of_va(t->slots)); }
 static inline u64 table_pages(const struct table *t) { return slot_pages(t->level) * TABLE_SLOTS; }
 
