@@ -178,28 +178,35 @@ def load_module(path):
     spec.loader.exec_module(module)
 
 
+def abi_run(t, name):
+    """What the program in tests/abi answers on Quire; the mask: the directory where it ran is WORK."""
+    program = os.path.join(t.dir, name)
+    built = t.run(abi.build_command(name, program))
+    t.equal("gcc's output", b"", built.err)
+    work = os.path.join(t.dir, "work")
+    os.mkdir(work)
+    away = [f"-e{v}" for v in os.environ if v not in abi.ENVIRONMENT]
+    result = t.run([QUIRE, "run", *GUEST_OPTIONS, "--user", "0:0", *away, *(f"-e{v}={value}" for v, value in abi.ENVIRONMENT.items()),
+                    "--", program], cwd=work)
+    result.out = result.out.replace(work.encode(), b"WORK")
+    return result
+
+
 def abi_test(path):
     """A C program, linked statically, answers on Quire as it did on Debian's 6.1 (abi.py); without a recording, as on this machine."""
     name = os.path.basename(path)[:-2]
 
     def function(t):
-        program = os.path.join(t.dir, name)
-        built = t.run(abi.build_command(name, program))
-        t.equal("gcc's output", b"", built.err)
-        work = os.path.join(t.dir, "work")
-        os.mkdir(work)
-        here = t.run([QUIRE, "run", *GUEST_OPTIONS, "--user", "0:0", *(f"-e{v}" for v in os.environ if v not in abi.ENVIRONMENT),
-                      *(f"-e{v}={value}" for v, value in abi.ENVIRONMENT.items()), "--", program], cwd=work)
-        want = abi.recorded(name)
+        here, want = abi_run(t, name), abi.recorded(name)
         if want is None:
-            there = t.run([program], cwd=work, env=abi.ENVIRONMENT)
+            there = t.run([os.path.join(t.dir, name)], cwd=os.path.join(t.dir, "work"), env=abi.ENVIRONMENT)
             for what in ("out", "err", "status"):
                 a, b = getattr(there, what), getattr(here, what)
                 if a != b:
                     raise differ(f"std{what}" if what != "status" else what, a, b, here.err if what != "err" else b"")
             return
         t.equal("(status, stderr)", (0, b""), (here.status, here.err))
-        wrong, known, count = abi.compare(name, want, here.out.replace(work.encode(), b"WORK"))  # the mask: where it ran
+        wrong, known, count = abi.compare(name, want, here.out)
         if wrong:
             raise Failure(f"{len(wrong)} of {count} cases: " + "; ".join(wrong[:1000 if os.environ.get("ABI_ALL") else 3]))
         if known:
