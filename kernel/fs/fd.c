@@ -1,8 +1,8 @@
 /* fd.c - descriptor tables (file.h): from small numbers to open files.
  *
  * One block holds the slots and two bitmaps: which numbers are taken, and which close on exec. Growing makes a larger
- * block without the lock and swaps it in under it. A slot may be taken and still empty: fd_install fills it at once, so
- * only for the length of a critical section; readers see NULL, a closed descriptor. */
+ * block without the lock and swaps it in under it. A slot may be taken and still empty, while its file is being opened
+ * (fd_reserve): readers see NULL, a closed descriptor; dup2 and fork leave it alone. */
 #include "fs/file.h"
 
 #include "fs/inode.h"
@@ -227,7 +227,8 @@ static u32 fd_limit(void) {
     return limit < FDS_MOST ? (u32)limit : FDS_MOST;
 }
 
-int fd_install(struct file *f, bool close_on_exec, int from) {
+/* The lowest number >= from, with f in it, or NULL and reserved. */
+static int take_number(struct file *f, bool close_on_exec, int from) {
     struct files *t = process_current()->files;
     u32 limit = fd_limit();
     int result;
@@ -252,6 +253,22 @@ int fd_install(struct file *f, bool close_on_exec, int from) {
     return result;
 }
 
+int fd_install(struct file *f, bool close_on_exec, int from) { return take_number(f, close_on_exec, from); }
+int fd_reserve(void) { return take_number(NULL, false, 0); }
+
+void fd_fill(int fd, struct file *f, bool close_on_exec) {
+    struct files *t = process_current()->files;
+
+    spin_lock(&t->lock);
+    assert(bit(t->block->taken, (u32)fd) && !t->block->slots[fd]);
+    t->block->slots[fd] = f;
+    set_bit(t->block->taken, (u32)fd, f != NULL);
+    set_bit(t->block->close_on_exec, (u32)fd, close_on_exec);
+    if (!f)
+        t->free_from = min(t->free_from, (u32)fd);
+    spin_unlock(&t->lock);
+}
+
 int fd_install_at(struct files *t, struct file *f, int fd, bool close_on_exec) {
     struct file *old = NULL;
     int error = fd < 0 ? -EBADF : 0;
@@ -261,14 +278,18 @@ int fd_install_at(struct files *t, struct file *f, int fd, bool close_on_exec) {
     if (error)
         return error == -EMFILE ? -EBADF : error;
     spin_lock(&t->lock);
-    old = take_out(t, (u32)fd);
-    t->block->slots[fd] = f;
-    set_bit(t->block->taken, (u32)fd, true);
-    set_bit(t->block->close_on_exec, (u32)fd, close_on_exec);
+    if (bit(t->block->taken, (u32)fd) && !t->block->slots[fd]) { /* reserved */
+        error = -EBUSY;
+    } else {
+        old = take_out(t, (u32)fd);
+        t->block->slots[fd] = f;
+        set_bit(t->block->taken, (u32)fd, true);
+        set_bit(t->block->close_on_exec, (u32)fd, close_on_exec);
+    }
     spin_unlock(&t->lock);
     if (old)
         close_file(t, old);
-    return fd;
+    return error ? error : fd;
 }
 
 int fd_close(int fd) {

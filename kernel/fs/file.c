@@ -40,11 +40,20 @@ static u32 mode_of_flags(int flags) {
     }
 }
 
-struct file *file_alloc(struct inode *inode, const struct path *path, int flags) {
-    struct file *f = slab_alloc_zeroed(file_cache);
+struct file *file_blank(void) {
+    return slab_alloc_zeroed(file_cache);
+}
+void file_blank_free(struct file *f) { slab_free(file_cache, f); }
 
-    if (!f)
-        return NULL;
+struct file *file_alloc(struct inode *inode, const struct path *path, int flags) {
+    struct file *f = file_blank();
+
+    if (f)
+        file_fill(f, inode, path, flags);
+    return f;
+}
+
+void file_fill(struct file *f, struct inode *inode, const struct path *path, int flags) {
     f->references = 1;
     f->flags = (u32)flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
     f->mode = mode_of_flags(flags);
@@ -56,7 +65,6 @@ struct file *file_alloc(struct inode *inode, const struct path *path, int flags)
     mutex_init(&f->position_lock);
     f->vm = (struct vm_file){&vm_ops, &inode->object};
     list_init(&f->epoll);
-    return f;
 }
 
 void file_discard(struct file *f) {

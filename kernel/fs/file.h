@@ -16,8 +16,13 @@ u32 fd_flags_of(struct files *f, int fd);  /* FD_CLOEXEC */
 /* fd_install: a number for the file, the lowest >= from; takes over the caller's reference on success. -EMFILE,
  * -ENOMEM. */
 int fd_install(struct file *f, bool close_on_exec, int from);
-int fd_install_at(struct files *t, struct file *f, int fd,
-                  bool close_on_exec); /* exactly there (the number is returned), closing what was there, for the first
-                                          process and dup2; takes over the reference on success. -EBADF, -ENOMEM */
-int fd_set_flags(int fd, u32 flags);   /* FD_CLOEXEC or 0. -EBADF */
-int fd_close(int fd);                  /* 0, what flush says (the descriptor is closed all the same), -EBADF */
+int fd_install_at(
+    struct files *t, struct file *f, int fd,
+    bool close_on_exec); /* exactly there (the number is returned), closing what was there, for the first
+                            process and dup2; takes over the reference on success. -EBADF, -EBUSY, -ENOMEM */
+/* fd_reserve: a number, before the file is there, so that nothing is left half done when there is none. -EMFILE,
+ * -ENOMEM. fd_fill: the file for it, whose reference is taken over; NULL gives the number back. */
+int fd_reserve(void);
+void fd_fill(int fd, struct file *f, bool close_on_exec);
+int fd_set_flags(int fd, u32 flags); /* FD_CLOEXEC or 0. -EBADF */
+int fd_close(int fd);                /* 0, what flush says (the descriptor is closed all the same), -EBADF */

@@ -56,17 +56,17 @@ static int open_kind(struct inode *inode, struct file *f) {
     }
 }
 
-static struct file *open_inode(const struct path *p, int flags, bool made) {
+/* Opens what p names as f, which is blank (file_alloc.h) and ours from now on. */
+static struct file *open_inode(struct file *f, const struct path *p, int flags, bool made) {
     struct inode *inode = path_inode(p);
     bool regular = (inode->mode & S_IFMT) == S_IFREG;
     int error = may_open(inode, flags, made);
-    struct file *f;
 
-    if (error)
+    if (error) {
+        file_blank_free(f);
         return err_ptr(error);
-    f = file_alloc(inode, p, flags);
-    if (!f)
-        return err_ptr(-ENOMEM);
+    }
+    file_fill(f, inode, p, flags);
     if (flags & O_PATH) {
         f->ops = &place_ops;
         f->flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW;
@@ -97,7 +97,8 @@ static struct file *open_inode(const struct path *p, int flags, bool made) {
 }
 
 struct file *file_open_path(const struct path *p, int flags) {
-    return open_inode(p, flags & ~O_CREAT, false);
+    struct file *f = file_blank();
+    return f ? open_inode(f, p, flags & ~O_CREAT, false) : err_ptr(-ENOMEM);
 }
 
 /* The last component does not exist, or did not a moment ago: make it. *out counted. */
@@ -156,39 +157,39 @@ static int walk_making(struct walk *w, int flags, u32 mode, bool *made) {
     }
 }
 
-/* O_TMPFILE: a file without a name in this directory. */
-static struct file *open_nameless(const struct path *dir, int flags, u32 mode) {
+/* O_TMPFILE: an inode without a name in this directory, and a path to it. */
+static int make_nameless(const struct path *dir, int flags, u32 mode, struct path *out) {
     struct inode *parent = path_inode(dir), *inode;
     struct fs_root *fs = fs_current();
     char name[24];
     int error = inode_permission(parent, MAY_WRITE | MAY_EXEC);
 
     if (error)
-        return err_ptr(error);
+        return error;
     if (!(flags & (O_WRONLY | O_RDWR)))
-        return err_ptr(-EINVAL);
+        return -EINVAL;
     if (!parent->ops->tmpfile)
-        return err_ptr(-EOPNOTSUPP);
+        return -EOPNOTSUPP;
     inode = parent->ops->tmpfile(parent, S_IFREG | (mode & 07777 & ~(fs ? fs->umask : 0)));
     if (is_err(inode))
-        return err_ptr(ptr_err(inode));
+        return ptr_err(inode);
     if (!(flags & O_EXCL))
         atomic_or(&inode->flags, INODE_TMPFILE);
     int length = ksnprintf(name, sizeof(name), "#%lu", (unsigned long)inode->ino);
-    struct path p = {dir->mount, dentry_make(dir->dentry, name, (size_t)length)};
-    if (!p.dentry) {
+    *out = (struct path){dir->mount, dentry_make(dir->dentry, name, (size_t)length)};
+    if (!out->dentry) {
         inode_put(inode);
-        return err_ptr(-ENOMEM);
+        return -ENOMEM;
     }
-    p.dentry->inode = inode;
-    p.dentry->flags |= DENTRY_REMOVED;
-    struct file *f = open_inode(&p, flags & ~(O_TMPFILE | O_CREAT | O_TRUNC), true);
-    path_put(&p);
-    return f;
+    out->dentry->inode = inode;
+    out->dentry->flags |= DENTRY_REMOVED;
+    return 0;
 }
 
-static struct file *open_once(int at, const char *name, int flags, u32 mode, u32 lookup) {
-    bool nameless = (flags & O_TMPFILE) == O_TMPFILE, made = false;
+/* f is blank, and taken over: it is there before anything is made, so that a file is not made in vain. */
+static struct file *open_once(struct file *f, int at, const char *name, int flags, u32 mode, u32 lookup) {
+    bool nameless = (flags & O_TMPFILE) == O_TMPFILE, made = nameless;
+    struct path of_nameless;
     struct walk w;
     int error = walk_begin(&w, at, name, lookup);
 
@@ -196,9 +197,17 @@ static struct file *open_once(int at, const char *name, int flags, u32 mode, u32
         error = walk_making(&w, flags, mode, &made);
     else if (!error)
         error = walk_all(&w);
-    struct file *f = err_ptr(error);
-    if (!error)
-        f = nameless ? open_nameless(&w.path, flags, mode) : open_inode(&w.path, flags, made);
+    if (!error && nameless)
+        error = make_nameless(&w.path, flags, mode, &of_nameless);
+    if (error) {
+        file_blank_free(f);
+        f = err_ptr(error);
+    } else if (nameless) {
+        f = open_inode(f, &of_nameless, flags & ~(O_TMPFILE | O_CREAT | O_TRUNC), true);
+        path_put(&of_nameless);
+    } else {
+        f = open_inode(f, &w.path, flags, made);
+    }
     if (is_err(f) && ptr_err(f) == -ESTALE)
         dentry_forget(w.path.dentry);
     walk_end(&w);
@@ -206,17 +215,19 @@ static struct file *open_once(int at, const char *name, int flags, u32 mode, u32
 }
 
 struct file *file_open_how(int at, const char *name, int flags, u32 mode, u32 lookup) {
-    struct file *f;
+    struct file *f = file_blank();
 
+    if (!f)
+        return err_ptr(-ENOMEM);
     if (flags & O_PATH)
         flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     if (!(flags & O_NOFOLLOW))
         lookup |= LOOKUP_FOLLOW;
-    f = open_once(at, name, flags, mode, lookup);
+    f = open_once(f, at, name, flags, mode, lookup);
     /* What the cache knew by this name is no more what the lower has: it has been forgotten, so this asks again. */
-    if (is_err(f) && ptr_err(f) == -ESTALE)
-        f = open_once(at, name, flags, mode, lookup);
-    return f;
+    if (is_err(f) && ptr_err(f) == -ESTALE && (f = file_blank()))
+        f = open_once(f, at, name, flags, mode, lookup);
+    return f ? f : err_ptr(-ENOMEM);
 }
 
 struct file *file_open(int at, const char *name, int flags, u32 mode) {

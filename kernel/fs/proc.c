@@ -61,6 +61,8 @@ static int store_ignored(struct synth *s, char *text, size_t bytes) { return 0; 
         {.name = "cwd", .mode = LINK, .guarded = true, .follow = proc_cwd},                                            \
         {.name = "environ", .mode = FILE_OWN, .guarded = true, .show = proc_environ},                                  \
         {.name = "exe", .mode = LINK, .guarded = true, .follow = proc_exe},                                            \
+        {.name = "fail-io-nth", .mode = FILE_RW, .guarded = true, .file_ops = &proc_fail_ops, .data = FAIL_IO},        \
+        {.name = "fail-nth", .mode = FILE_RW, .guarded = true, .file_ops = &proc_fail_ops, .data = FAIL_ALLOC},        \
         {.name = "fd", .mode = S_IFDIR | 0500, .guarded = true, .numbers = &proc_fds},                                 \
         {.name = "fdinfo", .mode = DIR, .guarded = true, .numbers = &proc_fdinfos},                                    \
         {.name = "gid_map", .mode = FILE_RW, .content = "         0          0 4294967295\n"},                         \
@@ -211,6 +213,7 @@ static const struct synth_node proc_node = {
             {.name = "net", .mode = LINK, .content = "self/net"},
             {.name = "partitions", .mode = FILE_R, .content = "major minor  #blocks  name\n\n"},
             {.name = "self", .mode = LINK, .readlink = self_readlink},
+            {.name = "slabinfo", .mode = FILE_OWN, .show = proc_slabinfo},
             {.name = "stat", .mode = FILE_R, .show = proc_system_stat},
             {.name = "swaps", .mode = FILE_R, .content = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"},
             {.name = "sys", .mode = DIR, .children = proc_sys_children},

@@ -37,6 +37,7 @@ int proc_oom_adj(struct synth *s, struct text *t);
 int proc_oom_adj_store(struct synth *s, char *text, size_t bytes);
 int proc_personality(struct synth *s, struct text *t);
 int proc_schedstat(struct synth *s, struct text *t);
+extern const struct file_ops proc_fail_ops; /* node->data: enum fail_kind */
 
 /* proc_fd.c */
 extern const struct synth_numbers proc_fds, proc_fdinfos;
@@ -56,6 +57,7 @@ int proc_loadavg(struct synth *s, struct text *t);
 int proc_filesystems(struct synth *s, struct text *t);
 int proc_interrupts(struct synth *s, struct text *t);
 int proc_kernel_cmdline(struct synth *s, struct text *t);
+int proc_slabinfo(struct synth *s, struct text *t);
 
 /* proc_sysctl.c: /proc/sys */
 extern const struct synth_node proc_sys_children[];

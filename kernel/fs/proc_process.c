@@ -7,6 +7,7 @@
 
 #include "arch/x86_64/usercopy.h"
 #include "fs/file.h"
+#include "fs/io.h"
 #include "fs/proc.h"
 #include "fs/tty.h"
 #include "task/sched.h"
@@ -528,3 +529,40 @@ int proc_oom_adj_store(struct synth *s, char *text, size_t bytes) {
     return set_adjustment(s->process,
                           value == OOM_ADJUST_MAX ? OOM_SCORE_ADJ_MAX : value * OOM_SCORE_ADJ_MAX / -OOM_DISABLE);
 }
+
+/* ---- failures on request (task/failing.h). Read and written without an allocation, which would count itself ---- */
+
+static ssize_t fail_read(struct file *file, struct iov *to, u64 *position) {
+    struct synth *s = synth_of(file->inode);
+    struct task *task = proc_task(s);
+    char line[16];
+    if (!task)
+        return -ESRCH;
+    size_t bytes = ksnprintf(line, sizeof(line), "%u\n", task_fail_left(task, s->node->data));
+    task_put(task);
+    if (*position >= bytes)
+        return 0;
+    size_t moved = iov_put(to, line + *position, bytes - *position);
+    *position += moved;
+    return moved ? (ssize_t)moved : -EFAULT;
+}
+
+static ssize_t fail_write(struct file *file, struct iov *from, u64 *position) {
+    struct synth *s = synth_of(file->inode);
+    char line[16];
+    u64 nth;
+    size_t bytes = min((size_t)from->bytes, sizeof(line) - 1);
+    if (iov_take(from, line, bytes) != bytes)
+        return -EFAULT;
+    line[bytes && line[bytes - 1] == '\n' ? bytes - 1 : bytes] = 0;
+    if (!parse_number(line, &nth) || nth > ~0u)
+        return -EINVAL;
+    struct task *task = proc_task(s);
+    if (!task)
+        return -ESRCH;
+    task_fail_set(task, s->node->data, nth);
+    task_put(task);
+    return bytes;
+}
+
+const struct file_ops proc_fail_ops = {.read = fail_read, .write = fail_write, .seek = synth_seek};

@@ -202,7 +202,7 @@ static int directory_open(struct inode *inode, struct file *file) {
     return s->node->guarded && !may_inspect(s->process) ? -EACCES : 0;
 }
 
-static s64 synth_seek(struct file *file, s64 offset, int whence) {
+s64 synth_seek(struct file *file, s64 offset, int whence) {
     s64 to = whence == 1 /* SEEK_CUR */ ? (s64)file->position + offset : offset;
     if (whence > 1 || to < 0)
         return -EINVAL;

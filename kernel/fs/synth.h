@@ -64,6 +64,8 @@ static inline struct synth *synth_of(struct inode *i) { return container_of(i, s
 int synth_mount(struct super *super, const struct synth_node *root);
 /* synth_store_value: what a write does to a node with a value. -EINVAL: no number, or out of its bounds. */
 int synth_store_value(const struct synth_node *n, const char *text);
+/* synth_seek: the seek of files whose size nobody knows. */
+s64 synth_seek(struct file *file, s64 offset, int whence);
 /* parse_number: decimal, or hexadecimal after 0x, octal after 0; one number and nothing else. False: not that. */
 bool parse_number(const char *text, u64 *value);
 /* may_inspect (proc.c): the caller may see what is private to the process. */

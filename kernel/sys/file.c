@@ -24,14 +24,12 @@ static long open_user(int at, const char __user *name, int flags, u32 mode, u32 
 
     if (is_err(text))
         return ptr_err(text);
-    struct file *f = file_open_how(at, text, flags, mode, lookup);
+    fd = fd_reserve();
+    struct file *f = fd < 0 ? NULL : file_open_how(at, text, flags, mode, lookup);
     kfree(text);
-    if (is_err(f))
-        return ptr_err(f);
-    fd = fd_install(f, flags & O_CLOEXEC, 0);
-    if (fd < 0)
-        file_put(f);
-    return fd;
+    if (fd >= 0)
+        fd_fill(fd, is_err(f) ? NULL : f, flags & O_CLOEXEC);
+    return f && is_err(f) ? ptr_err(f) : fd;
 }
 
 long sys_open(const char __user *name, int flags, u32 mode) { return open_user(AT_FDCWD, name, flags, mode, 0); }

@@ -15,6 +15,7 @@
 #include "arch/x86_64/cpu.h"
 #include "lib/base.h"
 #include "lib/sync.h"
+#include "task/failing.h"
 
 struct space;
 struct files; /* fs/file.h: the descriptor table */
@@ -117,6 +118,7 @@ struct task {
     u32 rseq_bytes, rseq_signature;
     bool rseq_stale;                              /* switched since its CPU number was written */
     int __user *set_child_tid;                    /* clone: where a new task writes its tid first */
+    u32 fail[FAIL_KINDS];                         /* [a] failing.h */
     u64 fault_address, fault_error, fault_vector; /* of the last exception: for signal frames */
 };
 

@@ -27,9 +27,10 @@
 
 struct frame *frames;
 u64 frame_count;
-u64 alloc_fail_countdown;
+bool (*alloc_fail_asked)(void);
 bool frame_poison;
-static bool careful; /* alloc_fail_countdown or frame_poison is set: no short cuts */
+static u64 fail_countdown; /* alloc_fail_at's; atomic */
+static bool careful;       /* alloc_fail_asked or frame_poison is set: no short cuts */
 
 /* Legend: [l] lock. */
 struct frame_cpu {
@@ -201,11 +202,22 @@ u64 frame_caches_drain(void) {
 
 /* Allocation. */
 
-void alloc_fail_at(u64 n) {
-    atomic_store(&alloc_fail_countdown, n);
-    careful = n || frame_poison;
+void alloc_fail_when(bool (*fails)(void)) {
+    careful = fails || frame_poison;
+    atomic_store(&alloc_fail_asked, fails);
 }
-bool alloc_fail_step(void) { return atomic_sub(&alloc_fail_countdown, 1) == 0; }
+
+static bool countdown_ends(void) {
+    bool ends = atomic_sub(&fail_countdown, 1) == 0;
+    if (ends)
+        alloc_fail_when(NULL);
+    return ends;
+}
+
+void alloc_fail_at(u64 n) {
+    atomic_store(&fail_countdown, n);
+    alloc_fail_when(n ? countdown_ends : NULL);
+}
 
 /* frame_take: without waiting. The frames have their class and are counted. */
 static struct frame *frame_take(unsigned order, enum frame_class class, u64 keep) {

@@ -124,13 +124,15 @@ u64 frame_caches_drain(void); /* give the frames in all CPUs' caches back to the
  * more to have. */
 u64 vm_reclaim(u64 pages);
 
-/* For tests. alloc_fail_at: the nth allocation from now, of frames or of slabs, fails (1: the next; 0: none).
- * frame_poison: fill freed frames, and panic when one was written to while free. Set before frame_init. */
+/* For tests. alloc_fail_when: from now on `fails` is asked at each allocation, of frames or of slabs: true makes it
+ * fail (NULL: none does). alloc_fail_at: the nth one from now fails (1: the next; 0: none). frame_poison: fill freed
+ * frames, and panic when one was written to while free. Set before frame_init. */
+void alloc_fail_when(bool (*fails)(void));
 void alloc_fail_at(u64 n);
-extern u64 alloc_fail_countdown;
-bool alloc_fail_step(void);
+extern bool (*alloc_fail_asked)(void);
 static inline bool alloc_fails(void) {
-    return unlikely(atomic_load_relaxed(&alloc_fail_countdown)) && alloc_fail_step();
+    bool (*fails)(void) = atomic_load_relaxed(&alloc_fail_asked);
+    return unlikely(fails != NULL) && fails();
 }
 extern bool frame_poison;
 

@@ -357,6 +357,14 @@ u64 slab_live(const struct slab_cache *c) {
     return (u64)max(live, (s64)0);
 }
 
+bool slab_info(unsigned n, struct slab_info *out) {
+    const struct slab_cache *c = &caches[n];
+    if (n >= atomic_load(&cache_count))
+        return false;
+    *out = (struct slab_info){c->name, slab_live(c), c->bytes, c->per_slab, 1u << c->order};
+    return true;
+}
+
 u64 slab_shrink(void) {
     u64 freed = 0;
     for (u32 k = 1; k < atomic_load(&cache_count); k++) {
@@ -471,6 +479,9 @@ u64 kmalloc_live(void) {
 
 void slab_init(void) {
     magazines[cpu_id()] = &boot_magazines;
+    caches[0].name = "kmalloc-pages";
+    caches[0].bytes = PAGE_SIZE; /* at least */
+    caches[0].per_slab = 1;
     for (unsigned i = 0, bytes = 0; i < array_count(class_bytes); i++) {
         /* powers of two are aligned to themselves, which callers of a device rely on */
         u32 size = class_bytes[i];

@@ -20,6 +20,14 @@ void kfree(void *p); /* NULL is fine */
 char *kstrdup(const char *s) must_check;
 u64 kmalloc_live(void); /* blocks out */
 
+/* slab_info: what is known of the nth cache, about (the machine runs); false: there is no such. */
+struct slab_info {
+    const char *name;
+    u64 live; /* objects out */
+    u32 bytes, per_slab, pages_per_slab;
+};
+bool slab_info(unsigned n, struct slab_info *out);
+
 void slab_init(void); /* after frame_init */
 /* slab_shrink: give empty slabs, and what the CPUs cache of them, back to the buddy. Returns frames. No lock held. */
 u64 slab_shrink(void);
