@@ -207,6 +207,7 @@ static long x_clone_bad_tid(void) { /* CVE list, 25: the pointers fault after th
     return waitpid(pid, NULL, 0) == pid ? 0 : -ECHILD;
 }
 static char self[4096];
+static void a_quiet_start(void) { dup2(open("/dev/null", O_WRONLY), 2); } /* glibc says when it finds no memory */
 static long x_exec(void) {
     char *argv[] = {self, "executed", NULL}, *envp[] = {NULL};
     execve(self, argv, envp);
@@ -494,6 +495,7 @@ static long read_proc(void) {
 #define PARTIAL 32u  /* a documented prefix stays done: the mappings may differ */
 #define STACK 128u   /* a stack that cannot grow: SIGSEGV, as on Linux */
 #define NOSPC 256u   /* no room for contents that live in memory: ENOSPC (docs/files.md) */
+#define FAULTS 1024u /* EFAULT: process_vm_readv of a page that cannot be had, as on Linux */
 #define KEEPS 512u   /* an unmounted tmpfs keeps its memory (docs/not-done.md) */
 #define BUS 64u      /* a page that cannot be read: SIGBUS, with I/O failing */
 
@@ -525,8 +527,8 @@ static const struct call {
     {"MADV_DONTFORK", x_dontfork, an_area, NULL, AGAIN},
     {"mincore", x_mincore, a_large_area, NULL, AGAIN},
     {"msync", x_msync, a_memfd, NULL, 0},
-    {"process_vm_readv", x_vm_readv, an_area, NULL, MAY_DIE},
-    {"process_vm_writev", x_vm_writev, a_shared_area, NULL, MAY_DIE},
+    {"process_vm_readv", x_vm_readv, an_area, NULL, MAY_DIE | FAULTS},
+    {"process_vm_writev", x_vm_writev, a_shared_area, NULL, MAY_DIE | FAULTS},
     {"touch", x_touch, an_area, NULL, MAY_DIE},
     {"touch for reading", x_touch_read, a_shared_area, NULL, MAY_DIE},
     {"touch shared tables", x_touch_shared, a_shared_area, NULL, MAY_DIE},
@@ -539,8 +541,8 @@ static const struct call {
     {"vfork", x_vfork, NULL, NULL, AGAIN | MAY_DIE},
     {"clone of a thread", x_thread, NULL, NULL, AGAIN | MAY_DIE},
     {"clone with bad pointers", x_clone_bad_tid, NULL, NULL, AGAIN | MAY_DIE},
-    {"execve", x_exec, NULL, NULL, EXECUTES | MAY_DIE},
-    {"execve of a script", x_exec_script, NULL, NULL, EXECUTES | MAY_DIE},
+    {"execve", x_exec, a_quiet_start, NULL, EXECUTES | MAY_DIE},
+    {"execve of a script", x_exec_script, a_quiet_start, NULL, EXECUTES | MAY_DIE},
     {"sigqueue", x_sigqueue, blocked_signals, NULL, AGAIN},
     {"sigaltstack", x_sigaltstack, NULL, NULL, 0},
     {"timer_create", x_timer, NULL, NULL, AGAIN},
@@ -679,6 +681,8 @@ static bool allowed(const struct call *c, long result, bool io) {
         return c->flags & AGAIN;
     case ENOLCK:
         return c->flags & NOLCK;
+    case EFAULT:
+        return c->flags & FAULTS;
     case ENOSPC:
         return c->flags & NOSPC;
     default:
@@ -812,40 +816,52 @@ static int check(const struct call *c) {
     return 1;
 }
 
-/* More objects of some cache than before: what is asynchronous (a fid given back) gets time to end first. */
-static int compare_slabs(const struct call *c, const char *before) {
-    static char now[16384];
-    int bad = 0;
+static char slabs_now[16384];
+
+/* More objects of some cache than before? What is asynchronous (a fid given back) gets time to end first. */
+static int leaking(const char *before) {
     for (int i = 0; i < 200; i++) {
-        read_slabs(now, sizeof(now));
-        if (!strcmp(before, now))
+        read_slabs(slabs_now, sizeof(slabs_now));
+        if (!strcmp(before, slabs_now))
             return 0;
         sched_yield();
     }
-    for (const char *a = before, *b = now; *a && *b; a = strchr(a, '\n') + 1, b = strchr(b, '\n') + 1) {
-        char name[40], unused[40];
-        unsigned long x, y;
-        if (sscanf(a, "%39s %lu", name, &x) != 2 || sscanf(b, "%39s %lu", unused, &y) != 2 || y <= x)
-            continue;
-        printf("%s: leaks: %s has %lu objects, had %lu\n", c->name, name, y, x);
-        bad++;
-    }
-    return bad;
+    int more = 0;
+    const char *a = before, *b = slabs_now;
+    for (unsigned long x, y; *a && *b; a = strchr(a, '\n') + 1, b = strchr(b, '\n') + 1)
+        more += sscanf(a, "%*s %lu", &x) == 1 && sscanf(b, "%*s %lu", &y) == 1 && y > x;
+    return more;
 }
 
-/* Once without a failure, so that all that is kept for later is there; then with each. */
+static void say_leaks(const struct call *c, const char *before) {
+    const char *a = before, *b = slabs_now;
+    char name[40];
+    for (unsigned long x, y; *a && *b; a = strchr(a, '\n') + 1, b = strchr(b, '\n') + 1)
+        if (sscanf(a, "%39s %lu", name, &x) == 2 && sscanf(b, "%*s %lu", &y) == 1 && y > x)
+            printf("%s: leaks: %s has %lu objects, had %lu\n", c->name, name, y, x);
+}
+
+static void count(char *slabs, size_t room) {
+    cold();
+    warm();
+    read_slabs(slabs, room);
+}
+
+/* Once without a failure, so that all that is kept for later is there; then with each. A count may differ by what a
+ * table keeps for its next use: a leak is what grows each time. */
 static int campaign(const struct call *c, bool io) {
     static char before[16384];
-    int bad = run(c, io, MOST);
-    cold();
-    warm();
-    read_slabs(before, sizeof(before));
-    bad += run(c, io, 1);
-    cold();
-    warm();
-    if (!(c->flags & KEEPS))
-        bad += compare_slabs(c, before);
-    return bad + check(c);
+    int bad = run(c, io, MOST), leaks = 1;
+    for (int repeat = 0; repeat < 3 && leaks && !bad; repeat++) {
+        count(before, sizeof(before));
+        bad += run(c, io, 1);
+        cold();
+        warm();
+        leaks = c->flags & KEEPS ? 0 : leaking(before);
+    }
+    if (leaks)
+        say_leaks(c, before);
+    return bad + leaks + check(c);
 }
 
 static void make(const char *path, size_t bytes) {
@@ -878,14 +894,13 @@ int main(int argc, char **argv) {
     second = (struct shot *)map(16, RW, ANON, -1);
     make("/dev/shm/keep", 10);
     setxattr("/dev/shm/keep", "trusted.kept", buffer, 100, 0);
-    for (unsigned i = 0; i < sizeof(calls) / sizeof(*calls); i++)
-        if (argc < 2 || strstr(calls[i].name, argv[1]))
-            bad += campaign(&calls[i], false) + campaign(&calls[i], true);
-    for (unsigned i = 0; i < sizeof(procs) / sizeof(*procs); i++) {
-        struct call c = {procs[i], read_proc, NULL, NULL, 0};
-        proc_name = procs[i];
-        if (argc < 2 || strstr(procs[i], argv[1]))
-            bad += campaign(&c, false);
+    unsigned part = 0, parts = 1, count = sizeof(calls) / sizeof(*calls);
+    bool some = argc > 1 && sscanf(argv[1], "%u/%u", &part, &parts) != 2;
+    for (unsigned i = part; i < count + sizeof(procs) / sizeof(*procs); i += parts) {
+        struct call c = i < count ? calls[i] : (struct call){procs[i - count], read_proc, NULL, NULL, 0};
+        proc_name = c.name;
+        if (!some || strstr(c.name, argv[1]))
+            bad += campaign(&c, false) + campaign(&c, true);
     }
     printf("%lu failures: %lu calls failed, %lu were fatal\n", injected, failed, killed);
     return bad != 0;

@@ -12,7 +12,9 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOP = os.path.dirname(TESTS)
 QUIRE = os.environ.get("QUIRE", os.path.join(TOP, "quire"))
 FAKE_QEMU = os.path.join(TESTS, "cli", "fake-qemu")
-GUEST_OPTIONS = ["-q", "--sysctl", "vm.check=1"] + os.environ.get("QUIRE_TEST_OPTIONS", "").split()
+CHECK = ("--sysctl", "vm.check=1")
+GUEST_OPTIONS = ["-q", *CHECK] + os.environ.get("QUIRE_TEST_OPTIONS", "").split()
+RUN = " ".join([QUIRE, "run", *GUEST_OPTIONS, "--"])
 
 registered = []
 
@@ -96,8 +98,9 @@ class Context:
         return self.run([QUIRE, "run", *GUEST_OPTIONS, *options, "--", *words], **kwargs)
 
     def command(self, *words, **kwargs):
-        """The command with nothing added."""
-        return self.run([QUIRE, *words], **kwargs)
+        """The command with nothing added, but that a run ends with the checker (`checked=False`: it does not)."""
+        check = CHECK if words[:1] == ("run",) and kwargs.pop("checked", True) and "--help" not in words else ()
+        return self.run([QUIRE, *words[:1], *check, *words[1:]], **kwargs)
 
     def fake(self, *words, options=(), scenario="", **kwargs):
         """quire run on the stand-in for QEMU and kernel (tests/cli/fake-qemu)."""

@@ -52,7 +52,7 @@ def cannot_run(t):
 
 @test
 def yes_head_outside(t):
-    result = t.run(["bash", "-c", f"{QUIRE} run -q -- yes | head -1; echo ${{PIPESTATUS[0]}}"])
+    result = t.run(["bash", "-c", f"{RUN} yes | head -1; echo ${{PIPESTATUS[0]}}"])
     t.equal("stdout", b"y\n141\n", result.out)
 
 
@@ -60,7 +60,7 @@ def yes_head_outside(t):
 def cat_100_mb(t):
     """Byte-exact through both pipes, by checksum."""
     size = 100 << 20
-    script = f"head -c {size} /dev/urandom | tee >(sha256sum >want) | {QUIRE} run -q -- cat | sha256sum >have; sleep 0.2; cat want have"
+    script = f"head -c {size} /dev/urandom | tee >(sha256sum >want) | {RUN} cat | sha256sum >have; sleep 0.2; cat want have"
     want, have = t.run(["bash", "-c", script], timeout=300).out.split(b"\n")[:2]
     t.equal("checksum", want, have)
 
@@ -70,13 +70,13 @@ def stdin_from_a_file(t):
     with open(t.write("file", "".join(f"line {i}\n" for i in range(5000)))) as file:
         t.equal("stdout", b"line 4999\n", t.quire("tail", "-n", "1", stdin=file).out)
     with open(t.dir + "/file") as file:
-        t.equal("the rest is left", b"line 2\n", t.run(["sh", "-c", f"{QUIRE} run -q -- sh -c 'read a; read b'; head -1"], stdin=file).out)
+        t.equal("the rest is left", b"line 2\n", t.run(["sh", "-c", f"{RUN} sh -c 'read a; read b'; head -1"], stdin=file).out)
 
 
 @test
 def stdin_closed(t):
     script = "sh -c 'cat 2>/dev/null; echo $?' <&-"
-    there, here = t.run(["sh", "-c", f"exec {script}"]), t.run(["sh", "-c", f"exec {QUIRE} run -q -- {script}"])
+    there, here = t.run(["sh", "-c", f"exec {script}"]), t.run(["sh", "-c", f"exec {RUN} {script}"])
     t.equal("status and stdout", (there.status, there.out), (here.status, here.out))
 
 
@@ -84,7 +84,7 @@ def stdin_closed(t):
 def stdout_closed_and_full(t):
     for redirection in (">&-", ">/dev/full"):
         there = t.run(["bash", "-c", f"/bin/echo hello {redirection}"])
-        here = t.run(["bash", "-c", f"{QUIRE} run -q -- /bin/echo hello {redirection}"])
+        here = t.run(["bash", "-c", f"{RUN} /bin/echo hello {redirection}"])
         t.equal(f"status and stderr with {redirection}", (there.status, there.err), (here.status, here.err))
 
 
@@ -171,7 +171,7 @@ def wait_for(process, text):
 
 @test
 def sigterm(t):
-    process = t.start([QUIRE, "run", "-q", "--", "sh", "-c", "echo ready; exec sleep 60"])
+    process = t.start([QUIRE, "run", *GUEST_OPTIONS, "--", "sh", "-c", "echo ready; exec sleep 60"])
     wait_for(process, b"ready")
     process.terminate()
     t.equal("status", 143, process.wait(20))
@@ -179,7 +179,7 @@ def sigterm(t):
 
 @test
 def sigterm_caught(t):
-    process = t.start([QUIRE, "run", "-q", "--", "sh", "-c", "trap 'echo caught; exit 9' TERM; echo ready; while :; do sleep 0.1; done"])
+    process = t.start([QUIRE, "run", *GUEST_OPTIONS, "--", "sh", "-c", "trap 'echo caught; exit 9' TERM; echo ready; while :; do sleep 0.1; done"])
     wait_for(process, b"ready")
     process.terminate()
     wait_for(process, b"caught")
@@ -188,7 +188,7 @@ def sigterm_caught(t):
 
 @test
 def stop_and_continue(t):
-    process = t.start([QUIRE, "run", "-q", "--", "sh", "-c", "echo ready; sleep 1; echo done"], preexec_fn=os.setpgrp)
+    process = t.start([QUIRE, "run", *GUEST_OPTIONS, "--", "sh", "-c", "echo ready; sleep 1; echo done"], preexec_fn=os.setpgrp)
     wait_for(process, b"ready")
     process.send_signal(signal.SIGTSTP)
     _, status = os.waitpid(process.pid, os.WUNTRACED)
@@ -200,7 +200,7 @@ def stop_and_continue(t):
 
 @test
 def killed_leaves_no_qemu(t):
-    process = t.start([QUIRE, "run", "-q", "--", "sh", "-c", "echo ready; sleep 60"])
+    process = t.start([QUIRE, "run", *GUEST_OPTIONS, "--", "sh", "-c", "echo ready; sleep 60"])
     wait_for(process, b"ready")
     kids = open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()
     process.kill()
@@ -293,7 +293,7 @@ def memory_is_exact(t):
 @test
 def ctrl_c_to_a_stubborn_program(t):
     """A program that does not heed INT still ends by KILL of the command, at once."""
-    process = t.start([QUIRE, "run", "-q", "--", "sh", "-c", "trap '' INT TERM; echo ready; sleep 60"])
+    process = t.start([QUIRE, "run", *GUEST_OPTIONS, "--", "sh", "-c", "trap '' INT TERM; echo ready; sleep 60"])
     wait_for(process, b"ready")
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)

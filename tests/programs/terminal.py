@@ -158,7 +158,7 @@ def stop_and_go_on(t):
             (b"\\$ $", b"exit 5\n"),
         ])
     # one process in the job: of two, the shell hears of the first that stops, and the other may still take what is typed next
-    program, quire = b"sh -c 'echo ready; exec cat'", " ".join([QUIRE, "run", *GUEST_OPTIONS, "-- "]).encode()
+    program, quire = b"sh -c 'echo ready; exec cat'", (RUN + " ").encode()
     there, here = screen(program, False), screen(quire + program, True)
     t.equal("status", there[1], here[1])
     # the place of the ^Z is Linux's own race: no part of the comparison

@@ -1,0 +1,42 @@
+"""What fails on request, and programs that try to break the kernel (tests/guest): they run on Quire alone, say nothing of what is well,
+and end with 0."""
+import os, subprocess
+
+from harness import *
+
+MADE = """mkdir -p dir/below movedir; head -c 300000 /dev/zero | tr '\\0' q >host; cp host copied; cp host moved; echo x >linked
+echo y >dir/below/file; ln -s a symlink; for i in 1 2 3 4 5 6 7 8 9; do echo >dir/f$i; done"""
+
+
+def guest_program(t, name, *words, options=(), timeout=300, prepare=None):
+    """Runs tests/guest/NAME.c; its stdout, when it is well, is the last line."""
+    program = os.path.join(t.dir, name)
+    t.equal("gcc's output", b"", t.run(["gcc", "-std=gnu17", "-O1", "-Wall", "-static", "-pthread", "-o", program,
+                                        f"{TESTS}/guest/{name}.c"]).err)
+    work = os.path.join(t.dir, "work")
+    os.mkdir(work)
+    if prepare:
+        prepare(work, program)
+    result = t.quire(program, *words, options=options, timeout=timeout, cwd=work)
+    lines = [line for line in result.err.split(b"\n") if line and b"out of memory: killed " not in line]
+    t.equal("status, stderr", (0, []), (result.status, lines))
+    t.true(f"one line: {result.out!r}", result.out.count(b"\n") == 1)
+    return result.out
+
+
+def files_to_fail_on(work, program):
+    subprocess.run(["sh", "-c", MADE], cwd=work, check=True)
+    with open(os.path.join(work, "script"), "w") as script:
+        script.write(f"#!{program} executed\n")
+        os.fchmod(script.fileno(), 0o755)
+
+
+def nth_failure(part):
+    def function(t):
+        out = guest_program(t, "fail_nth", f"{part}/4", options=["-m", "128M"], prepare=files_to_fail_on)
+        t.true(f"some failed: {out!r}", int(out.split()[0]) > 100)
+    return function
+
+
+for part in range(4):
+    add(f"nth-failure-{part}", nth_failure(part))
