@@ -29,8 +29,8 @@ struct frame *frames;
 u64 frame_count;
 bool (*alloc_fail_asked)(void);
 bool frame_poison;
-static u64 fail_countdown; /* alloc_fail_at's; atomic */
-static bool careful;       /* alloc_fail_asked or frame_poison is set: no short cuts */
+u64 alloc_fail_countdown;
+static bool careful; /* alloc_fail_asked or frame_poison is set: no short cuts */
 
 /* Legend: [l] lock. */
 struct frame_cpu {
@@ -208,14 +208,14 @@ void alloc_fail_when(bool (*fails)(void)) {
 }
 
 static bool countdown_ends(void) {
-    bool ends = atomic_sub(&fail_countdown, 1) == 0;
+    bool ends = atomic_sub(&alloc_fail_countdown, 1) == 0;
     if (ends)
         alloc_fail_when(NULL);
     return ends;
 }
 
 void alloc_fail_at(u64 n) {
-    atomic_store(&fail_countdown, n);
+    atomic_store(&alloc_fail_countdown, n);
     alloc_fail_when(n ? countdown_ends : NULL);
 }
 

@@ -129,6 +129,7 @@ u64 vm_reclaim(u64 pages);
  * frames, and panic when one was written to while free. Set before frame_init. */
 void alloc_fail_when(bool (*fails)(void));
 void alloc_fail_at(u64 n);
+extern u64 alloc_fail_countdown; /* of alloc_fail_at: 0: it has failed, or none was asked for */
 extern bool (*alloc_fail_asked)(void);
 static inline bool alloc_fails(void) {
     bool (*fails)(void) = atomic_load_relaxed(&alloc_fail_asked);
