@@ -106,6 +106,7 @@ static void show_flags(struct text *t, const struct view *v) {
         {true, "sd"},
         {v->flags & VIEW_HUGE, "hg"},
         {v->flags & VIEW_NOHUGE, "nh"},
+        {v->flags & VIEW_MERGEABLE, "mg"},
     };
     text_string(t, "VmFlags: ");
     for (unsigned i = 0; i < array_count(flags); i++) {

@@ -1,9 +1,8 @@
 /* mm.c - the system calls on memory: mmap(2) and its family. They check arguments and call the space. */
+#include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
-#include <linux/capability.h>
 #include <linux/resource.h>
-#include <linux/uio.h>
 
 #include "fs/file.h"
 #include "fs/vfs.h"
@@ -11,7 +10,6 @@
 #include "sys/mm.h"
 #include "sys/sys.h"
 #include "task/task.h"
-#include "vm/slab.h"
 #include "vm/space.h"
 
 #define KNOWN_MAP_FLAGS                                                                                                \
@@ -28,7 +26,7 @@ struct space *limited_space(void) {
     l->address_space = p->limits[RLIMIT_AS].rlim_cur;
     l->data = p->limits[RLIMIT_DATA].rlim_cur;
     l->stack = p->limits[RLIMIT_STACK].rlim_cur;
-    l->locked = p->limits[RLIMIT_MEMLOCK].rlim_cur;
+    l->locked = capable(CAP_IPC_LOCK) ? ~0UL : p->limits[RLIMIT_MEMLOCK].rlim_cur;
     return p->space;
 }
 
@@ -98,6 +96,8 @@ long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
     struct map_request r = {.address = address, .bytes = bytes, .flags = view_prot(prot), .offset = offset};
     struct file *f = NULL;
     long result = check_flags(flags, address, bytes, offset);
+    if (!result && (flags & MAP_LOCKED) && !may_lock())
+        result = -EPERM;
     if (result)
         return result;
     fill_request(&r, flags);
@@ -152,51 +152,6 @@ long sys_mremap(u64 old, u64 old_bytes, u64 new_bytes, u64 flags, u64 to) {
     return space_remap(limited_space(), old, old_bytes, new_bytes, how, to);
 }
 
-long sys_madvise(u64 address, u64 bytes, int advice) {
-    struct space *s = space();
-    if (address % PAGE_SIZE || page_align_up(bytes) < bytes || address + page_align_up(bytes) < address)
-        return -EINVAL;
-    switch (advice) {
-    case MADV_NORMAL:
-        return space_change(s, address, bytes, 0, VIEW_SEQUENTIAL | VIEW_RANDOM);
-    case MADV_SEQUENTIAL:
-        return space_change(s, address, bytes, VIEW_SEQUENTIAL, VIEW_RANDOM);
-    case MADV_RANDOM:
-        return space_change(s, address, bytes, VIEW_RANDOM, VIEW_SEQUENTIAL);
-    case MADV_DONTNEED:
-    case MADV_DONTNEED_LOCKED:
-        return space_discard(s, address, bytes);
-    case MADV_FREE:
-        return space_discard(s, address, bytes); /* may be taken at any time: now is one */
-    case MADV_DONTFORK:
-        return space_change(s, address, bytes, VIEW_DONTFORK, 0);
-    case MADV_DOFORK:
-        return space_change(s, address, bytes, 0, VIEW_DONTFORK);
-    case MADV_WIPEONFORK:
-        return space_change(s, address, bytes, VIEW_WIPEONFORK, 0);
-    case MADV_KEEPONFORK:
-        return space_change(s, address, bytes, 0, VIEW_WIPEONFORK);
-    case MADV_DONTDUMP:
-        return space_change(s, address, bytes, VIEW_DONTDUMP, 0);
-    case MADV_DODUMP:
-        return space_change(s, address, bytes, 0, VIEW_DONTDUMP);
-    case MADV_HUGEPAGE:
-        return space_change(s, address, bytes, VIEW_HUGE, VIEW_NOHUGE);
-    case MADV_NOHUGEPAGE:
-        return space_change(s, address, bytes, VIEW_NOHUGE, VIEW_HUGE);
-    case MADV_POPULATE_READ:
-        return space_populate(s, address, bytes, false);
-    case MADV_POPULATE_WRITE:
-        return space_populate(s, address, bytes, true);
-    case MADV_WILLNEED:
-    case MADV_COLD:
-    case MADV_PAGEOUT:
-        return space_change(s, address, bytes, 0, 0); /* nothing to hurry or to evict: only holes are reported */
-    default:
-        return -EINVAL;
-    }
-}
-
 long sys_mincore(u64 address, u64 bytes, u8 __user *vector) {
     struct space *s = space();
     u64 frame, pages = page_align_up(bytes) >> PAGE_SHIFT;
@@ -219,103 +174,4 @@ long sys_msync(u64 address, u64 bytes, int flags) {
     if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || address % PAGE_SIZE || (flags & MS_ASYNC && flags & MS_SYNC))
         return -EINVAL;
     return space_sync(space(), address, flags & MS_SYNC ? bytes : 0);
-}
-
-static long lock_range(u64 address, u64 bytes, u32 set) {
-    struct space *s = limited_space();
-    u64 end = page_align_up(address + bytes);
-    address &= PAGE_MASK;
-    if (end < address)
-        return -EINVAL;
-    if (!process_current()->limits[RLIMIT_MEMLOCK].rlim_cur && !capable(CAP_IPC_LOCK))
-        return -EPERM;
-    if (end - address > space_limits(s)->locked && !capable(CAP_IPC_LOCK))
-        return -ENOMEM;
-    long result = space_change(s, address, end - address, set, VIEW_LOCKED | VIEW_ONFAULT);
-    if (!result && !(set & VIEW_ONFAULT))
-        (void)space_populate(s, address, end - address, false);
-    return result;
-}
-
-long sys_mlock(u64 address, u64 bytes) { return lock_range(address, bytes, VIEW_LOCKED); }
-
-long sys_mlock2(u64 address, u64 bytes, int flags) {
-    if (flags & ~MLOCK_ONFAULT)
-        return -EINVAL;
-    return lock_range(address, bytes, VIEW_LOCKED | (flags ? VIEW_ONFAULT : 0));
-}
-
-long sys_munlock(u64 address, u64 bytes) {
-    u64 end = page_align_up(address + bytes);
-    address &= PAGE_MASK;
-    return end < address ? -EINVAL : space_change(space(), address, end - address, 0, VIEW_LOCKED | VIEW_ONFAULT);
-}
-
-/* One side of process_vm_readv(2): copies between our iovecs and the other space, in pieces of a kernel buffer. */
-static ssize_t move_piece(struct space *other, u64 theirs, u64 ours, size_t bytes, bool write, void *buffer) {
-    size_t n = min(bytes, (size_t)PAGE_SIZE);
-    if (write && copy_from_user(buffer, (void __user *)ours, n))
-        return -EFAULT;
-    ssize_t done = space_copy(other, theirs, buffer, n, write, false);
-    if (done > 0 && !write && copy_to_user((void __user *)ours, buffer, done))
-        return -EFAULT;
-    return done;
-}
-
-static ssize_t move_vectors(struct space *other, const struct iovec *local, u64 local_count, const struct iovec *remote,
-                            u64 remote_count, bool write, void *buffer) {
-    ssize_t done = 0;
-    u64 l = 0, r = 0, l_at = 0, r_at = 0;
-    while (l < local_count && r < remote_count) {
-        size_t n = min(local[l].iov_len - l_at, remote[r].iov_len - r_at);
-        ssize_t moved =
-            n ? move_piece(other, (u64)remote[r].iov_base + r_at, (u64)local[l].iov_base + l_at, n, write, buffer) : 0;
-        if (moved < 0)
-            return done ? done : moved;
-        done += moved;
-        l_at += moved;
-        r_at += moved;
-        if (l_at == local[l].iov_len)
-            l++, l_at = 0;
-        if (r_at == remote[r].iov_len)
-            r++, r_at = 0;
-    }
-    return done;
-}
-
-static long process_vm(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
-                       u64 remote_count, u64 flags, bool write) {
-    if (flags || local_count > UIO_MAXIOV || remote_count > UIO_MAXIOV)
-        return -EINVAL;
-    struct process *p = process_find(pid);
-    if (!p)
-        return -ESRCH;
-    const struct credentials *me = cred_current();
-    bool allowed = capable(CAP_SYS_PTRACE) || (me->uid == p->cred.uid && me->uid == p->cred.euid && p->dumpable);
-    struct space *other = allowed ? process_space(p) : NULL;
-    struct iovec *vectors = kmalloc((local_count + remote_count + 1) * sizeof(*vectors));
-    void *buffer = pages_alloc(0, 0);
-    long result = !allowed ? -EPERM : !other ? -ESRCH : !vectors || !buffer ? -ENOMEM : 0;
-    if (!result && (copy_from_user(vectors, local, local_count * sizeof(*vectors)) ||
-                    copy_from_user(vectors + local_count, remote, remote_count * sizeof(*vectors))))
-        result = -EFAULT;
-    if (!result)
-        result = move_vectors(other, vectors, local_count, vectors + local_count, remote_count, write, buffer);
-    if (buffer)
-        pages_free(buffer, 0);
-    kfree(vectors);
-    if (other)
-        space_put(other);
-    process_put(p);
-    return result;
-}
-
-long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
-                          u64 remote_count, u64 flags) {
-    return process_vm(pid, local, local_count, remote, remote_count, flags, false);
-}
-
-long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count,
-                           const struct iovec __user *remote, u64 remote_count, u64 flags) {
-    return process_vm(pid, local, local_count, remote, remote_count, flags, true);
 }

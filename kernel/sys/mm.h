@@ -7,3 +7,9 @@ struct space;
 
 /* limited_space (mm.c): the caller's space, its limits as setrlimit left them. */
 struct space *limited_space(void);
+/* may_lock (mlock.c): the caller may lock memory at all. */
+bool may_lock(void);
+/* vector_take (remote.c): the user's vector into kernel memory, for kfree; lengths checked and cut to what one call may
+ * move, with `local` addresses too. -EINVAL, -EFAULT, -ENOMEM. */
+struct iovec;
+int vector_take(const struct iovec __user *user, u64 count, bool local, struct iovec **out);

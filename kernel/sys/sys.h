@@ -191,12 +191,23 @@ long sys_munmap(u64 address, u64 bytes);
 long sys_mprotect(u64 address, u64 bytes, u64 prot);
 long sys_brk(u64 address);
 long sys_mremap(u64 old, u64 old_bytes, u64 new_bytes, u64 flags, u64 to);
-long sys_madvise(u64 address, u64 bytes, int advice);
 long sys_mincore(u64 address, u64 bytes, u8 __user *vector);
 long sys_msync(u64 address, u64 bytes, int flags);
+
+/* sys/mlock.c */
 long sys_mlock(u64 address, u64 bytes);
 long sys_mlock2(u64 address, u64 bytes, int flags);
 long sys_munlock(u64 address, u64 bytes);
+long sys_mlockall(int flags);
+long sys_munlockall(void);
+
+/* sys/madvise.c */
+long sys_madvise(u64 address, u64 bytes, int advice);
+long sys_pidfd_open(int pid, u32 flags);
+long sys_process_madvise(int pidfd, const struct iovec __user *vector, u64 count, int advice, u32 flags);
+long sys_process_mrelease(int pidfd, u32 flags);
+
+/* sys/remote.c */
 long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
                           u64 remote_count, u64 flags);
 long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count,

@@ -53,8 +53,11 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_gettime), CALL(signalfd), CALL(signalfd4),
 
     /* sys/mm.c */
-    CALL(mmap), CALL(munmap), CALL(mprotect), CALL(brk), CALL(mremap), CALL(madvise), CALL(mincore), CALL(msync),
-    CALL(mlock), CALL(mlock2), CALL(munlock), CALL(process_vm_readv), CALL(process_vm_writev),
+    CALL(mmap), CALL(munmap), CALL(mprotect), CALL(brk), CALL(mremap), CALL(mincore), CALL(msync),
+
+    /* sys/mlock.c, sys/madvise.c, sys/remote.c */
+    CALL(mlock), CALL(mlock2), CALL(munlock), CALL(mlockall), CALL(munlockall), CALL(madvise), CALL(pidfd_open),
+    CALL(process_madvise), CALL(process_mrelease), CALL(process_vm_readv), CALL(process_vm_writev),
 
     /* sys/shm.c */
     CALL(shmget), CALL(shmat), CALL(shmdt), CALL(shmctl),

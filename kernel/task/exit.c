@@ -272,5 +272,6 @@ static void process_exit(struct process *p) {
         orphan_group(p->group, p);
     tell_parent(p, &entry);
     spin_unlock(&family_lock);
+    waitq_wake_all(&p->thread_events); /* who polls a pidfd */
     kfree(entry);
 }

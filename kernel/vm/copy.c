@@ -91,7 +91,11 @@ static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
     entry e = t->level == 1 ? slot_read(&t->slots[page - t->base]) : 0;
     if (!r)
         return 0;
-    if (entry_empty(e) || entry_special(e)) {
+    if (entry_special(e)) { /* the zero frame, a device's */
+        *number = entry_phys(e) >> PAGE_SHIFT;
+        return PAGE_MAPPED | PAGE_PRESENT;
+    }
+    if (entry_empty(e)) {
         struct object *o = view_object(r->view);
         struct frame *f = o && !o->ops->device ? object_peek(o, r->offset + (page - t->base - r->first)) : NULL;
         if (f)

@@ -13,7 +13,7 @@ static int check_limits(struct space *s, const struct view *v, u64 pages) {
         return -ENOMEM;
     if (y.data && (s->data + y.data) << PAGE_SHIFT > s->limits.data)
         return -ENOMEM;
-    return 0;
+    return y.locked && (s->locked + y.locked) << PAGE_SHIFT > s->limits.locked ? -EAGAIN : 0;
 }
 
 /* Where the mapping goes: its first page, or -errno. range held. */
@@ -67,7 +67,7 @@ long space_map(struct space *s, const struct map_request *r) {
     view_put(view);
     event(EVENT_MAP, error ? 0 : (u64)first << PAGE_SHIFT, 1);
     if (!error && fill) /* mmap(2): failing to populate is not an error */
-        space_populate(s, (u64)first << PAGE_SHIFT, bytes, r->flags & VIEW_WRITE);
+        (void)space_fill(s, (u64)first << PAGE_SHIFT, bytes);
     views_reap();
     return error ? error : (long)((u64)first << PAGE_SHIFT);
 }
@@ -148,26 +148,39 @@ static int each_part(struct space *s, u64 address, u64 bytes,
     return error ? error : hole ? -ENOMEM : 0;
 }
 
-static int discard_part(struct space *s, const struct piece *p, void *argument) {
-    return p->view->flags & VIEW_LOCKED ? -EINVAL : space_empty(s, p->first, p->end);
+static int advise_part(struct space *s, const struct piece *p, void *argument) {
+    const struct advice *a = argument;
+    int error = a->refuses ? a->refuses(p->view) : 0;
+    if (error)
+        return error;
+    if (a->discard)
+        return space_empty(s, p->first, p->end);
+    if (a->spares && a->spares(p->view))
+        return 0;
+    return space_review(s, p->first, p->end, (struct view_change){a->set, a->clear});
 }
+
+int space_advise(struct space *s, u64 address, u64 bytes, const struct advice *a) {
+    u64 top = USER_PAGES << PAGE_SHIFT, end = address + page_align_up(bytes);
+    if (address >= top)
+        return -ENOMEM;
+    int error = each_part(s, address, min(end, top) - address, advise_part, (void *)a);
+    return error ? error : end > top ? -ENOMEM : 0;
+}
+
+static int refuses_locked(const struct view *v) { return v->flags & VIEW_LOCKED ? -EINVAL : 0; }
 
 int space_discard(struct space *s, u64 address, u64 bytes) {
     if (!range_valid(address, page_align_up(bytes)))
         return bytes ? -EINVAL : 0;
     event(EVENT_DISCARD, address, 1);
-    return each_part(s, address, bytes, discard_part, NULL);
-}
-
-static int change_part(struct space *s, const struct piece *p, void *argument) {
-    return space_review(s, p->first, p->end, *(struct view_change *)argument);
+    return space_advise(s, address, bytes, &(struct advice){.discard = true, .refuses = refuses_locked});
 }
 
 int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear) {
-    struct view_change change = {set, clear};
     if (!range_valid(address, page_align_up(bytes)))
         return bytes ? -EINVAL : 0;
-    return each_part(s, address, bytes, change_part, &change);
+    return space_advise(s, address, bytes, &(struct advice){.set = set, .clear = clear});
 }
 
 int space_populate(struct space *s, u64 address, u64 bytes, bool write) {
@@ -212,8 +225,10 @@ u64 space_brk(struct space *s, u64 address) {
     }
     if (!error)
         s->brk = address;
-    u64 now = s->brk;
+    u64 now = s->brk, locked = s->locked_default;
     mutex_unlock(&s->range);
+    if (locked && new_end > old_end && !error)
+        (void)space_fill(s, old_end << PAGE_SHIFT, (new_end - old_end) << PAGE_SHIFT);
     views_reap();
     return now;
 }

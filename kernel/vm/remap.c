@@ -229,6 +229,8 @@ static long remap_locked(struct remap *r) {
         return -EINVAL;
     if ((r->how & REMAP_DONT_UNMAP) && (r->view->file && (r->view->flags & VIEW_SHARED)) && !r->view->file->object)
         return -EINVAL;
+    if (growth && (r->view->flags & VIEW_LOCKED) && (s->locked + growth) << PAGE_SHIFT > s->limits.locked)
+        return -EAGAIN;
     if (growth && (s->total + growth) << PAGE_SHIFT > s->limits.address_space)
         return -ENOMEM;
     if (!(r->how & (REMAP_FIXED | REMAP_DONT_UNMAP)) && r->old_pages && !growth) {
@@ -275,6 +277,8 @@ long space_remap(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how
     mutex_lock(&s->range);
     result = remap_locked(&r);
     mutex_unlock(&s->range);
+    if (result >= 0 && r.new_pages > r.old_pages && (r.view->flags & VIEW_LOCKED))
+        (void)space_fill(s, result + old_bytes, new_bytes - old_bytes);
     if (r.view)
         view_put(r.view);
     event(EVENT_REMAP, old, 1);

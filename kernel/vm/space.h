@@ -26,8 +26,9 @@
 #define VIEW_GROWSDOWN 0x4000u
 #define VIEW_ACCOUNT 0x8000u
 #define VIEW_SEALED 0x10000u
-#define VIEW_STACK 0x20000u   /* the main stack: named [stack] */
-#define VIEW_HEAP 0x40000u    /* brk: named [heap] */
+#define VIEW_STACK 0x20000u /* the main stack: named [stack] */
+#define VIEW_HEAP 0x40000u  /* brk: named [heap] */
+#define VIEW_MERGEABLE 0x100000u
 #define VIEW_SPECIAL 0x80000u /* vdso, vvar: frames not counted */
 
 struct view {
@@ -79,6 +80,23 @@ void space_set_brk(struct space *s, u64 start); /* by exec */
 void space_set_mmap_top(struct space *s, u64 address);
 int space_discard(struct space *s, u64 address, u64 bytes); /* MADV_DONTNEED */
 int space_populate(struct space *s, u64 address, u64 bytes, bool write);
+/* space_advise: each mapped part of [address, address + bytes): `refuses` may end it with an error, `spares` leave the
+ * part as it is; else VIEW_ bits are set and cleared, or what the slots hold is given up. -ENOMEM if something was not
+ * mapped (the rest done). */
+struct advice {
+    int (*refuses)(const struct view *v);
+    bool (*spares)(const struct view *v);
+    u32 set, clear;
+    bool discard;
+};
+int space_advise(struct space *s, u64 address, u64 bytes, const struct advice *a);
+/* space_lock: VIEW_LOCKED, perhaps with VIEW_ONFAULT, or 0 for the pages up to the first hole. -ENOMEM: over the limit,
+ * nothing done; or a hole, done up to it. Whole pages. Fills nothing. */
+int space_lock(struct space *s, u64 address, u64 bytes, u32 lock);
+void space_lock_future(struct space *s, u32 lock); /* what mappings from now on start with */
+/* space_fill: make what is mapped present: private writable memory as by a write, other as by a read; not what is
+ * locked on fault. -EFAULT, -ENOMEM end it. */
+int space_fill(struct space *s, u64 address, u64 bytes);
 /* space_change: set and clear VIEW_ advice flags on mapped ranges (DONTFORK, locks...). -ENOMEM if part is not mapped
  * (the rest done). */
 int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear);

@@ -1,0 +1,11 @@
+/* pidfd.h - a descriptor that stands for a process: pidfd_open(2). */
+#pragma once
+
+#include "fs/vfs.h"
+
+struct process;
+
+struct file *pidfd_create(struct process *p, int flags); /* counted; takes its own reference on p. err_ptr(-ENOMEM) */
+/* pidfd_process: the process it stands for, counted; NULL: f is no such file. It may have ended, even been waited for.
+ */
+struct process *pidfd_process(const struct file *f);

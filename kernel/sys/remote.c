@@ -1,0 +1,134 @@
+/* remote.c - process_vm_readv(2) and process_vm_writev(2): another process's memory, by its addresses. */
+#include <linux/capability.h>
+#include <linux/uio.h>
+
+#include "fs/io.h"
+#include "sys/mm.h"
+#include "sys/sys.h"
+#include "task/task.h"
+#include "vm/frame.h"
+#include "vm/slab.h"
+#include "vm/space.h"
+
+#define MOST_BYTES 0x7ffff000UL /* of one call, as for read(2) */
+
+int vector_take(const struct iovec __user *user, u64 count, bool local, struct iovec **out) {
+    size_t total = 0;
+    *out = NULL;
+    if (count > UIO_MAXIOV)
+        return -EINVAL;
+    struct iovec *v = kmalloc((count + 1) * sizeof(*v));
+    if (!v)
+        return -ENOMEM;
+    int error = count ? copy_from_user(v, user, count * sizeof(*v)) : 0;
+    for (u64 i = 0; i < count && !error; i++) {
+        if ((ssize_t)v[i].iov_len < 0)
+            error = -EINVAL;
+        else if (local && ((u64)v[i].iov_base > USER_TOP || v[i].iov_len > USER_TOP - (u64)v[i].iov_base))
+            error = -EFAULT;
+        v[i].iov_len = min(v[i].iov_len, MOST_BYTES - total);
+        total += v[i].iov_len;
+    }
+    if (error)
+        kfree(v);
+    else
+        *out = v;
+    return error;
+}
+
+/* Up to a page: from one side into the buffer, from there to the other. Bytes moved; less than `bytes`, or -EFAULT: a
+ * side ended. */
+static ssize_t move_piece(struct space *other, u64 theirs, struct iov *ours, size_t bytes, bool write, char *buffer) {
+    if (!write) {
+        ssize_t there = space_copy(other, theirs, buffer, bytes, false, false);
+        return there > 0 ? (ssize_t)iov_put(ours, buffer, there) : there;
+    }
+    size_t here = iov_take(ours, buffer, bytes);
+    return here ? space_copy(other, theirs, buffer, here, true, false) : -EFAULT;
+}
+
+static ssize_t move_one(struct space *other, const struct iovec *theirs, struct iov *ours, bool write, char *buffer) {
+    size_t bytes = min(theirs->iov_len, ours->bytes), done = 0;
+    while (done < bytes) {
+        u64 at = (u64)theirs->iov_base + done;
+        size_t n = min(bytes - done, PAGE_SIZE - at % PAGE_SIZE);
+        ssize_t moved = move_piece(other, at, ours, n, write, buffer);
+        done += max(moved, (ssize_t)0);
+        if (moved < (ssize_t)n)
+            break;
+    }
+    return done;
+}
+
+static ssize_t move_all(struct space *other, struct iov *ours, const struct iovec *remote, u64 count, bool write) {
+    char *buffer = pages_alloc(0, 0);
+    ssize_t done = 0;
+    bool whole = true;
+    if (!buffer)
+        return -ENOMEM;
+    for (u64 i = 0; i < count && ours->bytes && whole; i++) {
+        size_t wanted = min(remote[i].iov_len, ours->bytes);
+        ssize_t n = move_one(other, &remote[i], ours, write, buffer);
+        done += n;
+        whole = n == (ssize_t)wanted;
+    }
+    pages_free(buffer, 0);
+    return done || whole ? done : -EFAULT;
+}
+
+/* ptrace(2), "ptrace access mode checking", PTRACE_MODE_ATTACH_REALCREDS. */
+static bool may_reach(struct process *p) {
+    const struct credentials *c = cred_current(), *o = &p->cred;
+    return p == process_current() || capable(CAP_SYS_PTRACE) ||
+           (p->dumpable && c->uid == o->uid && c->uid == o->euid && c->uid == o->suid && c->gid == o->gid &&
+            c->gid == o->egid && c->gid == o->sgid);
+}
+
+static ssize_t reach(int pid, struct iov *ours, const struct iovec *remote, u64 count, bool write) {
+    struct process *p = process_find(pid);
+    struct task *t = p ? NULL : task_find(pid);
+    if (t && t->process)
+        process_get(p = t->process);
+    if (t)
+        task_put(t);
+    if (!p)
+        return -ESRCH;
+    struct space *other = process_space(p);
+    ssize_t result = !other ? -ESRCH : !may_reach(p) ? -EPERM : move_all(other, ours, remote, count, write);
+    if (other)
+        space_put(other);
+    process_put(p);
+    return result;
+}
+
+static size_t total_of(const struct iovec *v, u64 count) {
+    size_t bytes = 0;
+    for (u64 i = 0; i < count; i++)
+        bytes += v[i].iov_len;
+    return bytes;
+}
+
+static long process_vm(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
+                       u64 remote_count, u64 flags, bool write) {
+    struct iovec *ours = NULL, *theirs = NULL;
+    long result = flags ? -EINVAL : vector_take(local, local_count, true, &ours);
+    if (!result && total_of(ours, local_count)) {
+        struct iov v = {.vector = ours, .count = local_count, .bytes = total_of(ours, local_count)};
+        result = vector_take(remote, remote_count, false, &theirs);
+        if (!result && total_of(theirs, remote_count))
+            result = reach(pid, &v, theirs, remote_count, write);
+    }
+    kfree(ours);
+    kfree(theirs);
+    return result;
+}
+
+long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
+                          u64 remote_count, u64 flags) {
+    return process_vm(pid, local, local_count, remote, remote_count, flags, false);
+}
+
+long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count,
+                           const struct iovec __user *remote, u64 remote_count, u64 flags) {
+    return process_vm(pid, local, local_count, remote, remote_count, flags, true);
+}
