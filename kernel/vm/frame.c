@@ -19,6 +19,7 @@
 #include "vm/epoch.h"
 #include "vm/machine.h"
 #include "vm/slab.h"
+#include "vm/swap.h"
 
 #define ORDERS (FRAME_ORDER_MOST + 1)
 #define BATCH 32u           /* frames that a cache takes from or gives to the buddy at once */
@@ -252,6 +253,8 @@ static struct frame *frame_take(unsigned order, enum frame_class class, u64 keep
 static struct frame *frame_take_slowly(unsigned order, enum frame_class class) {
     struct frame *f = NULL;
     unsigned rounds = 0;
+    if (vm_reclaiming()) /* who makes memory free may use the reserve */
+        return frame_take(order, class, 0);
     for (;;) {
         epoch_drain(true);
         slab_shrink();
@@ -305,12 +308,20 @@ struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) 
     return f;
 }
 
+/* Reclaim may be reading what f belongs to: it looks at the counts after it set hold, we at hold after they became 0. */
+static inline void wait_for_readers(struct frame *f) {
+    while (unlikely(atomic_load_relaxed(&f->hold)))
+        machine_pause();
+}
+
 void frame_free_list(struct frame *list) {
     struct frame_cpu *c = &caches[cpu_id()];
+    atomic_fence(); /* the counts were set to 0 without one */
     spin_lock(&c->lock);
     while (list) {
         struct frame *f = list;
         list = f->free.next;
+        wait_for_readers(f);
         if (unlikely(frame_poison))
             poison_fill(f);
         c->used[f->class]--;
@@ -354,6 +365,9 @@ void frame_free(struct frame *f, unsigned order) {
     if (unlikely(class <= FRAME_RESERVED || class >= FRAME_CLASSES || f->counts || f->order != order))
         panic("frame_free: frame %#lx, order %u: class %u, order %u, counts %#lx", (unsigned long)frame_number(f),
               order, class, f->order, (unsigned long)f->counts);
+    wait_for_readers(f);
+    if (unlikely(f->flags & FRAME_SWAP) && class == FRAME_ANON)
+        swap_forget(f);
     for (u64 i = 0; unlikely(frame_poison) && i < 1ULL << order; i++)
         poison_fill(f + i);
     if (order) {

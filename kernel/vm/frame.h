@@ -28,7 +28,7 @@ struct frame {
     u8 class;       /* [c] enum frame_class */
     u8 order;       /* [b] of a free or allocated block's head */
     u8 flags;       /* [a] FRAME_* flags below */
-    u8 hold;        /* [a] object.c: 1 while reclaim reads which object the frame belongs to */
+    u8 hold;        /* [a] 1 while reclaim reads what the frame belongs to: who frees it waits */
     u32 index_high; /* [c] object frames: high half of the page index */
     union {
         u64 counts; /* [a] both at once: the frame is freed by whoever brings this to 0 */
@@ -40,8 +40,9 @@ struct frame {
     union {
         struct {
             struct ring *ring;
-            u64 index;
-        } anon; /* [c] the ring of every table that maps it, at this slot index */
+            u32 index;
+            u32 swap; /* with FRAME_SWAP: its slot of the swap area */
+        } anon;       /* [c] the ring of every table that maps it, at this slot index */
         struct {
             struct object *object;
             u32 index;
@@ -62,6 +63,7 @@ _Static_assert(sizeof(struct frame) == 32, "0.8 % of memory");
 #define FRAME_ERROR 4u       /* filling failed */
 #define FRAME_CLOSING 8u     /* truncate is removing it: nothing may map it */
 #define FRAME_REFERENCED 16u /* used since the clock hand passed */
+#define FRAME_SWAP 32u       /* class FRAME_ANON: in the swap cache, under anon.swap (swap.h) */
 #define FRAME_HOLE 64u       /* class FRAME_RESERVED: no memory at all, not counted in given */
 #define FRAME_LISTED 128u    /* class FRAME_FREE: head of a block in the buddy's lists */
 
@@ -102,6 +104,14 @@ static inline void frame_drop(struct frame *f, u64 one) {
     if (!atomic_sub(&f->counts, one))
         frame_free(f, 0);
 }
+/* frame_pin_alive: pin a frame whose counts may have gone to 0 just now; false: they have. */
+static inline bool frame_pin_alive(struct frame *f) {
+    u64 counts = atomic_load(&f->counts);
+    while (counts && !__atomic_compare_exchange_n(&f->counts, &counts, counts + FRAME_ONE_PIN, false, __ATOMIC_SEQ_CST,
+                                                  __ATOMIC_SEQ_CST))
+        continue;
+    return counts;
+}
 static inline void frame_pin(struct frame *f) { atomic_add(&f->counts, FRAME_ONE_PIN); }
 static inline void frame_unpin(struct frame *f) { frame_drop(f, FRAME_ONE_PIN); }
 static inline void frame_map(struct frame *f) { atomic_add(&f->counts, FRAME_ONE_MAP); }
@@ -119,10 +129,11 @@ void frame_totals(struct frame_totals *t);
 u64 frame_free_count(void);   /* about: per-CPU caches included */
 u64 frame_caches_drain(void); /* give the frames in all CPUs' caches back to the buddy; how many. No lock held */
 
-/* vm_reclaim: make about `pages` frames free, by object.c and its kin; how many were freed. Called by frame_alloc when
+/* vm_reclaim: make about `pages` frames free, by reclaim.c; how many were freed. Called by frame_alloc when
  * nothing is left, with no lock held; may sleep; returns 0 when called from within itself, and when there is nothing
  * more to have. */
 u64 vm_reclaim(u64 pages);
+bool vm_reclaiming(void); /* the current task is in vm_reclaim: what it allocates may come from the reserve */
 
 /* For tests. alloc_fail_when: from now on `fails` is asked at each allocation, of frames or of slabs: true makes it
  * fail (NULL: none does). alloc_fail_at: the nth one from now fails (1: the next; 0: none). frame_poison: fill freed

@@ -199,12 +199,15 @@ int object_get(struct object *o, u64 index, enum object_use use, struct frame **
 enum visit {
     VISIT_UNMAP,         /* the object's frames, and private copies of them */
     VISIT_UNMAP_OBJECT,  /* the object's frames only */
+    VISIT_EVICT,         /* the same, but for locked memory */
     VISIT_WRITE_PROTECT, /* shared mappings may not write until they fault again */
 };
 
 static bool concerns(entry e, enum visit visit) {
     if (entry_empty(e) || entry_special(e))
         return false;
+    if (entry_swapped(e)) /* a private copy */
+        return visit == VISIT_UNMAP;
     if (visit == VISIT_WRITE_PROTECT)
         return entry_present(e) && entry_writable(e) && frame_of_phys(entry_phys(e))->class != FRAME_ANON;
     return visit == VISIT_UNMAP || frame_of_phys(entry_phys(e))->class != FRAME_ANON;
@@ -236,9 +239,17 @@ static void forget(struct table *t, unsigned first, unsigned end, enum visit vis
     }
 }
 
-/* The slots of run r, of a leaf, that show pages [first, end) of the object. */
-static bool slots_of(const struct run *r, u64 first, u64 end, unsigned *from, unsigned *to) {
-    u64 a = max(first, r->offset), b = min(end, r->offset + (r->end - r->first));
+struct visit_range {
+    struct object *o;
+    u64 first, end; /* pages of it */
+    enum visit visit;
+};
+
+/* The slots of run r, of a leaf, that the visit is about. */
+static bool slots_of(const struct run *r, const struct visit_range *v, unsigned *from, unsigned *to) {
+    if (view_object(r->view) != v->o || (v->visit == VISIT_EVICT && (r->view->flags & VIEW_LOCKED)))
+        return false;
+    u64 a = max(v->first, r->offset), b = min(v->end, r->offset + (r->end - r->first));
     if (a >= b)
         return false;
     *from = r->first + (a - r->offset);
@@ -248,11 +259,12 @@ static bool slots_of(const struct run *r, u64 first, u64 end, unsigned *from, un
 
 /* One leaf, edited in place for all its sharers: whose they are is not known, so everyone is flushed. The leaf stays
  * locked meanwhile: what is withdrawn in the first step is what is forgotten in the second. */
-static void visit_leaf(struct object *o, struct table *t, u64 first, u64 end, enum visit visit) {
+static void visit_leaf(struct table *t, const struct visit_range *v) {
+    enum visit visit = v->visit;
     unsigned from, to;
     bool any = false;
     for (unsigned i = 0; i < t->run_count; i++)
-        if (view_object(t->runs[i].view) == o && slots_of(&t->runs[i], first, end, &from, &to))
+        if (slots_of(&t->runs[i], v, &from, &to))
             any |= withdraw(t, from, to, visit);
     if (!any)
         return;
@@ -261,12 +273,13 @@ static void visit_leaf(struct object *o, struct table *t, u64 first, u64 end, en
     if (visit == VISIT_WRITE_PROTECT)
         return;
     for (unsigned i = 0; i < t->run_count; i++)
-        if (view_object(t->runs[i].view) == o && slots_of(&t->runs[i], first, end, &from, &to))
+        if (slots_of(&t->runs[i], v, &from, &to))
             forget(t, from, to, visit);
 }
 
 /* Every table that maps pages [first, end) of o. o->mutex held: one visit at a time. */
 static void visit_mappings(struct object *o, u64 first, u64 end, enum visit visit) {
+    struct visit_range range = {o, first, end, visit};
     assert(mutex_held(&o->mutex));
     spin_lock(&o->lock);
     u64 pass = ++o->pass;
@@ -282,7 +295,7 @@ static void visit_mappings(struct object *o, u64 first, u64 end, enum visit visi
         spin_unlock(&o->lock);
         spin_lock(&t->lock);
         if (!t->dead && t->level == 1)
-            visit_leaf(o, t, first, end, visit);
+            visit_leaf(t, &range);
         spin_unlock(&t->lock);
         epoch_leave();
         spin_lock(&o->lock);
@@ -413,17 +426,7 @@ int object_sync(struct object *o, u64 first, u64 end) {
     return error;
 }
 
-/* ---- reclaim: a clock over the frame descriptors ---- */
-
-static struct mutex reclaiming = MUTEX_INIT(reclaiming); /* one at a time; protects hand */
-static u64 hand;
-static u64 (*shrinkers[8])(u64 pages);
-static unsigned shrinker_count;
-
-void reclaim_register(u64 (*shrink)(u64 pages)) {
-    assert(shrinker_count < array_count(shrinkers));
-    shrinkers[shrinker_count++] = shrink;
-}
+/* ---- eviction ---- */
 
 /* The object of a frame that might be evicted, kept from going away; NULL: not this frame. */
 static struct object *hold_object(struct frame *f) {
@@ -451,7 +454,7 @@ static bool evict_from(struct object *o, struct frame *f) {
         return false;
     u64 index = index_of(f);
     if (atomic_load(&f->mapped))
-        visit_mappings(o, index, index + 1, VISIT_UNMAP_OBJECT);
+        visit_mappings(o, index, index + 1, VISIT_EVICT);
     spin_lock(&o->lock);
     bool gone = f->object.object == o && droppable(f) && radix_find(&o->tree, index_of(f)) == f;
     if (gone)
@@ -463,35 +466,11 @@ static bool evict_from(struct object *o, struct frame *f) {
     return gone;
 }
 
-static bool evict(struct frame *f) {
-    if (f->class != FRAME_FILE)
-        return false;
-    if (f->flags & FRAME_REFERENCED) { /* a second chance */
-        atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
-        return false;
-    }
+bool object_evict(struct frame *f) {
     struct object *o = hold_object(f);
     if (!o)
         return false;
     bool gone = evict_from(o, f);
     release_object(o);
-    if (gone)
-        event(EVENT_EVICT, 0, 1);
     return gone;
-}
-
-u64 vm_reclaim(u64 pages) {
-    u64 freed = 0;
-    if (mutex_held(&reclaiming))
-        return 0;
-    mutex_lock(&reclaiming);
-    for (u64 step = 0; step < 2 * frame_count && freed < pages; step++) {
-        freed += evict(&frames[hand]);
-        hand = hand + 1 < frame_count ? hand + 1 : 0;
-    }
-    for (unsigned i = 0; i < shrinker_count && freed < pages; i++)
-        freed += shrinkers[i](pages - freed);
-    freed += tables_drain() + slab_shrink();
-    mutex_unlock(&reclaiming);
-    return freed;
 }

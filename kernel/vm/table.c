@@ -3,6 +3,7 @@
 
 #include "vm/event.h"
 #include "vm/slab.h"
+#include "vm/swap.h"
 
 static struct slab_cache *table_cache;
 static u64 live; /* tables that exist, retired and pooled ones not counted; atomic */
@@ -61,19 +62,20 @@ static struct table *table_construct(void) {
         slab_free(table_cache, t);
         return NULL;
     }
-    f->owner.slab = t;
     t->slots = frame_va(f);
     t->spare_ring = ring;
     t->runs = t->few;
     t->run_room = array_count(t->few);
     list_init(&t->links);
     list_init(&t->ring_link);
+    f->owner.slab = t;
+    frame_pin(f); /* last: reclaim believes a pinned one */
     return t;
 }
 
 static void table_destruct(struct table *t) {
     kfree(t->spare_ring);
-    frame_free(frame_of_va(t->slots), 0);
+    frame_unpin(frame_of_va(t->slots)); /* before the descriptor goes */
     slab_free(table_cache, t);
 }
 
@@ -104,7 +106,7 @@ struct table *table_create(unsigned level) {
     t->lo = TABLE_SLOTS;
     t->hi = 0;
     t->shares = 1;
-    t->anon = t->object = t->special = 0;
+    t->anon = t->object = t->special = t->swapped = 0;
     t->next = NULL;
     atomic_add(&live, 1);
     return t;
@@ -148,6 +150,29 @@ static void ring_leave(struct table *t) {
         t->spare_ring = ring;
     else if (last)
         epoch_retire(&ring->retire, release_ring);
+}
+
+/* The next table after t (NULL: the first). t is locked, so if it is still a member it stays where it is; *left: it is
+ * not. */
+static struct table *ring_next(struct ring *ring, struct table *t, bool *left) {
+    spin_lock(&ring->lock);
+    *left = t && list_empty(&t->ring_link);
+    struct list *next = *left || !t ? ring->tables.next : t->ring_link.next;
+    spin_unlock(&ring->lock);
+    return next == &ring->tables ? NULL : list_entry(next, struct table, ring_link);
+}
+
+void ring_each(struct ring *ring, bool (*visit)(struct table *t, void *argument), void *argument) {
+    bool left, more = true;
+    assert(epoch_inside());
+    struct table *t = ring_next(ring, NULL, &left), *next;
+    for (; t && more; t = next) {
+        spin_lock(&t->lock);
+        if (!t->dead && t->ring == ring)
+            more = visit(t, argument);
+        next = ring_next(ring, t, &left); /* t left: from the start; tables die, so that this ends */
+        spin_unlock(&t->lock);
+    }
 }
 
 void table_retire(struct table *t) {
@@ -310,7 +335,9 @@ static void clone_plan(struct table *to, struct table *from, struct stock *k) {
 }
 
 static void count_mapping(entry e) {
-    if (!entry_empty(e) && !entry_special(e)) /* special: the zero frame, a device: not counted */
+    if (entry_swapped(e))
+        swap_dup(entry_swap_slot(e));
+    else if (!entry_empty(e) && !entry_special(e)) /* special: the zero frame, a device: not counted */
         (void)__atomic_fetch_add(&frame_of_phys(entry_phys(e))->mapped, 1, __ATOMIC_RELAXED);
 }
 
@@ -351,6 +378,7 @@ static void clone_leaf(struct table *to, struct table *from) {
     to->anon = from->anon;
     to->object = from->object;
     to->special = from->special;
+    to->swapped = from->swapped;
 }
 
 static void clone_upper(struct table *to, struct table *from) {
@@ -418,11 +446,11 @@ bool table_make(struct table *t, unsigned i, struct stock *k, struct table **mad
 /* ---- dropping ---- */
 
 void leaf_count(struct table *t, entry e, int by) {
-    if (entry_special(e)) {
+    if (entry_special(e))
         t->special += by;
-        return;
-    }
-    if (frame_of_phys(entry_phys(e))->class == FRAME_ANON)
+    else if (entry_swapped(e))
+        t->swapped += by;
+    else if (frame_of_phys(entry_phys(e))->class == FRAME_ANON)
         t->anon += by;
     else
         t->object += by;
@@ -430,9 +458,10 @@ void leaf_count(struct table *t, entry e, int by) {
 
 void leaf_forget(struct table *t, entry e) {
     leaf_count(t, e, -1);
-    if (entry_special(e))
-        return;
-    frame_unmap(frame_of_phys(entry_phys(e)));
+    if (entry_swapped(e))
+        swap_put(entry_swap_slot(e));
+    else if (!entry_special(e))
+        frame_unmap(frame_of_phys(entry_phys(e)));
 }
 
 /* What only this table maps is freed in one go. Nobody else can raise a count of 1: whoever does holds the lock of a
@@ -447,8 +476,12 @@ static void drop_leaf(struct table *t) {
         *slot = 0;
         if (entry_special(e))
             continue;
+        if (entry_swapped(e)) {
+            swap_put(entry_swap_slot(e));
+            continue;
+        }
         struct frame *f = &all[entry_phys(e) >> PAGE_SHIFT];
-        if (atomic_load_relaxed(&f->counts) == FRAME_ONE_MAP) {
+        if (atomic_load_relaxed(&f->counts) == FRAME_ONE_MAP && !(f->flags & FRAME_SWAP)) {
             f->counts = 0;
             f->free.next = free;
             free = f;

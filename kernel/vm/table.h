@@ -49,8 +49,8 @@ struct table {
     u32 shares;                  /* slots that point here; 1 for a root */
     u64 base;                    /* page number of slot 0 */
     u64 below[TABLE_SLOTS / 64]; /* level > 1: which slots point to tables */
-    u16 anon, object,
-        special; /* level 1: slots by what their frame is: a frame may change from file to shmem while mapped */
+    u16 anon, object, special,
+        swapped; /* level 1: slots by what they hold: a frame may change from file to shmem while mapped */
     u16 run_count, run_room;
     struct run *runs; /* few, or kmalloc'd */
     struct run few[2];
@@ -135,6 +135,11 @@ bool table_make(struct table *t, unsigned i, struct stock *k, struct table **mad
 /* leaf_forget: one frame of a leaf is no longer mapped by the slot that held e (already cleared, flushed). t locked. */
 void leaf_forget(struct table *t, entry e);
 void leaf_count(struct table *t, entry e, int by); /* adjust anon, object, special */
+
+/* ring_each: visit every table of a ring, locked and alive, until one visit says false. A table that joins meanwhile was
+ * copied from a member, and is visited if that one has not been yet. Inside an epoch section, entered before the ring
+ * was found; no locks held. visit may be called twice for a table. */
+void ring_each(struct ring *ring, bool (*visit)(struct table *t, void *argument), void *argument);
 
 /* Plans. All with t locked. Page numbers are relative to the table. */
 struct run *plan_find(struct table *t, u64 page); /* the run that contains page, or NULL */

@@ -60,6 +60,13 @@ static inline entry entry_restore(entry e, bool exec) {
            (exec ? 0 : ENTRY_NOEXEC);
 }
 
+/* entry_swap: the page is in slot `slot` of the swap area. Rights are the view's alone: PROT_NONE changes nothing here. */
+static inline entry entry_swap(u64 slot) { return (~(slot << PAGE_SHIFT) & ENTRY_PHYS) | (KIND_SWAP << 1); }
+static inline bool entry_swapped(entry e) { return !(e & ENTRY_PRESENT) && ENTRY_KIND(e) == KIND_SWAP; }
+static inline u64 entry_swap_slot(entry e) { return (~e & ENTRY_PHYS) >> PAGE_SHIFT; }
+/* entry_maps: the slot maps a frame, withheld or not: entry_phys says which. */
+static inline bool entry_maps(entry e) { return entry_present(e) || entry_withheld(e); }
+
 /* Slots change under the lock of their table; the hardware sets accessed and dirty bits behind our back, so a present
  * slot changes only by exchange or by atomic and/or, and is read once. */
 static inline entry slot_read(const entry *slot) { return __atomic_load_n(slot, __ATOMIC_ACQUIRE); }

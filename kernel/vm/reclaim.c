@@ -1,0 +1,249 @@
+/* reclaim.c - finding memory when none is free: a clock over the frames.
+ *
+ * One hand goes over the frame descriptors. What it meets:
+ *
+ *   a leaf table      its accessed bits are harvested: each frame that was used is marked FRAME_REFERENCED, shared
+ *                     tables once for all their sharers
+ *   a referenced one  loses the mark: a second chance
+ *   a file's frame    is evicted, if it is clean
+ *   an anonymous one  is withdrawn: every slot that maps it gets a swap entry in its place, the table edited as it is,
+ *                     for all sharers at once
+ *
+ * What was withdrawn goes in batches: one flush of everyone, then the contents are written, then the frames are freed.
+ * A fault on such an entry meanwhile finds the frame in the swap cache, and maps it again: it stays.
+ *
+ * Nothing here makes or breaks a table, and what it allocates may come from the reserve: so it always gets on. */
+#include "vm/inner.h"
+
+#include "vm/slab.h"
+#include "vm/swap.h"
+
+static struct mutex reclaiming = MUTEX_INIT(reclaiming); /* one at a time; protects all below */
+static u64 hand;
+static u64 (*shrinkers[8])(u64 pages);
+static unsigned shrinker_count;
+
+struct batch {
+    struct frame *frames[SWAP_CLUSTER]; /* pinned, cached, withdrawn */
+    struct frame *fresh[SWAP_CLUSTER];  /* of them, those to be written */
+    unsigned count, fresh_count;
+    u64 spare;                  /* a slot for the next one; 0: none yet */
+    struct radix_reserve nodes; /* for the swap cache */
+    bool stale;                 /* a TLB may have what the tables do not say any more */
+    u64 freed;
+};
+
+void reclaim_register(u64 (*shrink)(u64 pages)) {
+    assert(shrinker_count < array_count(shrinkers));
+    shrinkers[shrinker_count++] = shrink;
+}
+
+bool vm_reclaiming(void) { return mutex_held(&reclaiming); }
+
+/* ---- reading a frame that may be freed any moment: while hold is set it is not ---- */
+
+static bool hold(struct frame *f) { return !atomic_xchg(&f->hold, 1); }
+static void let_go(struct frame *f) { atomic_store(&f->hold, 0); }
+
+static void harvest_slots(struct table *t, struct batch *b) {
+    for (unsigned i = t->lo; i < t->hi; i++) {
+        entry e = slot_read(&t->slots[i]);
+        if (!entry_present(e) || entry_special(e) || !(e & ENTRY_ACCESSED))
+            continue;
+        slot_clear_bits(&t->slots[i], ENTRY_ACCESSED);
+        b->stale = true;
+        struct frame *f = frame_of_phys(entry_phys(e));
+        if (!(atomic_load_relaxed(&f->flags) & FRAME_REFERENCED))
+            atomic_or(&f->flags, FRAME_REFERENCED);
+    }
+}
+
+/* The frame of a table: pinned from when it says which until its descriptor goes (table.c). */
+static void harvest(struct frame *f, struct batch *b) {
+    if (!hold(f))
+        return;
+    struct table *t = f->class == FRAME_TABLE && atomic_load(&f->counts) ? f->owner.slab : NULL;
+    if (t && spin_try(&t->lock)) {
+        if (!t->dead && t->level == 1)
+            harvest_slots(t, b);
+        spin_unlock(&t->lock);
+    }
+    let_go(f);
+}
+
+/* ---- withdrawing ---- */
+
+struct withdrawal {
+    struct frame *f;
+    unsigned index;
+    struct batch *batch;
+    u64 slot;     /* once it has one */
+    bool any;     /* an entry was exchanged; f is pinned since the first */
+    bool spared;  /* locked, or used since the harvest */
+};
+
+/* It gets a slot, or has one from before, whose contents are the same still. False: it cannot have one. The leaf that
+ * maps it is locked, so it stays. */
+static bool give_slot(struct withdrawal *w) {
+    struct batch *b = w->batch;
+    struct frame *f = w->f;
+    if (!(atomic_load(&f->flags) & FRAME_SWAP)) {
+        if (!b->spare || swap_insert(b->spare, f, &b->nodes))
+            return false;
+        swap_put(b->spare); /* the cache has its own count now */
+        b->spare = 0;
+        b->fresh[b->fresh_count++] = f;
+        atomic_or(&f->flags, FRAME_FILLING); /* some CPU may write to it until the flush: nobody maps it again before */
+    }
+    w->slot = f->anon.swap;
+    frame_pin(f);
+    return true;
+}
+
+static bool withdraw(struct table *t, void *argument) {
+    struct withdrawal *w = argument;
+    entry *slot = &t->slots[w->index], e = slot_read(slot);
+    if (!entry_maps(e) || frame_of_phys(entry_phys(e)) != w->f)
+        return true;
+    struct run *run = plan_find(t, w->index);
+    if (run->view->flags & VIEW_LOCKED) {
+        w->spared = true;
+    } else if (!w->any && entry_present(e) && (e & ENTRY_ACCESSED)) {
+        slot_clear_bits(slot, ENTRY_ACCESSED);
+        w->batch->stale = true;
+        w->spared = true;
+        return false;
+    } else if (!w->any && !give_slot(w)) {
+        return false;
+    } else {
+        w->any = true;
+        swap_dup(w->slot);
+        slot_exchange(slot, entry_swap(w->slot));
+        t->anon--;
+        t->swapped++;
+        frame_unmap(w->f); /* pinned */
+        w->batch->stale = true;
+    }
+    return true;
+}
+
+static void withdraw_frame(struct frame *f, struct batch *b) {
+    struct withdrawal w = {.f = f, .batch = b};
+    struct ring *ring = NULL;
+    if (!(atomic_load(&f->flags) & FRAME_SWAP) && !b->spare && !(b->spare = swap_alloc()))
+        return;
+    if (radix_reserve(&b->nodes, 2)) /* else the tree says how many when it is asked */
+        return;
+    epoch_enter();
+    if (hold(f)) {
+        u64 counts = atomic_load(&f->counts);
+        if (f->class == FRAME_ANON && counts && counts < FRAME_ONE_PIN) {
+            ring = atomic_load(&f->anon.ring);
+            w.index = atomic_load(&f->anon.index);
+        }
+        let_go(f);
+    }
+    if (ring)
+        ring_each(ring, withdraw, &w);
+    epoch_leave();
+    if (w.any)
+        b->frames[b->count++] = f;
+}
+
+/* ---- a batch ends ---- */
+
+static void flush(struct batch *b) {
+    if (b->stale) {
+        machine_flush_everyone();
+        event(EVENT_FLUSH_EVERYONE, 0, 1);
+    }
+    b->stale = false;
+}
+
+/* What could not be written stays in memory: one pin keeps it in the cache for those whose entries name it. The hand
+ * frees it when none does any more. */
+static void keep(struct frame *f, int error) {
+    frame_pin(f);
+    atomic_or(&f->flags, FRAME_ERROR);
+    kprintf(LOG_ERR "swap: slot %u could not be written (error %d): the page stays in memory\n", f->anon.swap, -error);
+}
+
+static void finish(struct batch *b) {
+    int errors[SWAP_CLUSTER];
+    flush(b);
+    swap_filled(b->fresh, b->fresh_count);
+    swap_write(b->fresh, b->fresh_count, errors);
+    for (unsigned i = 0; i < b->fresh_count; i++)
+        if (errors[i])
+            keep(b->fresh[i], errors[i]);
+    for (unsigned i = 0; i < b->count; i++) {
+        b->freed += atomic_load(&b->frames[i]->counts) == FRAME_ONE_PIN;
+        frame_unpin(b->frames[i]);
+    }
+    b->count = b->fresh_count = 0;
+}
+
+/* A page that could not be written, and that no entry needs any more: its slot is never used again. */
+static void drop_kept(struct frame *f, struct batch *b) {
+    bool mine = false;
+    u64 slot = f->anon.swap;
+    if (!hold(f))
+        return;
+    if (f->class == FRAME_ANON && (f->flags & (FRAME_ERROR | FRAME_SWAP)) == (FRAME_ERROR | FRAME_SWAP) &&
+        atomic_load(&f->counts) == FRAME_ONE_PIN && swap_count(slot) == 1)
+        mine = true;
+    let_go(f);
+    if (!mine)
+        return;
+    swap_dup(slot);
+    swap_forget(f);
+    swap_bad(slot);
+    frame_unpin(f);
+    b->freed++;
+}
+
+/* ---- the hand ---- */
+
+static void examine(struct frame *f, struct batch *b) {
+    if (f->class == FRAME_TABLE) {
+        harvest(f, b);
+        return;
+    }
+    if (f->class != FRAME_ANON && f->class != FRAME_FILE)
+        return;
+    u8 flags = atomic_load_relaxed(&f->flags);
+    if (flags & FRAME_REFERENCED) {
+        atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
+    } else if (f->class == FRAME_FILE) {
+        bool gone = object_evict(f);
+        if (gone)
+            event(EVENT_EVICT, 0, 1);
+        b->freed += gone;
+    } else if (flags & FRAME_ERROR) {
+        drop_kept(f, b);
+    } else {
+        withdraw_frame(f, b);
+    }
+}
+
+u64 vm_reclaim(u64 pages) {
+    if (vm_reclaiming())
+        return 0;
+    struct batch b = {.count = 0};
+    mutex_lock(&reclaiming);
+    for (u64 step = 0; step < 3 * frame_count && b.freed + b.count < pages; step++) {
+        examine(&frames[hand], &b);
+        hand = hand + 1 < frame_count ? hand + 1 : 0;
+        if (b.count == SWAP_CLUSTER)
+            finish(&b);
+    }
+    finish(&b);
+    if (b.spare)
+        swap_put(b.spare);
+    radix_release(&b.nodes);
+    for (unsigned i = 0; i < shrinker_count && b.freed < pages; i++)
+        b.freed += shrinkers[i](pages - b.freed);
+    b.freed += tables_drain() + slab_shrink();
+    mutex_unlock(&reclaiming);
+    return b.freed;
+}
