@@ -31,6 +31,7 @@ static void start(void *unused argument) {
         panic("asked for on the command line, with %lu frames free", (unsigned long)frame_free_count());
     if ((error = host_configure(&boot_config)))
         panic("no configuration from the command: error %d", error);
+    swap_start();
     clock_set_wall(boot_config.wire.wall_ns);
     random_seed(boot_config.wire.seed, sizeof(boot_config.wire.seed));
     vfs_init();

@@ -9,6 +9,7 @@
 #include "vm/frame.h"
 #include "vm/slab.h"
 #include "vm/space.h"
+#include "vm/swap.h"
 
 #define TEXT_BYTES 4096
 
@@ -29,14 +30,17 @@ static void printf_like(2, 3) say(struct text *t, const char *format, ...) {
 static u64 count_leaks(void) {
     struct vm_live live;
     struct frame_totals totals;
+    struct swap_totals swap;
     epoch_drain(true);
     vm_live(&live);
     frame_totals(&totals);
+    swap_totals(&swap);
     u64 frames = totals.frames[FRAME_ANON] + totals.frames[FRAME_TABLE];
-    u64 leaks = live.spaces + live.tables + live.views + frames;
+    u64 leaks = live.spaces + live.tables + live.views + frames + swap.used;
     if (leaks)
-        kprintf(LOG_ERR "leaked: %lu spaces, %lu tables, %lu views, %lu frames\n", (unsigned long)live.spaces,
-                (unsigned long)live.tables, (unsigned long)live.views, (unsigned long)frames);
+        kprintf(LOG_ERR "leaked: %lu spaces, %lu tables, %lu views, %lu frames, %lu swap slots\n",
+                (unsigned long)live.spaces, (unsigned long)live.tables, (unsigned long)live.views,
+                (unsigned long)frames, (unsigned long)swap.used);
     return leaks;
 }
 
@@ -86,8 +90,9 @@ static void describe(struct text *t) {
         total(EVENT_TABLE_MADE), total(EVENT_TABLE_BROKEN), total(EVENT_TABLE_TAKEN), total(EVENT_FLUSH_EVERYONE));
     say(t, "ranges: %lu mapped, %lu unmapped, %lu protected, %lu discarded, %lu moved\n", total(EVENT_MAP),
         total(EVENT_UNMAP), total(EVENT_PROTECT), total(EVENT_DISCARD), total(EVENT_REMAP));
-    say(t, "pages: %lu read from files, %lu written back, %lu evicted\n", total(EVENT_OBJECT_FILL),
-        total(EVENT_OBJECT_WRITE_BACK), total(EVENT_EVICT));
+    say(t, "pages: %lu read from files, %lu written back, %lu evicted; %lu swapped out, %lu in\n",
+        total(EVENT_OBJECT_FILL), total(EVENT_OBJECT_WRITE_BACK), total(EVENT_EVICT), total(EVENT_SWAP_OUT),
+        total(EVENT_SWAP_IN));
 }
 
 size_t run_report(struct wire_end *end, char *stats, size_t room) {

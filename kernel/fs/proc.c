@@ -215,7 +215,7 @@ static const struct synth_node proc_node = {
             {.name = "self", .mode = LINK, .readlink = self_readlink},
             {.name = "slabinfo", .mode = FILE_OWN, .show = proc_slabinfo},
             {.name = "stat", .mode = FILE_R, .show = proc_system_stat},
-            {.name = "swaps", .mode = FILE_R, .content = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"},
+            {.name = "swaps", .mode = FILE_R, .show = proc_swaps},
             {.name = "sys", .mode = DIR, .children = proc_sys_children},
             {.name = "sysvipc",
              .mode = DIR,

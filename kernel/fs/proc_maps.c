@@ -75,7 +75,7 @@ static void show_usage(struct text *t, const struct space_usage *u, u64 locked, 
     for (unsigned i = 0; i < array_count(none); i++)
         line_kb(t, none[i], 0);
     line_kb(t, "Swap:", u->swap);
-    line_kb(t, "SwapPss:", u->swap);
+    text_print(t, "%-16s%8lu kB\n", "SwapPss:", (unsigned long)(u->swap_pss_bytes / KiB));
     text_print(t, "%-16s%8lu kB\n", "Locked:", locked);
 }
 
@@ -235,6 +235,7 @@ const struct file_ops proc_mem_ops = {.open = mem_open, .read = mem_read, .write
 /* ---- pagemap: a word a page (Documentation/admin-guide/mm/pagemap of Linux) ---- */
 
 #define PAGEMAP_PRESENT (1UL << 63)
+#define PAGEMAP_SWAP (1UL << 62) /* the frame number is a slot then, above 5 bits that say which area */
 #define PAGEMAP_FILE (1UL << 61)
 #define PAGEMAP_EXCLUSIVE (1UL << 56)
 #define PAGEMAP_SOFT_DIRTY (1UL << 55)
@@ -248,6 +249,8 @@ static u64 pagemap_word(struct space *space, u64 address, bool show_frames) {
         word |= what & PAGE_OF_FILE ? PAGEMAP_FILE : 0;
         word |= what & PAGE_EXCLUSIVE ? PAGEMAP_EXCLUSIVE : 0;
         word |= show_frames ? frame & PAGEMAP_FRAME : 0;
+    } else if (what & PAGE_SWAPPED) {
+        word = PAGEMAP_SWAP | PAGEMAP_SOFT_DIRTY | (show_frames ? frame << 5 & PAGEMAP_FRAME : 0);
     }
     return word;
 }

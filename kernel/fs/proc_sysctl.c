@@ -112,7 +112,7 @@ static int store_drop_caches(struct synth *s, char *text, size_t bytes) {
     if (!parse_number(text, &what) || what < 1 || what > 4)
         return -EINVAL;
     if (what & 1)
-        vm_reclaim(frame_count);
+        vm_drop_caches();
     if (what & 2)
         slab_shrink();
     frame_caches_drain();

@@ -9,6 +9,7 @@
 #include "vm/frame.h"
 #include "vm/slab.h"
 #include "vm/space.h"
+#include "vm/swap.h"
 
 #define NS_PER_S 1000000000UL
 #define TICKS(ns) ((unsigned long)((ns) / CLOCK_TICK_NS))
@@ -19,6 +20,7 @@
 /* One look at memory, in pages, from which meminfo and vmstat are written. */
 struct memory {
     struct frame_totals now;
+    struct swap_totals swap;
     u64 total, available, kernel_stacks, committed;
 };
 
@@ -45,6 +47,7 @@ static void look(struct memory *m) {
     frame_totals(&m->now);
     m->total = m->now.given - m->now.frames[FRAME_RESERVED];
     m->available = m->now.frames[FRAME_FREE] + m->now.frames[FRAME_FILE]; /* a file's frames can be read again */
+    swap_totals(&m->swap);
     m->kernel_stacks = task_count() * (KSTACK_BYTES / PAGE_SIZE);
     m->committed = committed_pages() + m->now.frames[FRAME_SHMEM];
 }
@@ -85,7 +88,7 @@ int proc_meminfo(struct synth *s, struct text *t) {
         {"MemAvailable:", m.available},
         {"Buffers:", 0},
         {"Cached:", f[FRAME_FILE] + f[FRAME_SHMEM]},
-        {"SwapCached:", 0},
+        {"SwapCached:", m.swap.cached},
         {"Active:", f[FRAME_ANON]},
         {"Inactive:", f[FRAME_FILE] + f[FRAME_SHMEM]},
         {"Active(anon):", f[FRAME_ANON]},
@@ -94,8 +97,8 @@ int proc_meminfo(struct synth *s, struct text *t) {
         {"Inactive(file):", f[FRAME_FILE]},
         {"Unevictable:", 0},
         {"Mlocked:", 0},
-        {"SwapTotal:", 0},
-        {"SwapFree:", 0},
+        {"SwapTotal:", m.swap.slots},
+        {"SwapFree:", m.swap.slots - m.swap.used},
         {"Dirty:", 0},
         {"Writeback:", 0},
         {"AnonPages:", f[FRAME_ANON]},
@@ -127,6 +130,16 @@ int proc_meminfo(struct synth *s, struct text *t) {
            "Hugepagesize:       2048 kB\nHugetlb:               0 kB\n");
     kb_line(t, "DirectMap4k:", 0);
     kb_line(t, "DirectMap2M:", m.now.given);
+    return 0;
+}
+
+int proc_swaps(struct synth *s, struct text *t) {
+    struct swap_totals swap;
+    swap_totals(&swap);
+    text_string(t, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+    if (swap.slots)
+        text_print(t, "%-40spartition\t%lu\t\t%lu\t\t-2\n", "/dev/vda", (unsigned long)swap.slots * (PAGE_SIZE / KiB),
+                   (unsigned long)swap.used * (PAGE_SIZE / KiB));
     return 0;
 }
 

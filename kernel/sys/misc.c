@@ -11,6 +11,7 @@
 #include "sys/sys.h"
 #include "task/family.h"
 #include "vm/frame.h"
+#include "vm/swap.h"
 
 #define NAME_MOST 64       /* __NEW_UTS_LEN */
 #define FILES_MOST 1048576 /* fs.nr_open */
@@ -70,9 +71,11 @@ long sys_setdomainname(const char __user *name, int bytes) { return set_name(dom
 
 long sys_sysinfo(struct sysinfo __user *out) {
     struct frame_totals totals;
+    struct swap_totals swap;
     struct sysinfo s;
 
     frame_totals(&totals);
+    swap_totals(&swap);
     memset(&s, 0, sizeof(s));
     s.uptime = clock_ns() / NS_PER_SECOND;
     for (unsigned i = 0; i < 3; i++)
@@ -80,6 +83,8 @@ long sys_sysinfo(struct sysinfo __user *out) {
     s.totalram = (totals.given - totals.frames[FRAME_RESERVED]) * PAGE_SIZE;
     s.freeram = totals.frames[FRAME_FREE] * PAGE_SIZE;
     s.sharedram = totals.frames[FRAME_SHMEM] * PAGE_SIZE;
+    s.totalswap = swap.slots * PAGE_SIZE;
+    s.freeswap = (swap.slots - swap.used) * PAGE_SIZE;
     s.procs = task_count();
     s.mem_unit = 1;
     return copy_to_user(out, &s, sizeof(s));

@@ -7,6 +7,7 @@
 #include "vm/inner.h"
 
 #include "vm/slab.h"
+#include "vm/swap.h"
 
 #define SHOWN 8u /* findings printed in full */
 
@@ -16,6 +17,8 @@ struct check {
     u64 findings;
     u32 pass;
     u32 *mapped; /* per frame: slots that map it, as counted */
+    u16 **named; /* per slot of the swap area: entries that name it, and the swap cache; in pages of NAMED */
+    u64 swap_slots;
     u64 tables, slots, runs, spaces, frames_seen;
 };
 
@@ -68,6 +71,16 @@ static void check_plan(struct check *c, struct table *t) {
     }
 }
 
+#define NAMED SWAP_CHUNK
+
+/* Invariant 5, counted. */
+static void count_swap(struct check *c, u64 slot) {
+    u32 count = slot < c->swap_slots ? swap_count(slot) : 0;
+    expect(c, count, "swap slot %#lx is named, and has no count", (unsigned long)slot);
+    if (count && c->named[slot / NAMED]) /* no counters: its chunk is new, since the memory to count in was made */
+        c->named[slot / NAMED][slot % NAMED]++;
+}
+
 /* Invariants 1 and 3 for one slot of a leaf. */
 static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bool writable_path) {
     struct run *r = plan_find(t, i);
@@ -78,6 +91,11 @@ static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bo
     if (!r)
         return;
     u32 flags = r->view->flags;
+    if (entry_swapped(e)) {
+        expect(c, !(flags & VIEW_SHARED), "address %#lx: swapped, in a shared view", address);
+        count_swap(c, entry_swap_slot(e));
+        return;
+    }
     expect(c, !entry_present(e) || (flags & VIEW_PROT), "address %#lx: present, but nothing is allowed", address);
     expect(c, !entry_writable(e) || !entry_present(e) || (flags & VIEW_WRITE), "address %#lx: writable, view %#x",
            address, flags);
@@ -99,6 +117,8 @@ static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bo
         expect(c, f->anon.ring == t->ring && f->anon.index == i,
                "address %#lx: frame %#lx names index %lu, another ring %u", address, (unsigned long)n,
                (unsigned long)f->anon.index, f->anon.ring != t->ring);
+        expect(c, !(entry_present(e) && entry_writable(e) && (f->flags & FRAME_SWAP)),
+               "address %#lx: writable, but frame %#lx is in the swap cache", address, (unsigned long)n);
         if (entry_present(e) && entry_writable(e) && writable_path && !(flags & VIEW_SHARED))
             expect(c, f->mapped == 1, "address %#lx: writable, but frame %#lx is mapped %u times", address,
                    (unsigned long)n, f->mapped);
@@ -109,7 +129,7 @@ static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bo
 }
 
 static void check_leaf(struct check *c, struct table *t, bool writable_path) {
-    unsigned anon = 0, object = 0, special = 0;
+    unsigned anon = 0, object = 0, special = 0, swapped = 0;
     for (unsigned i = 0; i < TABLE_SLOTS; i++) {
         entry e = slot_read(&t->slots[i]);
         if (entry_empty(e))
@@ -117,14 +137,16 @@ static void check_leaf(struct check *c, struct table *t, bool writable_path) {
         check_slot(c, t, i, e, writable_path);
         if (entry_special(e))
             special++;
+        else if (entry_swapped(e))
+            swapped++;
         else if (frame_of_phys(entry_phys(e))->class == FRAME_ANON)
             anon++;
         else
             object++;
     }
-    expect(c, t->anon == anon && t->object == object && t->special == special,
-           "base %#lx counts %u %u %u, its slots hold %u %u %u", (unsigned long)t->base, t->anon, t->object, t->special,
-           anon, object, special);
+    expect(c, t->anon == anon && t->object == object && t->special == special && t->swapped == swapped,
+           "base %#lx counts %u %u %u %u, its slots hold %u %u %u %u", (unsigned long)t->base, t->anon, t->object,
+           t->special, t->swapped, anon, object, special, swapped);
 }
 
 static void check_table(struct check *c, struct table *t, bool writable_path);
@@ -203,10 +225,19 @@ static void check_frames(struct check *c) {
                (unsigned long)n, f->class, f->mapped, c->mapped[n]);
         expect(c, mappable || !c->mapped[n], "frame %#lx of class %u is mapped %u times", (unsigned long)n, f->class,
                c->mapped[n]);
+        if (f->class == FRAME_ANON && (f->flags & FRAME_SWAP)) {
+            expect(c, swap_caches(f), "frame %#lx is not in the swap cache, under slot %#x", (unsigned long)n,
+                   f->anon.swap);
+            count_swap(c, f->anon.swap);
+        }
         if (mappable && f->class != FRAME_ANON && f->pins && f->object.object)
             expect(c, radix_find(&f->object.object->tree, (u64)f->index_high << 32 | f->object.index) == f,
                    "frame %#lx is not where its object has page %#x", (unsigned long)n, f->object.index);
     }
+    for (u64 slot = 1; slot < c->swap_slots; slot++) /* a task that reads it may hold one more */
+        expect(c, !c->named[slot / NAMED] || swap_count(slot) >= c->named[slot / NAMED][slot % NAMED],
+               "swap slot %#lx: count %u, found %u", (unsigned long)slot, swap_count(slot),
+               c->named[slot / NAMED][slot % NAMED]);
     struct frame_totals totals;
     u64 sum = 0;
     frame_totals(&totals);
@@ -240,6 +271,25 @@ static void check_machine(struct check *c) {
     view_each(check_view, c);
 }
 
+/* Memory to count in. */
+static bool make_counters(struct check *c, unsigned order) {
+    c->mapped = pages_alloc(order, FRAME_ZEROED);
+    u64 pages = (c->swap_slots + NAMED - 1) / NAMED;
+    c->named = kzalloc(max(pages, 1UL) * sizeof(*c->named));
+    bool made = c->mapped && c->named;
+    for (u64 i = 0; made && i < pages; i++)
+        if (swap_used_near(i * NAMED))
+            made = (c->named[i] = pages_alloc(0, FRAME_ZEROED)) != NULL;
+    return made;
+}
+
+static void free_counters(struct check *c, unsigned order) {
+    for (u64 i = 0; c->named && i * NAMED < c->swap_slots; i++)
+        pages_free(c->named[i], 0);
+    kfree(c->named);
+    pages_free(c->mapped, order);
+}
+
 u64 vm_check(char *report, size_t size) {
     struct check c = {.report = report, .size = size};
     unsigned order = 0;
@@ -247,19 +297,19 @@ u64 vm_check(char *report, size_t size) {
     while (PAGE_SIZE << order < frame_count * sizeof(u32))
         order++;
     mutex_lock(&checking);
-    c.mapped = pages_alloc(order, FRAME_ZEROED);
-    if (!c.mapped) {
+    c.swap_slots = swap_slots();
+    if (!make_counters(&c, order)) {
         say(&c, "no memory to count in: nothing verified\n");
     } else {
         machine_quiesce();
         c.pass = ++last_pass;
         check_machine(&c);
         machine_resume();
-        pages_free(c.mapped, order);
         say(&c, "verified %lu spaces, %lu tables, %lu runs, %lu slots, %lu frames: %lu findings\n",
             (unsigned long)c.spaces, (unsigned long)c.tables, (unsigned long)c.runs, (unsigned long)c.slots,
             (unsigned long)c.frames_seen, (unsigned long)c.findings);
     }
+    free_counters(&c, order);
     mutex_unlock(&checking);
     return c.findings;
 }

@@ -1,5 +1,6 @@
 /* copy.c - looking into an address space from outside: remote copies, futex keys, what a page holds. */
 #include "vm/inner.h"
+#include "vm/swap.h"
 
 /* Run `look` on the deepest table of page's path, locked, inside the fork exclusion. */
 static long with_table(struct space *s, u64 page, long (*look)(struct walk *w, struct table *t, u64 page, void *a),
@@ -91,6 +92,13 @@ static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
     entry e = t->level == 1 ? slot_read(&t->slots[page - t->base]) : 0;
     if (!r)
         return 0;
+    if (entry_swapped(e)) {
+        struct frame *cached = swap_peek(entry_swap_slot(e));
+        if (cached)
+            frame_unpin(cached);
+        *number = entry_swap_slot(e);
+        return PAGE_MAPPED | PAGE_SWAPPED | (cached ? PAGE_CACHED : 0);
+    }
     if (entry_special(e)) { /* the zero frame, a device's */
         *number = entry_phys(e) >> PAGE_SHIFT;
         return PAGE_MAPPED | PAGE_PRESENT;

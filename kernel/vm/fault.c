@@ -12,6 +12,9 @@
  *   shared file, read  | make table     | object read      | -             | spurious          | -
  *   shared file, write | make table     | object write     | -             | object write      | -
  *
+ * A swap entry, whatever the access: swapped. The frame is found in the swap cache or read in, with its neighbours, and
+ * mapped without write permission; then it is an anonymous frame like others.
+ *
  * Before any write, the tables of the path are broken or taken over top-down (walk_own), so that the leaf is ours
  * alone. Read faults work in shared tables, for all sharers at once.
  *
@@ -20,6 +23,7 @@
 #include "vm/inner.h"
 
 #include "vm/slab.h"
+#include "vm/swap.h"
 
 #define AROUND                                                                                                         \
     16u /* pages mapped by one object read fault, if they are cached: as Linux's fault_around_bytes, 64 KiB */
@@ -29,10 +33,18 @@ enum verdict {
     TRY_AGAIN,
     TRY_STOCK,  /* memory is missing: f->stock says what */
     TRY_OBJECT, /* f->view's object must get page f->index */
+    TRY_SWAP,   /* f->in's pages must be read */
     TRY_GROW,   /* nothing is mapped here: perhaps a stack grows */
     TRY_MAPERR,
     TRY_ACCERR,
     TRY_BUS,
+};
+
+/* Pages of one leaf that come back from swap together. */
+struct inward {
+    unsigned count;
+    u64 slots[SWAP_AHEAD];            /* a count held of each while they are read */
+    struct frame *frames[SWAP_AHEAD]; /* pinned, or NULL; valid once read */
 };
 
 struct fault {
@@ -49,6 +61,7 @@ struct fault {
     struct view *view; /* a reference of ours */
     u64 index;
     struct frame *held; /* pinned since the last object_get, so that it is still there at the next try */
+    struct inward in;   /* for TRY_SWAP: the pages to read, and then their frames */
 };
 
 static bool allowed(const struct view *v, enum fault_access access) {
@@ -131,9 +144,114 @@ static enum verdict take_over_frame(struct fault *f) {
 }
 
 static enum verdict break_frame(struct fault *f, struct frame *frame) {
-    if (atomic_load(&frame->counts) == FRAME_ONE_MAP)
+    if (atomic_load(&frame->counts) == FRAME_ONE_MAP && (!(frame->flags & FRAME_SWAP) || swap_take(frame)))
         return take_over_frame(f);
     return copy_from(f, frame);
+}
+
+/* ---- swapped ---- */
+
+/* A frame takes the place of the swap entry of slot i. */
+static void replace_swapped(struct fault *f, unsigned i, struct frame *frame, entry bits) {
+    entry e = entry_frame(frame_phys(frame), false, f->run.view->flags & VIEW_EXEC);
+    entry old = slot_exchange(&f->leaf->slots[i], (e & ~ENTRY_ACCESSED) | bits);
+    leaf_count(f->leaf, e, 1);
+    leaf_forget(f->leaf, old);
+}
+
+/* The pinned frame of a swap entry takes its place; its pin becomes the mapping. False: it is mapped at another index
+ * or in another ring, since mremap moved one of them. */
+static bool map_swapped(struct fault *f, unsigned i, struct frame *frame, entry bits) {
+    if (!swap_claim(frame, f->leaf->ring, i))
+        return false;
+    replace_swapped(f, i, frame, bits);
+    if (swap_crowded())
+        swap_take(frame);
+    return true;
+}
+
+/* ... then it is copied, here, once. */
+static bool copy_swapped(struct fault *f, const struct frame *source) {
+    if (lacks_frame(f))
+        return false;
+    struct frame *fresh = take_frame(f);
+    machine_copy_page(frame_va(fresh), frame_va(source));
+    replace_swapped(f, f->slot, fresh, ENTRY_ACCESSED | ENTRY_DIRTY);
+    return true;
+}
+
+/* Those read with it, where the table still wants them. */
+static void map_neighbours(struct fault *f) {
+    for (unsigned i = f->slot + 1, n = 0; n < f->in.count && i < f->run.end; i++) {
+        entry e = slot_read(&f->leaf->slots[i]);
+        while (n < f->in.count && entry_swapped(e) && f->in.slots[n] != entry_swap_slot(e))
+            n++;
+        if (n < f->in.count && entry_swapped(e) && f->in.frames[n] && map_swapped(f, i, f->in.frames[n], 0))
+            f->in.frames[n] = NULL;
+    }
+}
+
+static void forget_inward(struct inward *in) {
+    for (unsigned i = 0; i < in->count; i++)
+        if (in->frames[i])
+            frame_unpin(in->frames[i]);
+    in->count = 0;
+}
+
+/* What to read: this page, and the entries after it in the same run, in virtual order. */
+static enum verdict want_swapped(struct fault *f, u64 slot) {
+    struct inward *in = &f->in;
+    forget_inward(in);
+    for (unsigned i = f->slot; i < f->run.end && in->count < SWAP_AHEAD; i++) {
+        entry e = slot_read(&f->leaf->slots[i]);
+        if (!entry_swapped(e))
+            break;
+        in->slots[in->count++] = entry_swap_slot(e);
+        swap_dup(entry_swap_slot(e));
+    }
+    return TRY_SWAP;
+}
+
+static enum verdict write_to_present(struct fault *f, entry e);
+
+static enum verdict swapped(struct fault *f, entry e) {
+    u64 slot = entry_swap_slot(e);
+    struct frame *frame = NULL;
+    bool read = f->in.count && f->in.slots[0] == slot && f->in.frames[0];
+    if (read) {
+        frame = f->in.frames[0];
+        f->in.frames[0] = NULL;
+    } else if ((frame = swap_peek(slot)) && (atomic_load(&frame->flags) & FRAME_FILLING)) {
+        frame_unpin(frame);
+        frame = NULL;
+    }
+    if (!frame)
+        return want_swapped(f, slot);
+    if (!map_swapped(f, f->slot, frame, ENTRY_ACCESSED)) {
+        bool copied = copy_swapped(f, frame);
+        frame_unpin(frame);
+        if (!copied)
+            return TRY_STOCK;
+    }
+    if (read)
+        map_neighbours(f);
+    return f->access == FAULT_WRITE ? write_to_present(f, slot_read(&f->leaf->slots[f->slot])) : TRY_DONE;
+}
+
+/* Nothing held. */
+static enum verdict get_swapped(struct fault *f) {
+    struct inward *in = &f->in;
+    u64 held[SWAP_AHEAD];
+    unsigned count = in->count;
+    memcpy(held, in->slots, sizeof(held));
+    int error = swap_read(held, count, in->frames);
+    event(EVENT_FAULT_MAJOR, f->page << PAGE_SHIFT, 1);
+    for (unsigned i = 0; i < count; i++)
+        swap_put(held[i]);
+    if (!error)
+        return TRY_AGAIN;
+    in->count = 0;
+    return error == -ENOMEM ? TRY_STOCK : TRY_BUS;
 }
 
 /* The object's frame of the faulting page, pinned; NULL: *verdict says why not. */
@@ -257,6 +375,8 @@ static enum verdict fault_leaf(struct fault *f) {
     entry e = slot_read(&f->leaf->slots[f->slot]);
     if (entry_empty(e))
         return empty_slot(f);
+    if (unlikely(entry_swapped(e)))
+        return swapped(f, e);
     assert(entry_present(e)); /* withheld only where the view allows nothing, and allowed() was asked */
     if (f->access == FAULT_WRITE && !entry_writable(e))
         return write_to_present(f, e);
@@ -370,6 +490,7 @@ enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access a
     f.stock = (struct stock)STOCK_EMPTY;
     f.view = NULL;
     f.held = NULL;
+    f.in.count = 0;
     enum verdict verdict = f.page < USER_PAGES ? TRY_AGAIN : TRY_MAPERR;
     if (access == FAULT_WRITE) /* nearly every write fault needs one; without it the first try would be in vain */
         f.stock.frame = frame_alloc(0, FRAME_ANON, 0);
@@ -384,11 +505,14 @@ enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access a
             verdict = stock_fill(&f.stock) ? TRY_STOCK : TRY_AGAIN;
         else if (verdict == TRY_OBJECT)
             verdict = get_object_page(&f);
+        else if (verdict == TRY_SWAP)
+            verdict = get_swapped(&f);
         else if (verdict == TRY_GROW)
             verdict = grow(&f);
     }
     if (f.held)
         frame_unpin(f.held);
+    forget_inward(&f.in);
     stock_empty(&f.stock);
     if (unlikely(f.view != NULL))
         views_reap();

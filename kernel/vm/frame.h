@@ -133,7 +133,8 @@ u64 frame_caches_drain(void); /* give the frames in all CPUs' caches back to the
  * nothing is left, with no lock held; may sleep; returns 0 when called from within itself, and when there is nothing
  * more to have. */
 u64 vm_reclaim(u64 pages);
-bool vm_reclaiming(void); /* the current task is in vm_reclaim: what it allocates may come from the reserve */
+void vm_drop_caches(void); /* free every clean frame of a file that nobody maps: /proc/sys/vm/drop_caches */
+bool vm_reclaiming(void);  /* the current task is in vm_reclaim: what it allocates may come from the reserve */
 
 /* For tests. alloc_fail_when: from now on `fails` is asked at each allocation, of frames or of slabs: true makes it
  * fail (NULL: none does). alloc_fail_at: the nth one from now fails (1: the next; 0: none). frame_poison: fill freed

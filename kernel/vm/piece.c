@@ -1,6 +1,7 @@
 /* piece.c - reading the plans of a whole space: the next and the previous piece, mappings joined across tables, totals.
  */
 #include "vm/inner.h"
+#include "vm/swap.h"
 
 /* The space is closed, so no pointer on its own paths changes; a shared table may gain a lower table at any time, and
  * gets its runs moved down under its lock: hence each table is read locked, and the lower one only after. The search
@@ -199,6 +200,9 @@ static void usage_in(struct table *t, u64 first, u64 end, u64 sharers, struct sp
         if (t->level > 1) {
             if ((t->below[i / 64] >> (i % 64)) & 1)
                 usage_in(table_of_entry(e), first, end, sharers, u);
+        } else if (entry_swapped(e)) {
+            u->swap++;
+            u->swap_pss_bytes += PAGE_SIZE / (sharers * max(swap_users(entry_swap_slot(e)), 1u));
         } else if (!entry_empty(e) && !entry_special(e)) {
             usage_of_frame(frame_of_phys(entry_phys(e)), sharers, e, u);
         }

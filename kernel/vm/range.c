@@ -208,7 +208,7 @@ static void sweep_leaf(struct table *t, unsigned first, unsigned end) {
         slot_store(&t->slots[i], 0);
         leaf_forget(t, e);
     }
-    if (!(t->anon + t->object + t->special)) {
+    if (!(t->anon + t->object + t->special + t->swapped)) {
         t->lo = TABLE_SLOTS;
         t->hi = 0;
     }

@@ -77,9 +77,8 @@ struct withdrawal {
     struct frame *f;
     unsigned index;
     struct batch *batch;
-    u64 slot;     /* once it has one */
-    bool any;     /* an entry was exchanged; f is pinned since the first */
-    bool spared;  /* locked, or used since the harvest */
+    u64 slot; /* once it has one */
+    bool any; /* an entry was exchanged; f is pinned since the first */
 };
 
 /* It gets a slot, or has one from before, whose contents are the same still. False: it cannot have one. The leaf that
@@ -105,25 +104,23 @@ static bool withdraw(struct table *t, void *argument) {
     entry *slot = &t->slots[w->index], e = slot_read(slot);
     if (!entry_maps(e) || frame_of_phys(entry_phys(e)) != w->f)
         return true;
-    struct run *run = plan_find(t, w->index);
-    if (run->view->flags & VIEW_LOCKED) {
-        w->spared = true;
-    } else if (!w->any && entry_present(e) && (e & ENTRY_ACCESSED)) {
+    struct run *run = plan_find(t, w->index); /* NULL: it is being unmapped, and withheld until the flush */
+    if (!run || (run->view->flags & VIEW_LOCKED))
+        return true;
+    if (!w->any && entry_present(e) && (e & ENTRY_ACCESSED)) {
         slot_clear_bits(slot, ENTRY_ACCESSED);
         w->batch->stale = true;
-        w->spared = true;
         return false;
-    } else if (!w->any && !give_slot(w)) {
-        return false;
-    } else {
-        w->any = true;
-        swap_dup(w->slot);
-        slot_exchange(slot, entry_swap(w->slot));
-        t->anon--;
-        t->swapped++;
-        frame_unmap(w->f); /* pinned */
-        w->batch->stale = true;
     }
+    if (!w->any && !give_slot(w))
+        return false;
+    w->any = true;
+    swap_dup(w->slot);
+    slot_exchange(slot, entry_swap(w->slot));
+    t->anon--;
+    t->swapped++;
+    frame_unmap(w->f); /* pinned */
+    w->batch->stale = true;
     return true;
 }
 
@@ -138,8 +135,10 @@ static void withdraw_frame(struct frame *f, struct batch *b) {
     if (hold(f)) {
         u64 counts = atomic_load(&f->counts);
         if (f->class == FRAME_ANON && counts && counts < FRAME_ONE_PIN) {
-            ring = atomic_load(&f->anon.ring);
             w.index = atomic_load(&f->anon.index);
+            ring = atomic_load(&f->anon.ring);
+            if (!atomic_load(&f->counts)) /* drop_leaf has begun to use the descriptor otherwise */
+                ring = NULL;
         }
         let_go(f);
     }
@@ -216,14 +215,19 @@ static void examine(struct frame *f, struct batch *b) {
         atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
     } else if (f->class == FRAME_FILE) {
         bool gone = object_evict(f);
-        if (gone)
-            event(EVENT_EVICT, 0, 1);
+        event(EVENT_EVICT, 0, gone);
         b->freed += gone;
     } else if (flags & FRAME_ERROR) {
         drop_kept(f, b);
     } else {
         withdraw_frame(f, b);
     }
+}
+
+void vm_drop_caches(void) {
+    for (u64 n = 0; n < frame_count; n++)
+        if (frames[n].class == FRAME_FILE && !atomic_load_relaxed(&frames[n].mapped))
+            event(EVENT_EVICT, 0, object_evict(&frames[n]));
 }
 
 u64 vm_reclaim(u64 pages) {

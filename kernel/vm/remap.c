@@ -5,6 +5,7 @@
  * (its copy-on-write done early), and the others are told their new place with both leaves locked. All of that is made
  * ready in a pass of its own, since it takes memory; the pass that moves takes none. */
 #include "vm/inner.h"
+#include "vm/swap.h"
 
 struct move {
     struct space *s;
@@ -64,10 +65,10 @@ static enum step copy_slot(struct move *m, struct table *t, unsigned i, entry e)
 }
 
 static bool must_copy(entry e) {
-    if (entry_empty(e) || entry_special(e))
+    if (!entry_maps(e) || entry_special(e))
         return false;
     struct frame *f = frame_of_phys(entry_phys(e));
-    return f->class == FRAME_ANON && atomic_load(&f->mapped) > 1;
+    return f->class == FRAME_ANON && atomic_load(&f->mapped) > 1 && !(f->flags & FRAME_SWAP);
 }
 
 static enum step ready_chunk(struct move *m, u64 done, u64 n) {
@@ -87,23 +88,36 @@ static enum step ready_chunk(struct move *m, u64 done, u64 n) {
     return step;
 }
 
+/* The slot loses what it holds; its frame, once no CPU has it. */
+static void lose(struct move *m, struct table *t, unsigned i) {
+    entry e = slot_exchange(&t->slots[i], 0);
+    machine_flush(&m->s->m, (t->base + i) << PAGE_SHIFT, (t->base + i + 1) << PAGE_SHIFT, false);
+    leaf_forget(t, e);
+}
+
+/* The slot's entry moves. A frame in the swap cache is known to others by its slot there, who may map it at its old
+ * place any moment: so it goes as its swap entry, and is found in the cache again. */
 static void carry(struct move *m, struct table *from, unsigned i, struct table *to, unsigned j) {
     entry e = slot_read(&from->slots[i]);
     if (entry_empty(e))
         return;
-    entry touched = slot_exchange(&to->slots[j], 0);
-    if (!entry_empty(touched)) { /* a thread has touched the new place too early: the page that moves wins, as if it
-                                    came later */
-        machine_flush(&m->s->m, (to->base + j) << PAGE_SHIFT, (to->base + j + 1) << PAGE_SHIFT, false);
-        leaf_forget(to, touched);
+    if (!entry_empty(slot_read(&to->slots[j]))) /* a thread has touched the new place too early: the page that moves
+                                                   wins, as if it came later */
+        lose(m, to, j);
+    struct frame *f = entry_maps(e) && !entry_special(e) ? frame_of_phys(entry_phys(e)) : NULL;
+    if (f && f->class == FRAME_ANON && (f->flags & FRAME_SWAP)) {
+        e = entry_swap(f->anon.swap);
+        swap_dup(f->anon.swap);
+        lose(m, from, i);
+    } else {
+        e = slot_exchange(&from->slots[i], 0);
+        leaf_count(from, e, -1);
+        if (f && f->class == FRAME_ANON) {
+            f->anon.ring = to->ring;
+            f->anon.index = j;
+        }
     }
-    e = slot_exchange(&from->slots[i], 0);
-    leaf_count(from, e, -1);
     leaf_count(to, e, 1);
-    if (!entry_special(e) && frame_of_phys(entry_phys(e))->class == FRAME_ANON) {
-        frame_of_phys(entry_phys(e))->anon.ring = to->ring;
-        frame_of_phys(entry_phys(e))->anon.index = j;
-    }
     slot_store(&to->slots[j], e);
     table_used(to, j);
 }

@@ -130,6 +130,7 @@ int space_futex_key(struct space *s, u64 address, bool shared, struct futex_key 
 #define PAGE_CACHED 4u    /* not mapped, but the object has it in memory */
 #define PAGE_EXCLUSIVE 8u /* no other slot maps the frame */
 #define PAGE_OF_FILE 16u  /* a frame of a file or of shared memory */
+#define PAGE_SWAPPED 32u  /* in the swap area: *frame is its slot there */
 u32 space_present(struct space *s, u64 address, u64 *frame);
 
 /* space_walk: the mappings in address order, neighbours with the same view joined. next starts at 0.
@@ -147,6 +148,7 @@ struct space_usage {
     u64 anon, file, shmem, swap; /* mapped pages by kind; swap entries */
     u64 shared_clean, shared_dirty, private_clean, private_dirty, referenced;
     u64 pss_bytes; /* each page divided by the slots and sharers that map it */
+    u64 swap_pss_bytes;
 };
 void space_usage(struct space *s, u64 start, u64 end, struct space_usage *out);
 

@@ -11,7 +11,7 @@
 #include "vm/machine.h"
 #include "vm/slab.h"
 
-#define CHUNK 2048u /* slots whose counts fit into one page */
+#define CHUNK SWAP_CHUNK
 #define BAD 0xffffu
 
 struct chunk {
@@ -48,6 +48,13 @@ int swap_add(struct swap_device *d, u64 slots) {
     return 0;
 }
 
+u32 swap_users(u64 slot) {
+    spin_lock(&swap.lock);
+    bool cached = radix_find(&swap.cache, slot);
+    spin_unlock(&swap.lock);
+    return swap_count(slot) - cached;
+}
+
 void swap_totals(struct swap_totals *out) {
     spin_lock(&swap.lock);
     *out = (struct swap_totals){swap.slots - swap.lost, swap.used, swap.cached};
@@ -55,6 +62,16 @@ void swap_totals(struct swap_totals *out) {
 }
 
 bool swap_crowded(void) { return 2 * atomic_load_relaxed(&swap.used) > swap.slots; }
+
+u64 swap_slots(void) { return swap.slots; }
+bool swap_used_near(u64 slot) { return swap.chunks[slot / CHUNK].counts; }
+
+bool swap_caches(struct frame *f) {
+    spin_lock(&swap.lock);
+    bool cached = radix_find(&swap.cache, f->anon.swap) == f;
+    spin_unlock(&swap.lock);
+    return cached;
+}
 
 /* ---- slots ---- */
 
@@ -179,6 +196,18 @@ bool swap_take(struct frame *f) {
     if (mine)
         swap_put(slot);
     return mine;
+}
+
+bool swap_claim(struct frame *f, struct ring *ring, u32 index) {
+    spin_lock(&swap.lock);
+    bool ours = !atomic_load(&f->mapped) || (f->anon.ring == ring && f->anon.index == index);
+    if (ours) {
+        atomic_store_relaxed(&f->anon.index, index);
+        atomic_store_relaxed(&f->anon.ring, ring);
+        atomic_add(&f->counts, FRAME_ONE_MAP - FRAME_ONE_PIN);
+    }
+    spin_unlock(&swap.lock);
+    return ours;
 }
 
 void swap_forget(struct frame *f) {

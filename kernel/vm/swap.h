@@ -32,11 +32,19 @@ void swap_totals(struct swap_totals *out);
 
 /* ---- for vm/ */
 
+/* For the checker: slots of the area, and whether any near this one (in its SWAP_CHUNK) was ever used; f is in the
+ * cache as it says. */
+#define SWAP_CHUNK 2048u /* slots whose counts fit into one page */
+u64 swap_slots(void);
+bool swap_used_near(u64 slot);
+bool swap_caches(struct frame *f);
+
 /* swap_alloc: a free slot, count 1, near the last one; 0: none. Called by one task at a time; may sleep. */
 u64 swap_alloc(void);
 void swap_dup(u64 slot); /* one more names it; the caller has one that stays meanwhile */
 void swap_put(u64 slot); /* one less. Any locks */
 u32 swap_count(u64 slot);
+u32 swap_users(u64 slot); /* the entries that name it: the count without the cache's */
 /* swap_bad: the device does not take this slot: never use it again. The caller has its only count. */
 void swap_bad(u64 slot);
 bool swap_crowded(void); /* more than half is used: better give a slot back than keep it for a frame that has one */
@@ -49,6 +57,10 @@ struct frame *swap_peek(u64 slot);
 /* swap_take: f leaves the cache, if nothing but its one mapping refers to it and to its slot: it may be written then.
  * The leaf that maps it is locked. */
 bool swap_take(struct frame *f);
+/* swap_claim: f, pinned, is mapped by one slot more, at this index of a table of this ring; the pin is used up. False:
+ * other slots map it elsewhere. Every first mapping of a cached frame is made by this. The leaf is locked. */
+struct ring;
+bool swap_claim(struct frame *f, struct ring *ring, u32 index);
 /* swap_forget: f, which nobody can reach any more or which is the caller's, leaves the cache. */
 void swap_forget(struct frame *f);
 

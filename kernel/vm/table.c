@@ -482,8 +482,8 @@ static void drop_leaf(struct table *t) {
         }
         struct frame *f = &all[entry_phys(e) >> PAGE_SHIFT];
         if (atomic_load_relaxed(&f->counts) == FRAME_ONE_MAP && !(f->flags & FRAME_SWAP)) {
-            f->counts = 0;
-            f->free.next = free;
+            atomic_store_relaxed(&f->counts, 0);
+            atomic_store(&f->free.next, free); /* after it: reclaim may be reading the ring that was there */
             free = f;
         } else {
             frame_unmap(f);

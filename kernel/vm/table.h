@@ -136,9 +136,9 @@ bool table_make(struct table *t, unsigned i, struct stock *k, struct table **mad
 void leaf_forget(struct table *t, entry e);
 void leaf_count(struct table *t, entry e, int by); /* adjust anon, object, special */
 
-/* ring_each: visit every table of a ring, locked and alive, until one visit says false. A table that joins meanwhile was
- * copied from a member, and is visited if that one has not been yet. Inside an epoch section, entered before the ring
- * was found; no locks held. visit may be called twice for a table. */
+/* ring_each: visit every table of a ring, locked and alive, until one visit says false. A table that joins meanwhile
+ * was copied from a member, and is visited if that one has not been yet. Inside an epoch section, entered before the
+ * ring was found; no locks held. visit may be called twice for a table. */
 void ring_each(struct ring *ring, bool (*visit)(struct table *t, void *argument), void *argument);
 
 /* Plans. All with t locked. Page numbers are relative to the table. */

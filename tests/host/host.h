@@ -77,6 +77,7 @@ struct host_config {
     u64 bytes;                                      /* of memory */
     u64 hole, hole_bytes, reserved, reserved_bytes; /* parts of it */
     bool bare;                                      /* no vm_init: frames and slabs only */
+    u64 swap;                                       /* pages of a swap area; 0: none */
 };
 void machine_start(struct host_config config); /* fields of 0: 2 CPUs, 16 MiB */
 void host_cpu(unsigned cpu);                   /* outside of fibers: the test goes on on this CPU */
@@ -112,6 +113,17 @@ void host_settle(void); /* epochs, slabs, caches: nothing waits */
 struct host_count host_count(void);
 void host_same(const char *file, int line, const struct host_count *before);
 #define check_no_leak(before) host_same(__FILE__, __LINE__, &(before))
+
+/* ---- a swap device (swap_device.c): an array, and other fibers run while it works */
+struct host_swap {
+    u64 pages;
+    u8 *contents, *written;           /* written: whether it ever was */
+    unsigned reads, writes;           /* pages */
+    unsigned fail_reads, fail_writes; /* so many transfers end in -EIO ... */
+    unsigned spare;                   /* ... after so many that do not */
+};
+extern struct host_swap host_swap;
+void host_swap_start(u64 pages);
 
 /* ---- files for mappings (file.c) */
 

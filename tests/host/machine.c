@@ -84,6 +84,8 @@ void machine_start(struct host_config c) {
         vm_init();
     else
         radix_init();
+    if (c.swap)
+        host_swap_start(c.swap);
     for (unsigned i = 0; i < cpu_count; i++) { /* what a CPU allocates once is no leak */
         host_cpu(i);
         kfree(kmalloc(16));

@@ -246,6 +246,14 @@ static void file_keeper(void *argument) {
     }
 }
 
+/* Everything goes to the swap area, again and again. */
+static void swapper(void *argument) {
+    while (busy) {
+        vm_reclaim(1 + rnd_below(60));
+        fiber_yield();
+    }
+}
+
 /* Another space maps a file that is cut and grown under it: SIGBUS or contents, nothing else. */
 static void cut_user(void *argument) {
     struct space *s = argument;
@@ -269,9 +277,10 @@ static void cutter(void *argument) {
 #define WITH_FILES 8u
 #define WITH_CUT 16u
 #define WITH_MOVE 32u
+#define WITH_SWAP 64u
 
 static void race(unsigned with, unsigned cpus) {
-    machine_start((struct host_config){.cpus = cpus});
+    machine_start((struct host_config){.cpus = cpus, .swap = with & WITH_SWAP ? 2048 : 0});
     file = host_file_new('F', 13 * PAGE_SIZE, true);
     other = host_file_new('O', 8 * PAGE_SIZE, one_in(2));
     host_settle();
@@ -302,6 +311,8 @@ static void race(unsigned with, unsigned cpus) {
         fiber_add("onlooker", onlooker, NULL, parent);
         fiber_add("short forker", short_forker, NULL, parent);
     }
+    if (with & WITH_SWAP)
+        fiber_add("swapper", swapper, NULL, NULL);
     if (with & WITH_FILES)
         fiber_add("file keeper", file_keeper, NULL, NULL);
     if (with & WITH_CUT) {
@@ -332,4 +343,8 @@ test_seeds(race_of_faults_and_unmap, 30) { race(WITH_LOOSE, 3); }
 test_seeds(race_of_faults_and_reclaim, 30) { race(WITH_FILES, 3); }
 test_seeds(race_of_faults_and_truncate, 30) { race(WITH_CUT, 4); }
 test_seeds(race_of_moves_and_fork, 400) { race(WITH_MOVE | WITH_FORK, 4); }
+test_seeds(race_of_faults_and_swap, 60) { race(WITH_SWAP, 3); }
+test_seeds(race_of_forks_and_swap, 100) { race(WITH_SWAP | WITH_FORK, 4); }
+test_seeds(race_of_moves_and_swap, 100) { race(WITH_SWAP | WITH_MOVE | WITH_TOGGLE | WITH_FORK, 4); }
+test_seeds(race_of_unmap_and_swap, 60) { race(WITH_SWAP | WITH_LOOSE | WITH_CUT, 4); }
 test_seeds(race_of_everything, 60) { race(~0u, 4); }

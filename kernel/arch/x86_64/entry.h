@@ -60,7 +60,8 @@ static inline entry entry_restore(entry e, bool exec) {
            (exec ? 0 : ENTRY_NOEXEC);
 }
 
-/* entry_swap: the page is in slot `slot` of the swap area. Rights are the view's alone: PROT_NONE changes nothing here. */
+/* entry_swap: the page is in slot `slot` of the swap area. Rights are the view's alone: PROT_NONE changes nothing here.
+ */
 static inline entry entry_swap(u64 slot) { return (~(slot << PAGE_SHIFT) & ENTRY_PHYS) | (KIND_SWAP << 1); }
 static inline bool entry_swapped(entry e) { return !(e & ENTRY_PRESENT) && ENTRY_KIND(e) == KIND_SWAP; }
 static inline u64 entry_swap_slot(entry e) { return (~e & ENTRY_PHYS) >> PAGE_SHIFT; }

@@ -1,0 +1,335 @@
+/* swap_test.c - anonymous pages that go to the swap area and come back. */
+#include "host.h"
+#include "vm/inner.h"
+#include "vm/swap.h"
+
+#define AT 0x10000ULL
+#define RW (VIEW_READ | VIEW_WRITE)
+
+static struct space *s;
+static struct host_count before;
+
+static void map_at(struct space *of, u64 page, u64 pages, u32 flags) {
+    struct map_request r = {.address = page << PAGE_SHIFT, .bytes = pages << PAGE_SHIFT, .flags = flags, .how = MAP_AT};
+    check_eq(space_map(of, &r), r.address);
+}
+
+static void begin(u64 swap) {
+    machine_start((struct host_config){.cpus = 2, .bytes = 2 * MiB, .swap = swap});
+    host_settle();
+    before = host_count();
+    s = space_create(false);
+    check(s);
+    space_load(s);
+}
+
+static struct swap_totals totals(void) {
+    struct swap_totals t;
+    swap_totals(&t);
+    return t;
+}
+
+static void end(void) {
+    host_check();
+    space_load(NULL);
+    space_put(s);
+    host_settle();
+    check_eq(totals().used, 0);
+    check_eq(totals().cached, 0);
+    host_check();
+}
+
+static void put(struct space *of, u64 page, u64 value) {
+    check_eq(mem_write(of, page << PAGE_SHIFT, value), FAULT_DONE);
+}
+static void expect(struct space *of, u64 page, u64 value) {
+    u64 got = 0xbad;
+    check_eq(mem_read(of, page << PAGE_SHIFT, &got), FAULT_DONE);
+    check_eq(got, value);
+}
+
+/* All that can go, goes: the accessed bits and marks cost a round each. */
+static void swap_out(void) {
+    for (unsigned i = 0; i < 4; i++)
+        vm_reclaim(frame_count);
+}
+
+static u64 swapped(struct space *of, u64 pages) {
+    struct space_usage u;
+    space_usage(of, AT << PAGE_SHIFT, (AT + pages) << PAGE_SHIFT, &u);
+    return u.swap;
+}
+
+test(swap_more_than_memory) {
+    begin(2048);
+    u64 pages = 1200; /* of 512 frames */
+    map_at(s, AT, pages, RW);
+    for (u64 i = 0; i < pages; i++)
+        put(s, AT + i, i * 7919 + 1);
+    host_check();
+    for (unsigned round = 0; round < 3; round++)
+        for (u64 i = 0; i < pages; i++)
+            expect(s, AT + i, i * 7919 + 1);
+    host_check();
+    check(totals().used > pages - 512);
+    check_eq(space_unmap(s, AT << PAGE_SHIFT, pages << PAGE_SHIFT), 0);
+    check_eq(totals().used, 0);
+    end();
+}
+
+test(swap_keeps_a_clean_page_where_it_is) {
+    begin(2048);
+    map_at(s, AT, 20, RW);
+    for (u64 i = 0; i < 20; i++)
+        put(s, AT + i, i + 1);
+    swap_out();
+    check_eq(swapped(s, 20), 20);
+    check_eq(host_swap.writes, 20);
+    for (u64 i = 0; i < 20; i++)
+        expect(s, AT + i, i + 1);
+    check_eq(swapped(s, 20), 0);
+    check_eq(totals().cached, 20);
+    swap_out(); /* nothing has changed: nothing is written */
+    check_eq(swapped(s, 20), 20);
+    check_eq(host_swap.writes, 20);
+    put(s, AT + 3, 77);
+    check_eq(totals().used, 19); /* read with its neighbours; written, it gave its slot back */
+    swap_out();
+    check_eq(host_swap.writes, 21);
+    expect(s, AT + 3, 77);
+    end();
+}
+
+test(swap_reads_neighbours_in_virtual_order) {
+    begin(2048);
+    map_at(s, AT, 20, RW);
+    for (u64 i = 0; i < 20; i++)
+        put(s, AT + (i * 7) % 20, i + 1);
+    swap_out();
+    expect(s, AT, 1);
+    check_eq(host_swap.reads, SWAP_AHEAD);
+    check_eq(swapped(s, 20), 20 - SWAP_AHEAD);
+    end();
+}
+
+/* One shared leaf: out once, in once, for both; a write makes a copy of one's own. */
+test(swap_of_a_shared_table_is_done_once) {
+    begin(2048);
+    map_at(s, AT, 8, RW);
+    for (u64 i = 0; i < 8; i++)
+        put(s, AT + i, i + 1);
+    struct space *child = space_fork(s);
+    check(!is_err(child));
+    swap_out();
+    check_eq(totals().used, 8);
+    check_eq(host_swap.writes, 8);
+    expect(s, AT, 1);
+    check_eq(swapped(child, 8), 0); /* in place, for both */
+    swap_out();
+    space_load(child);
+    put(child, AT, 100);
+    expect(child, AT, 100);
+    space_load(s);
+    expect(s, AT, 1);
+    host_check();
+    space_load(child);
+    for (u64 i = 1; i < 8; i++)
+        expect(child, AT + i, i + 1);
+    space_load(s);
+    space_put(child);
+    end();
+}
+
+/* Two leaves, cloned from one another: both name the slot; who comes second finds the frame in the cache. */
+test(swap_of_broken_tables) {
+    begin(2048);
+    map_at(s, AT, 8, RW);
+    for (u64 i = 0; i < 8; i++)
+        put(s, AT + i, i + 1);
+    struct space *child = space_fork(s);
+    check(!is_err(child));
+    put(s, AT + 7, 70);
+    swap_out();
+    check_eq(totals().used, 9);
+    expect(s, AT, 1);
+    space_load(child);
+    unsigned reads = host_swap.reads;
+    expect(child, AT, 1);
+    check_eq(host_swap.reads, reads);
+    put(child, AT, 9);
+    expect(child, AT + 7, 8);
+    space_load(s);
+    expect(s, AT, 1);
+    put(s, AT, 5); /* the slot is nobody else's now */
+    expect(s, AT + 7, 70);
+    space_load(child);
+    expect(child, AT, 9);
+    space_load(s);
+    space_put(child);
+    end();
+}
+
+test(swap_leaves_locked_memory) {
+    begin(2048);
+    map_at(s, AT, 8, RW);
+    for (u64 i = 0; i < 8; i++)
+        put(s, AT + i, i + 1);
+    check_eq(space_change(s, (AT + 2) << PAGE_SHIFT, 3 << PAGE_SHIFT, VIEW_LOCKED, 0), 0);
+    swap_out();
+    check_eq(swapped(s, 8), 5);
+    /* ... but not a child's copy of it, which is not locked: the frame stays for the parent */
+    struct space *child = space_fork(s);
+    check(!is_err(child));
+    swap_out();
+    check_eq(swapped(s, 8), 5);
+    space_load(child);
+    for (u64 i = 0; i < 8; i++)
+        expect(child, AT + i, i + 1);
+    space_load(s);
+    for (u64 i = 0; i < 8; i++)
+        put(s, AT + i, i + 10);
+    space_load(child);
+    for (u64 i = 0; i < 8; i++)
+        expect(child, AT + i, i + 1);
+    space_load(s);
+    space_put(child);
+    end();
+}
+
+/* Swap entries under everything that edits slots. */
+test(swap_entries_are_protected_moved_discarded_and_cut) {
+    begin(2048);
+    map_at(s, AT, 16, RW);
+    for (u64 i = 0; i < 16; i++)
+        put(s, AT + i, i + 1);
+    struct space *child = space_fork(s);
+    check(!is_err(child));
+    put(s, AT + 15, 16);
+    swap_out();
+    check_eq(space_protect(s, AT << PAGE_SHIFT, 16 << PAGE_SHIFT, 0), 0);
+    u64 value;
+    check_eq(mem_read(s, AT << PAGE_SHIFT, &value), FAULT_ACCERR);
+    check_eq(swapped(s, 16), 16);
+    check_eq(space_remap(s, AT << PAGE_SHIFT, 8 << PAGE_SHIFT, 8 << PAGE_SHIFT, REMAP_MAY_MOVE | REMAP_FIXED,
+                         (AT + 0x1003) << PAGE_SHIFT),
+             (AT + 0x1003) << PAGE_SHIFT);
+    host_check();
+    check_eq(space_protect(s, (AT + 8) << PAGE_SHIFT, 8 << PAGE_SHIFT, RW), 0);
+    check_eq(space_protect(s, (AT + 0x1003) << PAGE_SHIFT, 8 << PAGE_SHIFT, RW), 0);
+    space_load(child);
+    expect(child, AT, 1); /* the frame is in the cache, mapped in the child's ring */
+    space_load(s);
+    for (u64 i = 0; i < 8; i++)
+        expect(s, AT + 0x1003 + i, i + 1);
+    host_check();
+    check_eq(space_discard(s, (AT + 8) << PAGE_SHIFT, 4 << PAGE_SHIFT), 0);
+    expect(s, AT + 8, 0);
+    expect(s, AT + 12, 13);
+    space_load(child);
+    for (u64 i = 0; i < 16; i++)
+        expect(child, AT + i, i + 1);
+    space_load(s);
+    space_put(child);
+    end();
+}
+
+test(swap_read_errors_are_a_bus_error_and_pass) {
+    begin(2048);
+    map_at(s, AT, 8, RW);
+    for (u64 i = 0; i < 8; i++)
+        put(s, AT + i, i + 1);
+    swap_out();
+    host_swap.fail_reads = 1;
+    u64 value;
+    check_eq(mem_read(s, AT << PAGE_SHIFT, &value), FAULT_BUS_ADRERR);
+    host_check();
+    for (u64 i = 0; i < 8; i++)
+        expect(s, AT + i, i + 1);
+    end();
+}
+
+test(swap_write_errors_lose_nothing) {
+    begin(2048);
+    map_at(s, AT, 64, RW);
+    for (u64 i = 0; i < 64; i++)
+        put(s, AT + i, i + 1);
+    struct swap_totals first = totals();
+    host_swap.fail_writes = 2;
+    swap_out();
+    host_check();
+    for (u64 i = 0; i < 64; i++)
+        expect(s, AT + i, i + 1);
+    for (u64 i = 0; i < 64; i++)
+        put(s, AT + i, i + 2);
+    swap_out();
+    for (u64 i = 0; i < 64; i++)
+        expect(s, AT + i, i + 2);
+    check_eq(space_unmap(s, AT << PAGE_SHIFT, 64 << PAGE_SHIFT), 0);
+    swap_out();                          /* the hand drops what was kept */
+    check(totals().slots < first.slots); /* bad slots */
+    end();
+}
+
+test(swap_that_is_full_refuses_and_forgets_nothing) {
+    begin(64);
+    map_at(s, AT, 100, RW);
+    for (u64 i = 0; i < 100; i++)
+        put(s, AT + i, i + 1);
+    swap_out();
+    check_eq(totals().used, 63);
+    for (unsigned round = 0; round < 3; round++)
+        for (u64 i = 0; i < 100; i++)
+            expect(s, AT + i, i + 1);
+    end();
+}
+
+test(swap_without_an_area_is_out_of_memory) {
+    begin(0);
+    map_at(s, AT, 600, RW);
+    u64 i = 0;
+    while (i < 600 && mem_write(s, (AT + i) << PAGE_SHIFT, i + 1) == FAULT_DONE)
+        i++;
+    check(i > 100 && i < 512);
+    for (u64 k = 0; k < i; k++)
+        expect(s, AT + k, k + 1);
+    end();
+}
+
+/* A thousand forks, each with a table of its own or a shared one, some of them gone in between. */
+test_seeds(swap_and_a_chain_of_forks, 3) {
+    struct space *chain[40];
+    u64 value[40];
+    begin(2048);
+    map_at(s, AT, 4, RW);
+    put(s, AT, 1);
+    for (unsigned i = 0; i < 40; i++) {
+        struct space *from = i ? chain[i - 1] : s;
+        chain[i] = space_fork(from);
+        check(!is_err(chain[i]));
+        value[i] = i ? value[i - 1] : 1;
+        space_load(chain[i]);
+        if (one_in(3))
+            put(chain[i], AT, value[i] = 100 + i);
+        else if (one_in(2))
+            put(chain[i], AT + 1, i);
+        if (one_in(4))
+            swap_out();
+    }
+    for (unsigned i = 0; i < 40; i++)
+        if (i != 39 && one_in(3)) {
+            space_put(chain[i]);
+            chain[i] = NULL;
+        }
+    swap_out();
+    host_check();
+    for (unsigned i = 0; i < 40; i++)
+        if (chain[i]) {
+            space_load(chain[i]);
+            expect(chain[i], AT, value[i]);
+        }
+    space_load(s);
+    for (unsigned i = 0; i < 40; i++)
+        if (chain[i])
+            space_put(chain[i]);
+    end();
+}
