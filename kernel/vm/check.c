@@ -210,6 +210,11 @@ static void check_totals(struct check *c, struct space *s) {
            "totals %lu %lu %lu %lu %lu, the runs say %ld %ld %ld %ld %ld", (unsigned long)s->total,
            (unsigned long)s->data, (unsigned long)s->stack, (unsigned long)s->locked, (unsigned long)s->committed,
            (long)y.total, (long)y.data, (long)y.stack, (long)y.locked, (long)y.committed);
+    bool around = s->hole_first >= s->hole_end || !piece_next(s, s->hole_first, &p) || p.first >= s->hole_end;
+    bool whole = s->hole_first >= s->hole_end || s->hole_first == FIRST_PAGE ||
+                 (piece_prev(s, s->hole_first, &p) && p.end == s->hole_first);
+    expect(c, around && whole, "hole [%#lx, %#lx), a mapping at [%#lx, %#lx)", (unsigned long)s->hole_first,
+           (unsigned long)s->hole_end, (unsigned long)p.first, (unsigned long)p.end);
     u64 mappings = joined_count(s, 0, USER_PAGES);
     expect(c, s->mappings == mappings, "counts %lu mappings, has %lu", (unsigned long)s->mappings,
            (unsigned long)mappings);

@@ -2,7 +2,15 @@
  *
  * For each power of two 2^k of pages the space remembers a page below which to look: no gap of 2^k pages or more lies
  * in [gap_from[k], gap_top). A search lowers what it has proved; freeing a range raises it again. So a program that
- * maps many equal pieces searches each place once. All with s->range held and the space closed. */
+ * maps many equal pieces searches each place once.
+ *
+ * And it remembers one hole, the last that was found or freed. Most programs take from it and give back to it:
+ *
+ *     heap|..........hole..........|map|map|stack       where the search would begin, gap_from[k], is the hole's end:
+ *                           new ^^^|                     it would find that hole; unmapping what lies above it makes
+ *                                                        it grow, and there is no need to look how far it reaches.
+ *
+ * All with s->range held. */
 #include "vm/inner.h"
 
 static unsigned class_below(u64 pages) {
@@ -13,54 +21,81 @@ static unsigned class_above(u64 pages) { return pages > 1 ? 64 - __builtin_clzll
 void gap_reset(struct space *s) {
     for (unsigned k = 0; k < GAP_CLASSES; k++)
         s->gap_from[k] = s->gap_top;
-}
-
-/* What lies below a mapping that grows down is kept free for it. */
-static u64 start_with_guard(const struct piece *p) {
-    u64 guard = p->view->flags & VIEW_GROWSDOWN ? GUARD_PAGES : 0;
-    return p->first > guard ? p->first - guard : 0;
+    s->hole_first = s->hole_end = 0;
 }
 
 static bool is_free(struct space *s, u64 first, u64 end) {
     struct piece p;
     return first >= FIRST_PAGE && end <= USER_PAGES && first < end &&
-           (!piece_next(s, first, &p) || start_with_guard(&p) >= end);
+           (!piece_next(s, first, &p) || start_with_guard(p.view, p.first) >= end);
 }
 
-/* The highest free range of `pages` pages that ends at or below `top`: its end, or 0. */
-static u64 search(struct space *s, u64 pages, u64 top) {
+/* The highest free range of `pages` pages that ends at or below `top`: its end, or 0. *floor: how far it reaches down.
+ */
+static u64 search(struct space *s, u64 pages, u64 top, u64 *floor) {
     struct piece above, p;
     if (piece_next(s, top, &above))
-        top = min(top, start_with_guard(&above));
+        top = min(top, start_with_guard(above.view, above.first));
     while (top >= FIRST_PAGE + pages) {
-        u64 floor = piece_prev(s, top, &p) ? p.end : FIRST_PAGE;
-        if (top >= max(floor, FIRST_PAGE) + pages)
+        *floor = piece_prev(s, top, &p) ? max(p.end, FIRST_PAGE) : FIRST_PAGE;
+        if (top >= *floor + pages)
             return top;
-        top = start_with_guard(&p);
+        top = start_with_guard(p.view, p.first);
     }
     return 0;
 }
 
-u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below) {
-    if (hint && is_free(s, hint, hint + pages) && hint + pages <= below)
-        return hint;
-    u64 end;
-    if (below >= s->gap_top) {
-        end = search(s, pages, s->gap_from[class_below(pages)]);
-        for (unsigned k = class_above(pages); end && k < GAP_CLASSES && s->gap_from[k] > end; k++)
+/* What a search from where it has to begin would find. */
+static bool hole_serves(struct space *s, u64 pages) {
+    return s->hole_end == s->gap_from[class_below(pages)] && s->hole_end >= s->hole_first + pages;
+}
+
+static u64 search_all(struct space *s, u64 pages) {
+    u64 floor, end = search(s, pages, s->gap_from[class_below(pages)], &floor);
+    if (end) {
+        s->hole_first = floor;
+        s->hole_end = end;
+        for (unsigned k = class_above(pages); k < GAP_CLASSES && s->gap_from[k] > end; k++)
             s->gap_from[k] = end;
-        if (!end) /* all below is taken: what lies above, if anything, before giving up */
-            end = search(s, pages, min(below, USER_PAGES));
-    } else {
-        end = search(s, pages, below);
     }
+    return end;
+}
+
+static u64 search_closed(struct space *s, u64 pages, u64 hint, u64 below) {
+    u64 end = 0, floor;
+    space_close(s);
+    if (hint && is_free(s, hint, hint + pages) && hint + pages <= below)
+        end = hint + pages;
+    else if (below >= s->gap_top)
+        end = search_all(s, pages);
+    if (!end) /* all below the top is taken, or not asked for: what lies above, if anything, before giving up */
+        end = search(s, pages, min(below, USER_PAGES), &floor);
+    space_open(s);
+    return end;
+}
+
+u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below) {
+    bool known = !hint && below >= s->gap_top && hole_serves(s, pages);
+    u64 end = known ? s->hole_end : search_closed(s, pages, hint, below);
     return end ? end - pages : 0;
 }
 
 void gap_freed(struct space *s, u64 first, u64 end) {
     u64 top = min(end, s->gap_top);
-    if (top <= first)
+    for (int k = top > first ? class_below(top - first) : -1; k >= 0 && s->gap_from[k] < top; k--)
+        s->gap_from[k] = top;
+    if (end > first && (end >= s->hole_end || s->hole_first == s->hole_end)) { /* higher up, or around it */
+        s->hole_first = max(first, FIRST_PAGE);
+        s->hole_end = max(end, s->hole_first);
+    }
+}
+
+void gap_taken(struct space *s, u64 first, u64 end, const struct view *v) {
+    u64 from = start_with_guard(v, first);
+    if (from >= s->hole_end || end <= s->hole_first)
         return;
-    for (unsigned k = 0; k <= class_below(top - first); k++)
-        s->gap_from[k] = max(s->gap_from[k], top);
+    if (first <= s->hole_first && end < s->hole_end)
+        s->hole_first = end;
+    else
+        s->hole_end = max(from, s->hole_first);
 }

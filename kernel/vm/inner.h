@@ -29,7 +29,8 @@ struct space {
     u64 peak_resident;         /* [r] of the samples that resident_sample took */
     u64 brk_start, brk;        /* [r] bytes */
     u64 gap_top;               /* [r] mmap looks for gaps below this page */
-    u64 gap_from[GAP_CLASSES]; /* [r] no gap of >= 2^k pages lies in [gap_from[k], gap_top) */
+    u64 gap_from[GAP_CLASSES]; /* [r] no gap of >= 2^k pages lies in [gap_from[k], gap_top); falls with k */
+    u64 hole_first, hole_end;  /* [r] a whole gap, guard left out, or empty: the one used or freed last */
     u32 locked_default;        /* [r] VIEW_LOCKED/ONFAULT for new mappings (MCL_FUTURE) */
     bool randomise;
     struct list all_link; /* in all_spaces, under its lock */
@@ -58,6 +59,11 @@ struct walk {
     bool writable;                         /* every slot above the deepest table has write permission */
 };
 void walk_down(struct space *s, u64 page, struct walk *w);
+static inline void walk_copy(struct walk *to, const struct walk *from) { /* what piece_next_from and its kin need */
+    for (unsigned level = 1; level <= TABLE_LEVELS; level++)
+        to->table[level] = from->table[level];
+    to->level = from->level;
+}
 /* walk_holds: with the deepest table locked: it is alive and still where this space's path leads. */
 bool walk_holds(struct space *s, u64 page, const struct walk *w);
 /* walk_own: make the path exclusive, breaking or taking over shared tables top-down. Inside the exclusion or closed.
@@ -78,9 +84,10 @@ bool piece_next(struct space *s, u64 page,
                 struct piece *out); /* the first piece with end > page, clipped to start at `page` */
 bool piece_prev(struct space *s, u64 page,
                 struct piece *out); /* the last piece with first < page, clipped to end at `page` */
-/* The same, from a walk to `page` that was made since the space was closed; the walk is used up. */
-bool piece_next_from(struct walk *w, u64 page, struct piece *out);
-bool piece_prev_from(struct walk *w, u64 page, struct piece *out);
+/* The same, from a walk to `page` that was made since the space was closed, and goes along: afterwards it leads to
+ * what was found. Only pieces that begin before `limit`, or end after it, are looked for. */
+bool piece_next_from(struct walk *w, u64 page, u64 limit, struct piece *out);
+bool piece_prev_from(struct walk *w, u64 page, u64 limit, struct piece *out);
 /* joined_next: the first mapping with end > page, unclipped on the right; starts where the run containing `page` is
  * found. */
 bool joined_next(struct space *s, u64 page, struct piece *out);
@@ -89,6 +96,9 @@ bool joined_next(struct space *s, u64 page, struct piece *out);
 struct tally {
     s64 total, data, stack, exec, locked, committed, shared, special;
 };
+static inline bool view_is_data(const struct view *v) { /* private, writable, no stack: RLIMIT_DATA */
+    return (v->flags & (VIEW_WRITE | VIEW_SHARED | VIEW_GROWSDOWN)) == VIEW_WRITE;
+}
 void tally_add(struct tally *y, const struct view *v, s64 pages);
 void tally_apply(struct space *s, const struct tally *y);
 u64 joined_count(struct space *s, u64 first, u64 end); /* mappings that have pages in [first, end): for check.c */
@@ -99,8 +109,9 @@ int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 of
 /* space_prepare_unmap: space_replace(s, first, end, NULL, 0) takes no memory afterwards, while s->range stays held (but
  * for tables that a fault makes in there meanwhile). -ENOMEM: nothing changed. */
 int space_prepare_unmap(struct space *s, u64 first, u64 end);
-/* space_review: in [first, end), wholly mapped, every run's view becomes what `change` says. s->range held. -ENOMEM:
- * nothing changed. */
+/* space_review: in [first, end) every run's view becomes what `change` says, up to the first page that is not mapped
+ * (-ENOMEM) or may not have that protection (-EACCES), as mprotect(2) does it. s->range held. -ENOMEM also for lack of
+ * memory: nothing changed. */
 struct view_change {
     u32 set, clear; /* VIEW_* bits, the protection among them */
 };
@@ -115,10 +126,15 @@ u64 resident_sample(struct space *s);
 #define SAMPLE_PAGES                                                                                                   \
     4096 /* an unmapping of at least so much looks first: 16 MiB, which are 8 tables to tear down anyway */
 
-/* Gaps. */
-u64 gap_find(struct space *s, u64 pages, u64 hint,
-             u64 below); /* first page of a free range below `below`, or 0. range held, closed */
-void gap_freed(struct space *s, u64 first, u64 end); /* the gap [first, end) has grown */
+/* Gaps, for mmap. All with range held. What lies below a mapping that grows down is kept free for it. */
+static inline u64 start_with_guard(const struct view *v, u64 first) {
+    u64 guard = v->flags & VIEW_GROWSDOWN ? GUARD_PAGES : 0;
+    return first > guard ? first - guard : 0;
+}
+/* gap_find: the first page of a free range that ends at or below `below`, or 0. Closes the space if it must look. */
+u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below);
+void gap_freed(struct space *s, u64 first, u64 end); /* [first, end), guard left out, is free now: all of that gap */
+void gap_taken(struct space *s, u64 first, u64 end, const struct view *v); /* [first, end) is mapped now */
 void gap_reset(struct space *s);
 
 #define MAX_MAP_COUNT 65530u /* /proc/sys/vm/max_map_count */

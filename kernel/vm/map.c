@@ -7,27 +7,30 @@ static bool range_valid(u64 address, u64 bytes) {
 }
 
 static int check_limits(struct space *s, const struct view *v, u64 pages) {
-    struct tally y = {0};
-    tally_add(&y, v, pages);
-    if ((s->total + y.total) << PAGE_SHIFT > s->limits.address_space)
-        return -ENOMEM;
-    if (y.data && (s->data + y.data) << PAGE_SHIFT > s->limits.data)
-        return -ENOMEM;
-    return y.locked && (s->locked + y.locked) << PAGE_SHIFT > s->limits.locked ? -EAGAIN : 0;
+    bool fits = (s->total + pages) << PAGE_SHIFT <= s->limits.address_space &&
+                (!view_is_data(v) || (s->data + pages) << PAGE_SHIFT <= s->limits.data);
+    bool locks = !(v->flags & VIEW_LOCKED) || (s->locked + pages) << PAGE_SHIFT <= s->limits.locked;
+    return !fits ? -ENOMEM : locks ? 0 : -EAGAIN;
+}
+
+/* MAP_FIXED_NOREPLACE. */
+static bool is_taken(struct space *s, u64 first, u64 end) {
+    struct piece p;
+    space_close(s);
+    bool taken = piece_next(s, first, &p) && p.first < end;
+    space_open(s);
+    return taken;
 }
 
 /* Where the mapping goes: its first page, or -errno. range held. */
 static long place(struct space *s, const struct map_request *r, u64 pages) {
     u64 first = r->address >> PAGE_SHIFT, below = r->how & MAP_BELOW_4G ? (2 * GiB) >> PAGE_SHIFT : USER_PAGES;
-    struct piece p;
     if (r->how & (MAP_AT | MAP_AT_FREE)) {
         if (!range_valid(r->address, pages << PAGE_SHIFT))
             return r->address & (PAGE_SIZE - 1) ? -EINVAL : -ENOMEM;
         if (first < FIRST_PAGE)
             return -EPERM;
-        if ((r->how & MAP_AT_FREE) && piece_next(s, first, &p) && p.first < first + pages)
-            return -EEXIST;
-        return first;
+        return (r->how & MAP_AT_FREE) && is_taken(s, first, first + pages) ? -EEXIST : (long)first;
     }
     u64 hint = r->address ? max(page_align_up(r->address) >> PAGE_SHIFT, FIRST_PAGE) : 0;
     first = gap_find(s, pages, hint, below);
@@ -56,9 +59,7 @@ long space_map(struct space *s, const struct map_request *r) {
     if (!view)
         return -ENOMEM;
     mutex_lock(&s->range);
-    space_close(s);
     long first = place(s, r, pages);
-    space_open(s);
     int error = first < 0 ? first : check_limits(s, view, pages);
     if (!error)
         error = space_replace(s, first, first + pages, view, r->offset >> PAGE_SHIFT);
@@ -85,28 +86,6 @@ int space_unmap(struct space *s, u64 address, u64 bytes) {
     return error;
 }
 
-/* The end of the part of [first, end) that starts at first, is mapped without a hole, and fits `ok`. *error says what
- * ends it. */
-static u64 prefix(struct space *s, u64 first, u64 end, int (*ok)(const struct view *v, u64 argument), u64 argument,
-                  int *error) {
-    struct piece p;
-    u64 page = first;
-    *error = 0;
-    space_close(s);
-    while (page < end && !*error) {
-        if (!piece_next(s, page, &p) || p.first > page)
-            *error = -ENOMEM;
-        else
-            *error = ok(p.view, argument);
-        if (!*error)
-            page = min(p.end, end);
-    }
-    space_open(s);
-    return page;
-}
-
-static int may_protect(const struct view *v, u64 prot) { return prot & ~(u64)v->max_prot ? -EACCES : 0; }
-
 int space_protect(struct space *s, u64 address, u64 bytes, u32 prot) {
     bytes = page_align_up(bytes);
     if (!bytes)
@@ -114,14 +93,12 @@ int space_protect(struct space *s, u64 address, u64 bytes, u32 prot) {
     if (!range_valid(address, bytes))
         return address & (PAGE_SIZE - 1) ? -EINVAL : -ENOMEM;
     u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
-    int error, ends;
     mutex_lock(&s->range);
-    end = prefix(s, first, end, may_protect, prot, &ends); /* Linux changes what comes before the hole */
-    error = first < end ? space_review(s, first, end, (struct view_change){prot, VIEW_PROT & ~prot}) : 0;
+    int error = space_review(s, first, end, (struct view_change){prot, VIEW_PROT & ~prot});
     mutex_unlock(&s->range);
     event(EVENT_PROTECT, address, 1);
     views_reap();
-    return error ? error : ends;
+    return error;
 }
 
 /* For advice: each mapped part of the range; holes are remembered and reported at the end, as madvise(2) does. */

@@ -28,14 +28,14 @@ static struct table *next_here(struct table *t, u64 rel, struct piece *out, bool
     return lower;
 }
 
-bool piece_next_from(struct walk *w, u64 page, struct piece *out) {
+bool piece_next_from(struct walk *w, u64 page, u64 limit, struct piece *out) {
     bool found = false;
-    for (;;) {
+    while (page < limit) {
         struct table *t = w->table[w->level];
         u64 rel = page > t->base ? page - t->base : 0;
         struct table *lower = rel < table_pages(t) ? next_here(t, rel, out, &found) : NULL;
         if (found)
-            return true;
+            return out->first < limit;
         if (lower) {
             w->table[--w->level] = lower;
             page = max(page, lower->base);
@@ -46,6 +46,7 @@ bool piece_next_from(struct walk *w, u64 page, struct piece *out) {
             w->level++;
         }
     }
+    return false;
 }
 
 bool piece_next(struct space *s, u64 page, struct piece *out) {
@@ -53,7 +54,7 @@ bool piece_next(struct space *s, u64 page, struct piece *out) {
     if (page >= USER_PAGES)
         return false;
     walk_down(s, page, &w);
-    return piece_next_from(&w, page, out);
+    return piece_next_from(&w, page, USER_PAGES, out);
 }
 
 static struct table *prev_here(struct table *t, u64 rel, struct piece *out, bool *found) {
@@ -74,14 +75,14 @@ static struct table *prev_here(struct table *t, u64 rel, struct piece *out, bool
     return lower;
 }
 
-bool piece_prev_from(struct walk *w, u64 page, struct piece *out) {
+bool piece_prev_from(struct walk *w, u64 page, u64 limit, struct piece *out) {
     bool found = false;
-    for (;;) {
+    while (page > limit) {
         struct table *t = w->table[w->level];
         u64 rel = page > t->base ? min(page - t->base, table_pages(t)) : 0;
         struct table *lower = rel ? prev_here(t, rel, out, &found) : NULL;
         if (found)
-            return true;
+            return out->end > limit;
         if (lower) {
             w->table[--w->level] = lower;
             page = min(page, lower->base + table_pages(lower));
@@ -92,6 +93,7 @@ bool piece_prev_from(struct walk *w, u64 page, struct piece *out) {
             w->level++;
         }
     }
+    return false;
 }
 
 bool piece_prev(struct space *s, u64 page, struct piece *out) {
@@ -99,7 +101,7 @@ bool piece_prev(struct space *s, u64 page, struct piece *out) {
     if (!page)
         return false;
     walk_down(s, page - 1, &w);
-    return piece_prev_from(&w, page, out);
+    return piece_prev_from(&w, page, 0, out);
 }
 
 bool joined_next(struct space *s, u64 page, struct piece *out) {
@@ -125,7 +127,7 @@ void tally_add(struct tally *y, const struct view *v, s64 pages) {
     y->total += pages;
     if (f & VIEW_GROWSDOWN)
         y->stack += pages;
-    else if ((f & VIEW_WRITE) && !(f & VIEW_SHARED))
+    if (view_is_data(v))
         y->data += pages;
     if ((f & VIEW_EXEC) && !(f & VIEW_WRITE))
         y->exec += pages;

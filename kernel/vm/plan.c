@@ -23,10 +23,8 @@ struct run *plan_find(struct table *t, u64 page) {
     return i < t->run_count && t->runs[i].first <= page ? &t->runs[i] : NULL;
 }
 
-bool plan_room(struct table *t, unsigned more, struct stock *k) {
+bool plan_grow(struct table *t, unsigned more, struct stock *k) {
     unsigned need = t->run_count + more;
-    if (likely(need <= t->run_room))
-        return true;
     if (k->runs_room < need) {
         k->want_runs = max(k->want_runs, need);
         return false;
@@ -102,76 +100,60 @@ static void run_gone(struct table *t, struct view *view) {
     view_put(view);
 }
 
-static void runs_insert(struct table *t, unsigned at, struct run run) {
-    assert(t->run_count < t->run_room);
-    memmove(&t->runs[at + 1], &t->runs[at], (t->run_count - at) * sizeof(run));
-    t->runs[at] = run;
-    t->run_count++;
+/* The runs [from, to) become `count` others, which the caller fills in. */
+static void runs_replace(struct table *t, unsigned from, unsigned to, unsigned count) {
+    assert(t->run_count - (to - from) + count <= t->run_room);
+    if (to < t->run_count && from + count != to)
+        memmove(&t->runs[from + count], &t->runs[to], (t->run_count - to) * sizeof(*t->runs));
+    t->run_count += count - (to - from);
 }
 
-static void runs_erase(struct table *t, unsigned from, unsigned to) {
-    memmove(&t->runs[from], &t->runs[to], (t->run_count - to) * sizeof(*t->runs));
-    t->run_count -= to - from;
+static u64 offset_at(const struct run *r, u64 page) { return r->view->file ? r->offset + (page - r->first) : 0; }
+
+static bool continues(const struct run *a, const struct run *b) {
+    return run_continues(a->view, a->end, a->offset + (a->end - a->first), b->view, b->first, b->offset);
 }
 
-/* A run that has `page` strictly inside becomes two that meet there. */
-static void split_at(struct table *t, u64 page) {
-    unsigned i = plan_from(t, page);
-    if (i == t->run_count || t->runs[i].first >= page)
-        return;
-    struct run left = t->runs[i], right = left;
-    left.end = right.first = page;
-    if (right.view->file)
-        right.offset += page - left.first;
-    run_made(t, right.view, NULL); /* the link is there: left names the same object */
-    t->runs[i] = left;
-    runs_insert(t, i + 1, right);
-}
-
-/* Join run i with its right neighbour if that continues it. */
-static bool join(struct table *t, unsigned i) {
-    if (i + 1 >= t->run_count)
-        return false;
-    struct run *a = &t->runs[i], *b = a + 1;
-    if (!run_continues(a->view, a->end, a->offset + (a->end - a->first), b->view, b->first, b->offset))
-        return false;
-    a->end = b->end;
-    run_gone(t, b->view);
-    runs_erase(t, i + 1, i + 2);
-    return true;
-}
-
+/* Of what is there the part before `first` and the part after `end` stay; the new run joins what it continues.
+ *
+ *     AAAAAA.BBBB      i: the first run that ends after `first`; j: the first that begins at `end` or later
+ *       vvvvvvv        of the first the left part may stay (`left`), of the last the right part (`tail`)
+ *     AAvvvvvvvBB */
 void plan_set(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k) {
     assert(first < end && end <= table_pages(t));
+    struct run *runs = t->runs, fresh = {first, end, view, view && view->file ? offset : 0}, tail;
+    unsigned i = plan_from(t, first), j = i;
     if (view) /* first, so that an equal view that goes does not take the last reference or link with it */
         run_made(t, view, k);
-    split_at(t, first);
-    split_at(t, end);
-    unsigned i = plan_from(t, first), j = i;
-    while (j < t->run_count && t->runs[j].first < end)
-        run_gone(t, t->runs[j++].view);
-    runs_erase(t, i, j);
-    if (view) {
-        runs_insert(t, i, (struct run){first, end, view, view->file ? offset : 0});
-        join(t, i);
-        if (i > 0)
-            join(t, i - 1);
+    while (j < t->run_count && runs[j].first < end)
+        j++;
+    bool left = i < j && runs[i].first < first, right = i < j && runs[j - 1].end > end;
+    if (right) {
+        tail = (struct run){end, runs[j - 1].end, runs[j - 1].view, offset_at(&runs[j - 1], end)};
+        if (left && i + 1 == j)
+            run_made(t, tail.view, NULL); /* one becomes two; the link is there */
     }
-}
-
-void plan_change(struct table *t, u64 first, u64 end, struct view *(*to)(struct view *, void *), void *argument) {
-    split_at(t, first);
-    split_at(t, end);
-    unsigned i = plan_from(t, first), from = i;
-    for (; i < t->run_count && t->runs[i].first < end; i++) {
-        struct view *old = t->runs[i].view, *new = to(old, argument);
-        if (new == old)
-            continue;
-        run_made(t, new, NULL); /* the same object: its link is there */
-        t->runs[i].view = new;
-        run_gone(t, old);
+    for (unsigned n = i + left; n + right < j; n++)
+        run_gone(t, runs[n].view);
+    if (left)
+        runs[i++].end = first;
+    if (view && i > 0 && continues(&runs[i - 1], &fresh)) {
+        fresh.first = runs[--i].first;
+        fresh.offset = runs[i].offset;
+        run_gone(t, view);
     }
-    for (i = from ? from - 1 : 0; i < t->run_count && t->runs[i].first <= end;)
-        if (!join(t, i))
-            i++;
+    if (view && !right && j < t->run_count && continues(&fresh, &runs[j])) {
+        tail = runs[j++];
+        right = true;
+    }
+    if (view && right && continues(&fresh, &tail)) {
+        fresh.end = tail.end;
+        right = false;
+        run_gone(t, view);
+    }
+    runs_replace(t, i, j, (view != NULL) + right);
+    if (view)
+        runs[i++] = fresh;
+    if (right)
+        runs[i] = tail;
 }

@@ -14,7 +14,8 @@
 #include "vm/slab.h"
 
 struct renewal {
-    struct view *old, *new; /* one reference on each */
+    struct view *old; /* a run of the range has it; range is held, so it stays until the commit */
+    struct view *new; /* one reference */
 };
 
 struct range_op {
@@ -22,17 +23,32 @@ struct range_op {
     u64 first, end;    /* pages */
     struct view *view; /* replace: what comes; NULL: nothing */
     u64 offset;
-    bool review; /* views change instead */
-    struct renewal *renewals;
+    bool review; /* views change instead, as `change` says */
+    struct view_change change;
+    int stopped; /* why the review ends before the range does */
+    struct renewal *renewals, few[2];
     unsigned renewal_count, renewal_room;
+    bool lacks_renewal; /* a view of the range has none yet, and making it takes memory */
     struct stock stock;
     struct table *detached; /* by next: no slot of ours points there any more */
     bool flush, flush_tables;
     struct tally tally;     /* what the operation changes in the totals ... */
     s64 mappings;           /* ... and in the number of mappings */
-    bool nothing;           /* nothing is mapped in the range */
+    bool nothing;           /* nothing is mapped in the range, or no view changes */
     u64 gap_first, gap_end; /* unmap: the free range that will be there */
 };
+
+static void op_begin(struct range_op *op, struct space *s, u64 first, u64 end) {
+    op->s = s;
+    op->first = first;
+    op->end = end;
+    op->view = NULL;
+    op->review = op->lacks_renewal = false;
+    op->stopped = 0;
+    op->stock = (struct stock)STOCK_EMPTY;
+    op->detached = NULL;
+    op->flush = op->flush_tables = false;
+}
 
 /* The part of the operation's range that lies in t, relative. */
 static u64 part_first(const struct range_op *op, const struct table *t) {
@@ -81,12 +97,11 @@ static enum step prepare_all(struct range_op *op) {
 
 /* ---- commit ---- */
 
-static struct view *renewed(struct view *old, void *argument) {
-    struct range_op *op = argument;
+static struct view *renewed(const struct range_op *op, struct view *old) {
     for (unsigned i = 0; i < op->renewal_count; i++)
         if (op->renewals[i].old == old)
             return op->renewals[i].new;
-    return old;
+    return NULL;
 }
 
 /* A slot stops translating, but keeps its frame. */
@@ -130,13 +145,22 @@ static bool review_slots(struct table *t, unsigned first, unsigned end, const st
     return changed & (ENTRY_WRITE | wanted);
 }
 
+/* In [first, end) of t each run's view becomes the one after it; of a leaf, the slots follow. */
 static void commit_review(struct range_op *op, struct table *t, u64 first, u64 end) {
-    plan_change(t, first, end, renewed, op);
-    if (t->level > 1)
-        return;
-    for (unsigned i = plan_from(t, first); i < t->run_count && t->runs[i].first < end; i++) {
-        struct run *r = &t->runs[i];
-        op->flush |= review_slots(t, max(r->first, first), min(r->end, end), r->view);
+    for (u64 page = first; page < end;) {
+        unsigned i = plan_from(t, page);
+        if (i == t->run_count || t->runs[i].first >= end)
+            break;
+        struct run r = t->runs[i];
+        struct view *after = renewed(op, r.view);
+        page = max(r.first, page);
+        u64 stop = min(r.end, end);
+        if (after != r.view) {
+            plan_set(t, page, stop, after, r.offset + (page - r.first), NULL); /* the same object: its link is there */
+            if (t->level == 1)
+                op->flush |= review_slots(t, page, stop, after);
+        }
+        page = stop;
     }
 }
 
@@ -243,64 +267,114 @@ static void drop_detached(struct range_op *op) {
 
 /* ---- what will change ---- */
 
-static struct view *view_after(struct range_op *op, const struct piece *p) {
-    return op->review && p->first >= op->first && p->first < op->end ? renewed(p->view, op) : p->view;
-}
+static struct view *renewal_find(struct range_op *op, struct view *old);
 
-/* One step along the pieces from the left neighbour to the right one: is q joined to p, before and after? */
-static void count_joint(struct range_op *op, const struct piece *p, const struct piece *q) {
-    u64 offset_end = p->offset + (p->end - p->first);
-    if (run_continues(p->view, p->end, offset_end, q->view, q->first, q->offset))
-        op->mappings++; /* one joint less than there was */
-    if (op->review && run_continues(view_after(op, p), p->end, offset_end, view_after(op, q), q->first, q->offset))
-        op->mappings--;
+/* Of what there is, after what comes: p and q are joined if q continues p. */
+static bool joined(const struct piece *p, const struct view *p_view, const struct piece *q, const struct view *q_view) {
+    return run_continues(p_view, p->end, p->offset + (p->end - p->first), q_view, q->first, q->offset);
 }
 
 /* What comes in place of the pieces inside: its joints with its neighbours. */
 static void count_replacement(struct range_op *op, const struct piece *left, const struct piece *right) {
     struct piece fresh = {op->first, op->end, op->view, op->offset};
-    if (!op->view)
-        return;
-    op->mappings++;
-    if (left && run_continues(left->view, left->end, left->offset + (left->end - left->first), fresh.view, fresh.first,
-                              fresh.offset))
-        op->mappings--;
-    if (right && run_continues(fresh.view, fresh.end, fresh.offset + (fresh.end - fresh.first), right->view,
-                               right->first, right->offset))
-        op->mappings--;
+    op->mappings += 1 - (left && joined(left, left->view, &fresh, op->view)) -
+                    (right && joined(&fresh, op->view, right, right->view));
     tally_add(&op->tally, op->view, op->end - op->first);
 }
 
-/* Walk the pieces of the range and its two neighbours once: totals, the number of mappings that /proc/PID/maps will
- * show, and how far the gap will reach. */
+/* The view that comes after p's, or NULL: the review ends before p, or must get memory first. */
+static struct view *view_after(struct range_op *op, const struct piece *p, u64 reached) {
+    if (p->first > reached || (op->change.set & VIEW_PROT & ~p->view->max_prot)) {
+        op->stopped = p->first > reached ? -ENOMEM : -EACCES;
+        op->end = reached;
+        return NULL;
+    }
+    struct view *after = renewed(op, p->view);
+    if (!after) {
+        after = renewal_find(op, p->view);
+        op->lacks_renewal |= !after;
+    }
+    return after;
+}
+
+/* One piece inside the range, clipped to it. */
+static struct view *see_inside(struct range_op *op, const struct piece *p, u64 reached) {
+    struct view *after = op->review ? view_after(op, p, reached) : p->view;
+    if (!after)
+        return NULL;
+    op->nothing &= op->review && after == p->view;
+    tally_add(&op->tally, p->view, -(s64)(p->end - p->first));
+    if (op->review)
+        tally_add(&op->tally, after, p->end - p->first);
+    else
+        op->mappings--;
+    return after;
+}
+
+/* How far the gap will reach that an unmapping leaves; the hole knows it mostly. */
+static void survey_gap(struct range_op *op, bool has_left, bool has_right, const struct piece *right) {
+    struct space *s = op->s;
+    struct piece p;
+    op->gap_first = op->first;
+    op->gap_end = has_right ? start_with_guard(right->view, op->end) : op->end;
+    if (!has_left && s->hole_end == op->first)
+        op->gap_first = s->hole_first;
+    else if (!has_left)
+        op->gap_first = piece_prev(s, op->first, &p) ? p.end : 0;
+    if (!has_right && s->hole_first == op->end)
+        op->gap_end = max(s->hole_end, op->end);
+    else if (!has_right)
+        op->gap_end = piece_next(s, op->end, &p) ? start_with_guard(p.view, p.first) : USER_PAGES;
+}
+
+/* Walk the pieces of the range and its neighbours once: totals, the number of mappings that /proc/PID/maps will show,
+ * the views that come, and how far the gap will reach. */
 static void survey(struct range_op *op, const struct walk *start) {
-    struct walk back = *start, ahead = *start;
-    struct piece left, p, last;
-    bool has_left = piece_prev_from(&back, op->first, &left), more = piece_next_from(&ahead, op->first, &p),
-         joins = has_left;
+    struct walk w;
+    struct piece left, last, p;
+    struct view *before_after = NULL; /* what comes after last's view */
+    walk_copy(&w, start);
+    bool has_left = op->first && piece_prev_from(&w, op->first, op->first - 1, &left), joins = has_left;
     op->tally = (struct tally){0};
     op->mappings = 0;
-    op->nothing = !more || p.first >= op->end;
-    op->gap_first = has_left ? left.end : 0;
-    last = left;
+    op->nothing = true;
+    op->lacks_renewal = false;
+    if (has_left) {
+        last = left;
+        before_after = left.view;
+    }
+    walk_copy(&w, start);
+    u64 reached = op->first;
+    bool more = piece_next_from(&w, op->first, op->end + 1, &p);
     while (more && p.first < op->end) {
         struct piece inside = p;
         inside.end = min(p.end, op->end);
-        tally_add(&op->tally, p.view, -(s64)(inside.end - inside.first));
-        if (op->review)
-            tally_add(&op->tally, renewed(p.view, op), inside.end - inside.first);
-        else
-            op->mappings--;
-        if (joins)
-            count_joint(op, &last, &inside);
+        struct view *after = see_inside(op, &inside, reached);
+        if (!after)
+            break;
+        if (joins) {
+            op->mappings += joined(&last, last.view, &inside, inside.view);
+            op->mappings -= op->review && joined(&last, before_after, &inside, after);
+        }
         last = inside;
+        before_after = after;
         joins = true;
-        more = piece_next(op->s, inside.end, &p);
+        reached = inside.end;
+        more = piece_next_from(&w, reached, op->end + 1, &p);
     }
-    if (joins && more)
-        count_joint(op, &last, &p);
-    op->gap_end = more ? p.first : USER_PAGES;
-    count_replacement(op, has_left ? &left : NULL, more ? &p : NULL);
+    if (op->review && reached < op->end && !op->stopped && !op->lacks_renewal) { /* a hole up to the end */
+        op->stopped = -ENOMEM;
+        op->end = reached;
+    }
+    bool has_right = more && p.first == op->end;
+    if (joins && has_right) {
+        op->mappings += joined(&last, last.view, &p, p.view);
+        op->mappings -= op->review && joined(&last, before_after, &p, p.view);
+    }
+    if (op->view)
+        count_replacement(op, has_left ? &left : NULL, has_right ? &p : NULL);
+    else if (!op->review)
+        survey_gap(op, has_left, has_right, &p);
 }
 
 static void commit_all(struct range_op *op) {
@@ -314,8 +388,31 @@ static void commit_all(struct range_op *op) {
 static void account(struct range_op *op) {
     tally_apply(op->s, &op->tally);
     op->s->mappings += op->mappings;
-    if (!op->view && !op->review)
+    if (op->view)
+        gap_taken(op->s, op->first, op->end, op->view);
+    else if (!op->review)
         gap_freed(op->s, op->gap_first, op->gap_end);
+}
+
+/* Everything in w's deepest table goes, so it leaves whole, and with it every table above that is left with nothing. */
+static void fold(struct range_op *op, const struct walk *w) {
+    unsigned level = w->level + 1, slot = slot_index(op->first, level);
+    while (level < TABLE_LEVELS && w->table[level]->run_count == 0 && table_next(w->table[level], 0) == slot &&
+           table_next(w->table[level], slot + 1) == TABLE_SLOTS)
+        slot = slot_index(op->first, ++level);
+    struct table *t = w->table[level];
+    spin_lock(&t->lock);
+    detach(op, t, slot);
+    spin_unlock(&t->lock);
+    event(EVENT_TABLE_FOLDED, op->first << PAGE_SHIFT, 1);
+    flush(op);
+}
+
+/* Room in the plan of t, and a link for the object that comes. t locked. */
+static bool fits_within(struct range_op *op, struct table *t) {
+    bool linked =
+        !(op->view && op->view->file) || plan_has_link(t, view_object(op->view)) || stock_has(&op->stock, 0, 1, 0);
+    return plan_room(t, 2, &op->stock) && linked;
 }
 
 /* Most operations lie within one table, the deepest on their path, and within no slot that has a table below. Then that
@@ -325,24 +422,22 @@ static enum step commit_within(struct range_op *op, const struct walk *w) {
     u64 first = part_first(op, t), end = op->end - t->base, step = slot_pages(t->level);
     if (!w->writable || end > table_pages(t) || (t->level > 1 && table_next(t, first / step) * step < end))
         return STEP_AGAIN;
-    if (!op->view && !op->review && t->level < TABLE_LEVELS && t->run_count == 1 && first <= t->runs[0].first &&
-        t->runs[0].end <= end)
-        return STEP_AGAIN; /* the table may become idle: it leaves by its parent's slot */
-    enum step result = STEP_DONE;
+    if (!op->view && !op->review && t->level < TABLE_LEVELS && first <= t->runs[0].first &&
+        t->runs[t->run_count - 1].end <= end && !t->below_words) {
+        fold(op, w);
+        return STEP_DONE;
+    }
     spin_lock(&t->lock);
-    bool linked =
-        !(op->view && op->view->file) || plan_has_link(t, view_object(op->view)) || stock_has(&op->stock, 0, 1, 0);
-    if (!plan_room(t, 2, &op->stock) || !linked) {
-        result = STEP_STOCK;
-    } else if (op->review) {
+    bool fits = fits_within(op, t);
+    if (fits && op->review) {
         commit_review(op, t, first, end);
-    } else {
+    } else if (fits) {
         plan_set(t, first, end, op->view, op->offset, &op->stock);
         op->flush |= t->level == 1 && withhold_slots(t, first, end);
     }
     spin_unlock(&t->lock);
-    if (result != STEP_DONE)
-        return result;
+    if (!fits)
+        return STEP_STOCK;
     flush(op);
     if (t->level == 1 && !op->review)
         sweep_leaf(t, first, end);
@@ -354,6 +449,8 @@ static enum step range_try(struct range_op *op, int *error) {
     struct walk w;
     walk_down(op->s, op->first, &w);
     survey(op, &w);
+    if (op->lacks_renewal)
+        return STEP_STOCK;
     if (op->nothing && !op->view)
         return STEP_DONE;
     if (op->mappings > 0 && op->s->mappings + op->mappings > vm_max_map_count) {
@@ -373,17 +470,20 @@ static enum step range_try(struct range_op *op, int *error) {
     return step;
 }
 
+static int renew_all(struct range_op *op);
+
 /* Prepare and commit, with the space closed for each try. */
 static int range_run(struct range_op *op) {
+    struct space *s = op->s;
     int error = 0;
     enum step step = STEP_STOCK;
-    assert(mutex_held(&op->s->range));
+    assert(mutex_held(&s->range));
     while (step != STEP_DONE && !error) {
-        space_close(op->s);
+        space_close(s);
         step = range_try(op, &error);
-        space_open(op->s);
+        space_open(s);
         if (step != STEP_DONE)
-            error = stock_fill(&op->stock);
+            error = op->lacks_renewal ? renew_all(op) : stock_fill(&op->stock);
     }
     drop_detached(op);
     stock_empty(&op->stock);
@@ -391,10 +491,11 @@ static int range_run(struct range_op *op) {
 }
 
 int space_prepare_unmap(struct space *s, u64 first, u64 end) {
-    struct range_op op = {.s = s, .first = first, .end = end};
+    struct range_op op;
     int error = 0;
     enum step step = STEP_STOCK;
     assert(mutex_held(&s->range));
+    op_begin(&op, s, first, end);
     while (step != STEP_DONE && !error) {
         space_close(s);
         step = prepare_all(&op);
@@ -407,45 +508,56 @@ int space_prepare_unmap(struct space *s, u64 first, u64 end) {
 }
 
 int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
-    struct range_op op = {.s = s, .first = first, .end = end, .view = view, .offset = offset};
+    struct range_op op;
     assert(first < end && end <= USER_PAGES);
+    op_begin(&op, s, first, end);
+    op.view = view;
+    op.offset = offset;
     return range_run(&op);
 }
 
 /* ---- views that change ---- */
 
-static bool known(struct range_op *op, struct view *v) {
-    for (unsigned i = 0; i < op->renewal_count; i++)
-        if (op->renewals[i].old == v)
-            return true;
-    return false;
+static struct view view_changed(const struct view *old, struct view_change change) {
+    struct view v = {.flags = (old->flags & ~change.clear) | change.set,
+                     .max_prot = old->max_prot,
+                     .file = old->file,
+                     .name = old->name};
+    if ((v.flags & VIEW_WRITE) && !(v.flags & (VIEW_SHARED | VIEW_NORESERVE)))
+        v.flags |= VIEW_ACCOUNT;
+    return v;
 }
 
-static int renewal_add(struct range_op *op, struct view *old, struct view_change change) {
-    struct view proto = *old;
+/* The view that comes after `old`, if that takes no memory; else NULL. The space is closed. */
+static struct view *renewal_find(struct range_op *op, struct view *old) {
+    struct view proto = view_changed(old, op->change);
+    struct view *new = op->renewal_count < op->renewal_room ? view_find(&proto) : NULL;
+    if (new)
+        op->renewals[op->renewal_count++] = (struct renewal){old, new};
+    return new;
+}
+
+static int renewal_add(struct range_op *op, struct view *old) {
+    struct view proto = view_changed(old, op->change);
     if (op->renewal_count == op->renewal_room) {
-        unsigned room = op->renewal_room ? op->renewal_room * 2 : 4;
-        struct renewal *more = kmalloc(room * sizeof(*more));
+        struct renewal *more = kmalloc(op->renewal_room * 2 * sizeof(*more));
         if (!more)
             return -ENOMEM;
         memcpy(more, op->renewals, op->renewal_count * sizeof(*more));
-        kfree(op->renewals);
+        if (op->renewals != op->few)
+            kfree(op->renewals);
         op->renewals = more;
-        op->renewal_room = room;
+        op->renewal_room *= 2;
     }
-    proto.flags = (proto.flags & ~change.clear) | change.set;
-    if ((proto.flags & VIEW_WRITE) && !(proto.flags & (VIEW_SHARED | VIEW_NORESERVE)))
-        proto.flags |= VIEW_ACCOUNT;
     struct view *new = view_intern(&proto);
     if (!new)
         return -ENOMEM;
-    view_get(old);
     op->renewals[op->renewal_count++] = (struct renewal){old, new};
     return 0;
 }
 
-/* Every distinct view of the range gets its successor, before anything changes. */
-static int renew_all(struct range_op *op, struct view_change change) {
+/* Every distinct view of the range gets its successor. The space is open. */
+static int renew_all(struct range_op *op) {
     struct piece p = {.end = op->first};
     int error = 0;
     while (!error && p.end < op->end) {
@@ -453,30 +565,30 @@ static int renew_all(struct range_op *op, struct view_change change) {
         bool found;
         do
             found = piece_next(op->s, p.end, &p) && p.first < op->end;
-        while (found && known(op, p.view) && p.end < op->end);
+        while (found && renewed(op, p.view) && p.end < op->end);
         space_open(op->s);
         if (!found)
             break;
-        if (!known(op, p.view)) /* range is held: the run, and so its view, stays */
-            error = renewal_add(op, p.view, change);
+        if (!renewed(op, p.view))
+            error = renewal_add(op, p.view);
     }
     return error;
 }
 
 int space_review(struct space *s, u64 first, u64 end, struct view_change change) {
-    struct range_op op = {.s = s, .first = first, .end = end, .review = true};
-    int error = renew_all(&op, change);
-    bool differs = false;
+    struct range_op op;
+    op_begin(&op, s, first, end);
+    op.review = true;
+    op.change = change;
+    op.renewals = op.few;
+    op.renewal_count = 0;
+    op.renewal_room = array_count(op.few);
+    int error = range_run(&op);
     for (unsigned i = 0; i < op.renewal_count; i++)
-        differs |= op.renewals[i].old != op.renewals[i].new;
-    if (!error && differs)
-        error = range_run(&op);
-    for (unsigned i = 0; i < op.renewal_count; i++) {
-        view_put(op.renewals[i].old);
         view_put(op.renewals[i].new);
-    }
-    kfree(op.renewals);
-    return error;
+    if (op.renewals != op.few)
+        kfree(op.renewals);
+    return error ? error : op.stopped;
 }
 
 /* ---- discarding ---- */

@@ -210,9 +210,7 @@ static bool grows_here(struct remap *r) {
 static int find_target(struct remap *r) {
     if (r->how & REMAP_FIXED)
         return 0;
-    space_close(r->s);
     r->to = gap_find(r->s, r->new_pages, 0, USER_PAGES);
-    space_open(r->s);
     return r->to ? 0 : -ENOMEM;
 }
 

@@ -251,6 +251,7 @@ static void fork_copy_totals(struct space *s, struct space *child) {
     child->mappings = s->mappings, child->special_for_fork = s->special_for_fork, child->peak_total = s->total;
     child->brk_start = s->brk_start, child->brk = s->brk, child->gap_top = s->gap_top;
     memcpy(child->gap_from, s->gap_from, sizeof(s->gap_from));
+    child->hole_first = s->hole_first, child->hole_end = s->hole_end;
     child->randomise = s->randomise;
     child->info = s->info;
     child->limits = s->limits;

@@ -145,13 +145,13 @@ void ring_each(struct ring *ring, bool (*visit)(struct table *t, void *argument)
 struct run *plan_find(struct table *t, u64 page); /* the run that contains page, or NULL */
 unsigned plan_from(struct table *t, u64 page);    /* index of the first run with end > page */
 /* plan_room: room for `more` runs, from the stock if needed; false: the stock lacks it. */
-bool plan_room(struct table *t, unsigned more, struct stock *k);
+bool plan_grow(struct table *t, unsigned more, struct stock *k);
+static inline bool plan_room(struct table *t, unsigned more, struct stock *k) {
+    return likely(t->run_count + more <= t->run_room) || plan_grow(t, more, k);
+}
 /* plan_set: [first, end) becomes one run of view (NULL: nothing). Room for 2 more is there; with a file, a link for its
  * object is in the table or in k. The run takes its own reference on view. */
 void plan_set(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k);
-/* plan_change: in [first, end) each run's view becomes to(view): counted for the caller, same object. Room for 2 more.
- */
-void plan_change(struct table *t, u64 first, u64 end, struct view *(*to)(struct view *, void *), void *argument);
 bool plan_has_link(const struct table *t, const struct object *o);
 static inline bool run_continues(const struct view *view, u64 end, u64 offset_end, const struct view *next, u64 first,
                                  u64 offset) {

@@ -38,17 +38,23 @@ static struct view *find_in(struct bucket *b, const struct view *proto) {
     return v;
 }
 
-struct view *view_intern(const struct view *proto) {
-    u32 hash = hash_of(proto);
-    struct bucket *b = &buckets[hash % BUCKETS];
+struct view *view_find(const struct view *proto) {
+    struct bucket *b = &buckets[hash_of(proto) % BUCKETS];
     spin_lock(&b->lock);
     struct view *found = find_in(b, proto);
     spin_unlock(&b->lock);
+    return found;
+}
+
+struct view *view_intern(const struct view *proto) {
+    struct view *found = view_find(proto);
     if (found)
         return found;
     struct view *fresh = kmalloc(sizeof(*fresh));
     if (!fresh)
         return NULL;
+    u32 hash = hash_of(proto);
+    struct bucket *b = &buckets[hash % BUCKETS];
     *fresh = *proto;
     fresh->hash = hash;
     fresh->references = 1;

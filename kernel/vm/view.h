@@ -10,6 +10,8 @@
  * reference on the file for as long as the view lives. NULL: out of memory. May sleep (allocation): no spin lock held.
  */
 struct view *view_intern(const struct view *proto);
+/* view_find: the same if it is there already; else NULL. Does not sleep. */
+struct view *view_find(const struct view *proto);
 static inline void view_get(struct view *v) { atomic_add(&v->references, 1); }
 /* view_put: drop one reference. Never sleeps, may be called with table locks held: a view that nobody names is put
  * aside. */
