@@ -81,12 +81,15 @@ u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below) {
 }
 
 void gap_freed(struct space *s, u64 first, u64 end) {
-    u64 top = min(end, s->gap_top);
-    for (int k = top > first ? class_below(top - first) : -1; k >= 0 && s->gap_from[k] < top; k--)
-        s->gap_from[k] = top;
-    if (end > first && (end >= s->hole_end || s->hole_first == s->hole_end)) { /* higher up, or around it */
-        s->hole_first = max(first, FIRST_PAGE);
-        s->hole_end = max(end, s->hole_first);
+    first = max(first, FIRST_PAGE);
+    end = min(end, s->gap_top);
+    if (end <= first)
+        return;
+    for (int k = class_below(end - first); k >= 0 && s->gap_from[k] < end; k--)
+        s->gap_from[k] = end;
+    if (end >= s->hole_end || s->hole_first == s->hole_end) { /* higher up, or around it; or there is none */
+        s->hole_first = first;
+        s->hole_end = end;
     }
 }
 

@@ -30,6 +30,8 @@ struct range_op {
     unsigned renewal_count, renewal_room;
     bool lacks_renewal; /* a view of the range has none yet, and making it takes memory */
     struct stock stock;
+    struct table *within; /* see locate; NULL: more than one table is concerned */
+    bool near;
     struct table *detached; /* by next: no slot of ours points there any more */
     bool flush, flush_tables;
     struct tally tally;     /* what the operation changes in the totals ... */
@@ -323,58 +325,113 @@ static void survey_gap(struct range_op *op, bool has_left, bool has_right, const
         op->gap_first = piece_prev(s, op->first, &p) ? p.end : 0;
     if (!has_right && s->hole_first == op->end)
         op->gap_end = max(s->hole_end, op->end);
-    else if (!has_right)
+    else if (!has_right && op->end < s->gap_top) /* what lies above that is nothing to mmap */
         op->gap_end = piece_next(s, op->end, &p) ? start_with_guard(p.view, p.first) : USER_PAGES;
 }
 
-/* Walk the pieces of the range and its neighbours once: totals, the number of mappings that /proc/PID/maps will show,
- * the views that come, and how far the gap will reach. */
-static void survey(struct range_op *op, const struct walk *start) {
+/* The pieces of the range and its neighbours, one after another. Where one exclusive table has them all, they are read
+ * off its plan, which nobody changes while the space is closed. */
+struct pieces {
+    struct table *table; /* that one, or NULL */
+    unsigned at;         /* its next run */
     struct walk w;
-    struct piece left, last, p;
-    struct view *before_after = NULL; /* what comes after last's view */
-    walk_copy(&w, start);
-    bool has_left = op->first && piece_prev_from(&w, op->first, op->first - 1, &left), joins = has_left;
+};
+
+static bool run_piece(const struct table *t, unsigned i, u64 first, u64 end, struct piece *out) {
+    const struct run *r = &t->runs[i];
+    first = max(t->base + r->first, first);
+    *out = (struct piece){first, min(t->base + r->end, end), r->view, r->offset};
+    if (r->view->file)
+        out->offset += first - t->base - r->first;
+    return true;
+}
+
+/* The piece that ends where the range begins, in full; the next ones follow. */
+static bool pieces_begin(struct pieces *y, struct range_op *op, const struct walk *start, struct piece *out) {
+    struct table *t = y->table = op->near ? op->within : NULL;
+    if (!t) {
+        walk_copy(&y->w, start);
+        bool found = op->first && piece_prev_from(&y->w, op->first, op->first - 1, out);
+        walk_copy(&y->w, start);
+        return found;
+    }
+    u64 first = op->first - t->base;
+    unsigned i = y->at = plan_from(t, first);
+    if (i < t->run_count && t->runs[i].first < first)
+        return run_piece(t, i, 0, op->first, out);
+    return i > 0 && t->runs[i - 1].end == first && run_piece(t, i - 1, 0, op->first, out);
+}
+
+/* The next piece from `page` on, clipped on the left, if it begins at the range's end or before. */
+static bool pieces_next(struct pieces *y, struct range_op *op, u64 page, struct piece *out) {
+    struct table *t = y->table;
+    if (!t)
+        return piece_next_from(&y->w, page, op->end + 1, out);
+    if (y->at < t->run_count && t->base + t->runs[y->at].end <= page)
+        y->at++;
+    return y->at < t->run_count && t->base + t->runs[y->at].first <= op->end && run_piece(t, y->at, page, ~0ULL, out);
+}
+
+struct seen {
+    struct piece p;
+    struct view *after; /* the view that comes instead of p's; NULL: nothing was seen */
+};
+
+/* From one piece to the next: are they joined now, and will they be? */
+static void see(struct range_op *op, struct seen *last, const struct piece *p, struct view *after) {
+    if (last->after) {
+        op->mappings += joined(&last->p, last->p.view, p, p->view);
+        op->mappings -= op->review && joined(&last->p, last->after, p, after);
+    }
+    *last = (struct seen){*p, after};
+}
+
+/* Look at the pieces of the range and its neighbours once: totals, the number of mappings that /proc/PID/maps will
+ * show, the views that come, and how far the gap will reach. */
+static void survey(struct range_op *op, const struct walk *start) {
+    struct pieces y;
+    struct piece left, p;
+    struct seen last = {.after = NULL};
+    u64 reached = op->first;
     op->tally = (struct tally){0};
     op->mappings = 0;
     op->nothing = true;
     op->lacks_renewal = false;
-    if (has_left) {
-        last = left;
-        before_after = left.view;
-    }
-    walk_copy(&w, start);
-    u64 reached = op->first;
-    bool more = piece_next_from(&w, op->first, op->end + 1, &p);
-    while (more && p.first < op->end) {
+    bool has_left = pieces_begin(&y, op, start, &left), more;
+    if (has_left)
+        last = (struct seen){left, left.view};
+    while ((more = pieces_next(&y, op, reached, &p)) && p.first < op->end) {
         struct piece inside = p;
         inside.end = min(p.end, op->end);
         struct view *after = see_inside(op, &inside, reached);
         if (!after)
             break;
-        if (joins) {
-            op->mappings += joined(&last, last.view, &inside, inside.view);
-            op->mappings -= op->review && joined(&last, before_after, &inside, after);
-        }
-        last = inside;
-        before_after = after;
-        joins = true;
+        see(op, &last, &inside, after);
         reached = inside.end;
-        more = piece_next_from(&w, reached, op->end + 1, &p);
     }
     if (op->review && reached < op->end && !op->stopped && !op->lacks_renewal) { /* a hole up to the end */
         op->stopped = -ENOMEM;
         op->end = reached;
     }
     bool has_right = more && p.first == op->end;
-    if (joins && has_right) {
-        op->mappings += joined(&last, last.view, &p, p.view);
-        op->mappings -= op->review && joined(&last, before_after, &p, p.view);
-    }
+    if (has_right)
+        see(op, &last, &p, p.view);
     if (op->view)
         count_replacement(op, has_left ? &left : NULL, has_right ? &p : NULL);
     else if (!op->review)
         survey_gap(op, has_left, has_right, &p);
+}
+
+/* Most operations lie within one table, the deepest on their path, and within no slot that has a table below: then that
+ * is op->within, all there is to prepare and to commit. op->near: their neighbours are in its plan too. */
+static void locate(struct range_op *op, const struct walk *w) {
+    struct table *t = w->table[w->level];
+    u64 first = op->first - t->base, end = op->end - t->base, step = slot_pages(t->level), pages = table_pages(t);
+    u64 below = t->level > 1 ? table_next(t, (first - (first > 0)) / step) * step : pages + 1;
+    op->near = first > 0 && end < pages && below > end;
+    if (below < first) /* beside it */
+        below = table_next(t, first / step) * step;
+    op->within = w->writable && end <= pages && below >= end ? t : NULL;
 }
 
 static void commit_all(struct range_op *op) {
@@ -415,13 +472,12 @@ static bool fits_within(struct range_op *op, struct table *t) {
     return plan_room(t, 2, &op->stock) && linked;
 }
 
-/* Most operations lie within one table, the deepest on their path, and within no slot that has a table below. Then that
- * table is all there is to prepare and to commit. STEP_AGAIN: this one does not. */
+/* STEP_AGAIN: it takes more than one table. */
 static enum step commit_within(struct range_op *op, const struct walk *w) {
-    struct table *t = w->table[w->level];
-    u64 first = part_first(op, t), end = op->end - t->base, step = slot_pages(t->level);
-    if (!w->writable || end > table_pages(t) || (t->level > 1 && table_next(t, first / step) * step < end))
+    struct table *t = op->within;
+    if (!t)
         return STEP_AGAIN;
+    u64 first = op->first - t->base, end = op->end - t->base;
     if (!op->view && !op->review && t->level < TABLE_LEVELS && first <= t->runs[0].first &&
         t->runs[t->run_count - 1].end <= end && !t->below_words) {
         fold(op, w);
@@ -448,6 +504,7 @@ static enum step commit_within(struct range_op *op, const struct walk *w) {
 static enum step range_try(struct range_op *op, int *error) {
     struct walk w;
     walk_down(op->s, op->first, &w);
+    locate(op, &w);
     survey(op, &w);
     if (op->lacks_renewal)
         return STEP_STOCK;
