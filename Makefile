@@ -72,7 +72,7 @@ test: ## build with gcc and with clang, and run every test
 soak: all ## the long tests, until one fails or Ctrl-C is typed
 	tests/run --soak
 
-FORMATTED = $(wildcard kernel/*.[ch] kernel/*/*.[ch] kernel/*/*/*.[ch] tool/*.[ch] tests/*/*.[ch])
+FORMATTED = $(wildcard kernel/*.[ch] kernel/*/*.[ch] kernel/*/*/*.[ch] tool/*.[ch] bench/*.[ch] tests/*/*.[ch])
 abi-record: ## write down again what Debian's 6.1 answers to the programs in tests/abi
 	tests/abi/record
 
@@ -80,6 +80,12 @@ format: ## lay out every C file by .clang-format
 	clang-format -i $(FORMATTED)
 check-format: ## say which C files are not laid out so
 	clang-format --dry-run --Werror $(FORMATTED)
+
+BENCH_NEEDS := $(NEEDS) binutils
+bench: ## measure Quire beside Debian's Linux (QUICK=1: in five minutes)
+	@tool/set-up $(BENCH_NEEDS)
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	bench/run $(if $(QUICK),--quick)
 
 clean: ## remove what make made
 	rm -rf build build-clang quire
@@ -89,4 +95,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile tests/host/host.mk
 
 -include tests/host/host.mk
-.PHONY: all run test soak abi-record format check-format clean help host-test
+.PHONY: all run test soak bench abi-record format check-format clean help host-test

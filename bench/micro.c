@@ -2,7 +2,13 @@
  *
  * The same static binary runs on Quire and on Linux. Under `-icount shift=0,sleep=off` a nanosecond is an instruction
  * of the guest. Prints "NAME VALUE" lines; a value is the least of REPEATS, per operation. Nothing waits for a device
- * inside a timed part. */
+ * inside a timed part, and nothing is printed before the end: a serial line drains by interrupts.
+ *
+ *   micro [PART OF A ROW'S NAME]    --scale     faults of one thread and of two at once, wall time (needs two CPUs)
+ *                                   --tables    page tables, and memory in all, of 100 forks of a parent of 1 GiB
+ *                                   --hello     says so, and ends: when does the first program run?
+ *                                   --khz       the rate of the time-stamp counter, for a guest that cannot measure it
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
@@ -30,10 +36,7 @@ static const char *only;
 
 static int wanted(const char *name) { return !only || strstr(name, only); }
 
-static void report(const char *name, double least) {
-    printf("%-34s %10.0f\n", name, least);
-    fflush(stdout);
-}
+static void report(const char *name, double least) { printf("%-34s %10.0f\n", name, least); }
 
 static void die(const char *what) {
     perror(what);
@@ -177,7 +180,7 @@ static unsigned long ticks_now(void) {
 static void measure_tick(void) {
     double t = now();
     unsigned long start = ticks_now();
-    while (now() - t < 1e6)
+    while (now() - t < 2e6)
         ;
     tick_ns = (now() - t) / (ticks_now() - start);
 }
@@ -400,10 +403,110 @@ static void pipe_row(void) {
     reap(pid);
 }
 
+/* ---- two threads, each in a region of its own: wall time of both, from a common start ---- */
+
+static pthread_barrier_t start_line;
+
+static void *touch_own(void *p) {
+    pthread_barrier_wait(&start_line);
+    touch(p, 32 * MIB);
+    return NULL;
+}
+
+static double faults_of(unsigned count) {
+    pthread_t threads[2];
+    char *regions[2];
+    pthread_barrier_init(&start_line, NULL, count + 1);
+    for (unsigned i = 0; i < count; i++) {
+        regions[i] = anonymous(32 * MIB);
+        if (pthread_create(&threads[i], NULL, touch_own, regions[i]))
+            die("pthread_create");
+    }
+    pthread_barrier_wait(&start_line);
+    double t = now();
+    for (unsigned i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    t = now() - t;
+    for (unsigned i = 0; i < count; i++)
+        munmap(regions[i], 32 * MIB);
+    pthread_barrier_destroy(&start_line);
+    return t / (32 * MIB / PAGE);
+}
+
+static double faults_of_one(void) { return faults_of(1); }
+static double faults_of_two(void) { return faults_of(2); }
+
+static void scale_rows(void) {
+    report("faults_1_thread", least_of(faults_of_one));
+    report("faults_2_threads", least_of(faults_of_two));
+}
+
+/* ---- what 100 forks cost in memory, each having written its stack, its data and its heap ---- */
+
+#define FORKS 100
+
+static long meminfo(const char *name) {
+    char line[128];
+    long kib = -1;
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && kib < 0 && fgets(line, sizeof(line), f))
+        if (!strncmp(line, name, strlen(name)))
+            kib = strtol(line + strlen(name), NULL, 10);
+    if (kib < 0)
+        die(name);
+    fclose(f);
+    return kib;
+}
+
+static void tables_rows(void) {
+    static volatile char data[2 * PAGE];
+    char *parent = anonymous(1024 * MIB), byte = 0;
+    volatile char *heap = malloc(1);
+    pid_t pids[FORKS];
+    int ready[2], gate[2];
+    if (pipe(ready) || pipe(gate))
+        die("pipe");
+    touch(parent, 1024 * MIB);
+    long tables = meminfo("PageTables:"), unused = meminfo("MemFree:");
+    for (int i = 0; i < FORKS; i++) {
+        pids[i] = fork_or_die();
+        if (pids[i])
+            continue;
+        volatile char stack[PAGE];
+        stack[0] = data[PAGE] = *heap = 1;
+        sink = stack[0];
+        close(gate[1]);
+        _exit(write(ready[1], &byte, 1) == 1 && read(gate[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    for (int i = 0; i < FORKS; i++)
+        if (read(ready[0], &byte, 1) != 1)
+            die("read");
+    report("tables_of_100_forks_KiB", meminfo("PageTables:") - tables);
+    report("memory_of_100_forks_KiB", unused - meminfo("MemFree:"));
+    close(gate[1]);
+    for (int i = 0; i < FORKS; i++)
+        reap(pids[i]);
+}
+
 int main(int argc, char **argv) {
+    static char buffer[1 << 16];
     if (argc > 1 && !strcmp(argv[1], "--nothing"))
         return 0;
+    setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
     only = argc > 1 ? argv[1] : NULL;
+    if (only && only[0] == '-') {
+        if (!strcmp(only, "--scale"))
+            scale_rows();
+        else if (!strcmp(only, "--tables"))
+            tables_rows();
+        else if (!strcmp(only, "--hello"))
+            puts("hello");
+        else if (!strcmp(only, "--khz")) {
+            measure_tick();
+            printf("%.0f\n", 1e6 / tick_ns);
+        }
+        return 0;
+    }
     measure_tick();
     simple_rows();
     fork_rows();
