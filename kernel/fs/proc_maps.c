@@ -85,27 +85,17 @@ static void show_flags(struct text *t, const struct view *v) {
         bool set;
         char letters[4];
     } flags[] = {
-        {v->flags & VIEW_READ, "rd"},
-        {v->flags & VIEW_WRITE, "wr"},
-        {v->flags & VIEW_EXEC, "ex"},
-        {v->flags & VIEW_SHARED, "sh"},
-        {v->max_prot & VIEW_READ, "mr"},
-        {v->max_prot & VIEW_WRITE, "mw"},
-        {v->max_prot & VIEW_EXEC, "me"},
-        {v->flags & VIEW_SHARED, "ms"},
-        {v->flags & VIEW_GROWSDOWN, "gd"},
-        {v->flags & VIEW_LOCKED, "lo"},
-        {v->flags & VIEW_SEQUENTIAL, "sr"},
-        {v->flags & VIEW_RANDOM, "rr"},
-        {v->flags & VIEW_DONTFORK, "dc"},
-        {v->flags & VIEW_SPECIAL, "de"},
-        {v->flags & VIEW_ACCOUNT, "ac"},
-        {v->flags & VIEW_NORESERVE, "nr"},
-        {v->flags & VIEW_WIPEONFORK, "wf"},
-        {v->flags & VIEW_DONTDUMP, "dd"},
-        {true, "sd"},
-        {v->flags & VIEW_HUGE, "hg"},
-        {v->flags & VIEW_NOHUGE, "nh"},
+        {v->flags & VIEW_READ, "rd"},       {v->flags & VIEW_WRITE, "wr"},
+        {v->flags & VIEW_EXEC, "ex"},       {v->flags & VIEW_SHARED && v->max_prot & VIEW_WRITE, "sh"},
+        {v->max_prot & VIEW_READ, "mr"},    {v->max_prot & VIEW_WRITE, "mw"},
+        {v->max_prot & VIEW_EXEC, "me"},    {v->flags & VIEW_SHARED, "ms"},
+        {v->flags & VIEW_GROWSDOWN, "gd"},  {v->flags & VIEW_LOCKED, "lo"},
+        {v->flags & VIEW_SEQUENTIAL, "sr"}, {v->flags & VIEW_RANDOM, "rr"},
+        {v->flags & VIEW_DONTFORK, "dc"},   {v->flags & VIEW_SPECIAL, "de"},
+        {v->flags & VIEW_ACCOUNT, "ac"},    {v->flags & VIEW_NORESERVE, "nr"},
+        {v->flags & VIEW_SYNC, "sf"},       {v->flags & VIEW_WIPEONFORK, "wf"},
+        {v->flags & VIEW_DONTDUMP, "dd"},   {true, "sd"},
+        {v->flags & VIEW_HUGE, "hg"},       {v->flags & VIEW_NOHUGE, "nh"},
         {v->flags & VIEW_MERGEABLE, "mg"},
     };
     text_string(t, "VmFlags: ");
@@ -125,6 +115,8 @@ static void show_smap(struct text *t, struct space *space, const struct mapping 
     line_kb(t, "MMUPageSize:", 1);
     show_usage(t, &u, m->view->flags & VIEW_LOCKED ? u.pss_bytes / KiB : 0, false);
     text_print(t, "THPeligible:    %d\n", 0);
+    if (arch_has_keys())
+        text_print(t, "ProtectionKey:  %8u\n", (m->view->flags & VIEW_KEY) >> VIEW_KEY_SHIFT);
     show_flags(t, m->view);
 }
 

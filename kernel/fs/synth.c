@@ -86,6 +86,7 @@ int synth_mount(struct super *super, const struct synth_node *root) {
     if (!s)
         return -ENOMEM;
     super->root = &s->inode;
+    super->made_when_read = true;
     return 0;
 }
 

@@ -200,7 +200,8 @@ struct super {
     int (*sync)(struct super *s);
     const char *options; /* as /proc/mounts shows them */
     bool read_only;
-    bool keeps_names; /* names live only in memory: those made stay until they are removed */
+    bool made_when_read; /* its regular files have no pages: they cannot be mapped */
+    bool keeps_names;    /* names live only in memory: those made stay until they are removed */
     bool uncached; /* proc: names come and go by themselves. Each lookup asks the inode; its dentry is never found again
                       by name */
     void *private_data;

@@ -12,10 +12,11 @@
 #include "task/task.h"
 #include "vm/space.h"
 
+/* What MAP_SHARED_VALIDATE knows: no file here has more. */
 #define KNOWN_MAP_FLAGS                                                                                                \
     (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE |    \
-     MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_SYNC | MAP_FIXED_NOREPLACE | MAP_DENYWRITE | MAP_EXECUTABLE |        \
-     MAP_UNINITIALIZED)
+     MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_UNINITIALIZED | MAP_HUGE_2MB |      \
+     MAP_HUGE_1GB)
 
 static struct space *space(void) { return process_current()->space; }
 
@@ -30,7 +31,7 @@ struct space *limited_space(void) {
     return p->space;
 }
 
-static u32 view_prot(u64 prot) {
+u32 view_prot(u64 prot) {
     return (prot & PROT_READ ? VIEW_READ : 0) | (prot & PROT_WRITE ? VIEW_WRITE : 0) |
            (prot & PROT_EXEC ? VIEW_EXEC : 0);
 }
@@ -40,6 +41,8 @@ static int check_file(struct file *f, struct map_request *r, u64 flags) {
     bool shared = flags & MAP_TYPE & MAP_SHARED;
     if (f->mode & FILE_PATH)
         return -EBADF;
+    if (flags & MAP_HUGETLB)
+        return -EINVAL; /* no file here has huge pages */
     if (!(f->mode & FILE_READ))
         return -EACCES;
     if (shared && (r->flags & VIEW_WRITE) &&
@@ -49,24 +52,29 @@ static int check_file(struct file *f, struct map_request *r, u64 flags) {
         r->max_prot = VIEW_READ | VIEW_EXEC;
     if (f->ops->map)
         return f->ops->map(f, r->flags, r->offset, r->bytes);
+    if (f->inode->super->made_when_read && (f->inode->mode & S_IFMT) == S_IFREG)
+        return -ENODEV;
     return (f->inode->mode & S_IFMT) == S_IFREG || f->ops->maps_anonymous ? 0 : -ENODEV;
 }
 
 static int check_flags(u64 flags, u64 address, u64 bytes, u64 offset) {
-    u64 type = flags & MAP_TYPE;
-    if ((offset & (PAGE_SIZE - 1)) || !bytes ||
-        (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
+    u64 type = flags & MAP_TYPE, size = flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK;
+    if (offset & (PAGE_SIZE - 1))
         return -EINVAL;
-    if (type == MAP_SHARED_VALIDATE && (flags & MAP_ANONYMOUS))
-        return -EINVAL; /* there is no file to validate the flags */
-    if (type == MAP_SHARED_VALIDATE && (flags & ~(u64)KNOWN_MAP_FLAGS))
-        return -EOPNOTSUPP;
-    if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC))
-        return -EOPNOTSUPP;
-    if ((flags & MAP_GROWSDOWN) && type != MAP_PRIVATE)
+    if ((flags & MAP_HUGETLB) && (flags & MAP_ANONYMOUS) && size && size != 21 && size != 30)
+        return -EINVAL;
+    if (!bytes || (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
         return -EINVAL;
     if ((flags & MAP_HUGETLB) && (flags & MAP_ANONYMOUS))
         return -ENOMEM; /* no huge pages are set aside: as Linux with nr_hugepages = 0 */
+    if (type == MAP_SHARED_VALIDATE && (flags & MAP_ANONYMOUS))
+        return -EINVAL; /* there is no file to validate the flags */
+    if (type == MAP_SHARED_VALIDATE && (flags & ~(u64)KNOWN_MAP_FLAGS) && !(flags & MAP_HUGETLB))
+        return -EOPNOTSUPP;
+    if ((flags & MAP_GROWSDOWN) && (type != MAP_PRIVATE || !(flags & MAP_ANONYMOUS)))
+        return -EINVAL;
+    if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && address >= -4095UL)
+        return (int)address; /* an odd address that Linux takes for an error of its own */
     return 0;
 }
 
@@ -79,6 +87,10 @@ static void fill_request(struct map_request *r, u64 flags) {
         r->flags |= VIEW_NORESERVE;
     if (flags & MAP_LOCKED)
         r->flags |= VIEW_LOCKED;
+    if (flags & MAP_SYNC)
+        r->flags |= VIEW_SYNC;
+    if ((r->flags & VIEW_PROT) == VIEW_EXEC)
+        r->flags |= execute_only(space());
     if (flags & MAP_FIXED_NOREPLACE)
         r->how |= MAP_AT_FREE;
     else if (flags & MAP_FIXED)
@@ -110,10 +122,10 @@ long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
             flags |= MAP_ANONYMOUS;
     }
     if (!result && (flags & MAP_ANONYMOUS)) {
+        r.offset = f ? offset : 0; /* of /dev/zero it counts */
         if (f)
             file_put(f);
         f = r.flags & VIEW_SHARED ? shared_memory(page_align_up(bytes)) : NULL;
-        r.offset = 0;
         if (is_err(f))
             return ptr_err(f);
     }
@@ -130,14 +142,6 @@ long sys_munmap(u64 address, u64 bytes) {
     if (address % PAGE_SIZE == 0 && bytes <= USER_TOP && address <= USER_TOP - bytes)
         shm_note(space(), address, address + bytes, false);
     return space_unmap(space(), address, bytes);
-}
-
-long sys_mprotect(u64 address, u64 bytes, u64 prot) {
-    if (prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN | PROT_GROWSUP | PROT_SEM))
-        return -EINVAL;
-    if ((prot & (PROT_GROWSDOWN | PROT_GROWSUP)) == (PROT_GROWSDOWN | PROT_GROWSUP))
-        return -EINVAL;
-    return space_protect(space(), address, bytes, view_prot(prot));
 }
 
 long sys_brk(u64 address) { return space_brk(limited_space(), address); }

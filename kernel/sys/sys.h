@@ -188,11 +188,16 @@ struct iovec;
 
 long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset);
 long sys_munmap(u64 address, u64 bytes);
-long sys_mprotect(u64 address, u64 bytes, u64 prot);
 long sys_brk(u64 address);
 long sys_mremap(u64 old, u64 old_bytes, u64 new_bytes, u64 flags, u64 to);
 long sys_mincore(u64 address, u64 bytes, u8 __user *vector);
 long sys_msync(u64 address, u64 bytes, int flags);
+
+/* sys/protect.c */
+long sys_mprotect(u64 address, u64 bytes, u64 prot);
+long sys_pkey_mprotect(u64 address, u64 bytes, u64 prot, int key);
+long sys_pkey_alloc(u64 flags, u64 rights);
+long sys_pkey_free(int key);
 
 /* sys/mlock.c */
 long sys_mlock(u64 address, u64 bytes);

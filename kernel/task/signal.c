@@ -350,8 +350,8 @@ int signal_check(struct process *p, int signal) {
     return capable(CAP_KILL) ? 0 : -EPERM;
 }
 
-/* signal_force: a handler runs if there is one and it is not blocked; else the default action kills. */
-void signal_force(int signal, int code, u64 address) {
+/* force: a handler runs if there is one and it is not blocked; else the default action kills. */
+static void force(int signal, int code, u64 address, int key) {
     struct task *t = task_current();
     struct process *p = t->process;
     u64 bit = signal_bit(signal);
@@ -366,10 +366,15 @@ void signal_force(int signal, int code, u64 address) {
     t->forced.si_signo = signal;
     t->forced.si_code = code;
     t->forced.si_addr = (void *)address;
+    if (code == SEGV_PKUERR)
+        t->forced.si_pkey = key;
     t->pending.set |= bit;
     atomic_store(&t->attention, true);
     spin_unlock(&p->signal_lock);
 }
+
+void signal_force(int signal, int code, u64 address) { force(signal, code, address, 0); }
+void signal_force_key(u64 address, int key) { force(SIGSEGV, SEGV_PKUERR, address, key); }
 
 /* ---- masks ---- */
 

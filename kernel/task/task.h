@@ -209,6 +209,7 @@ int signal_task(struct task *t, int signal, const siginfo_t *info);
 int signal_group(int pgid, int signal, const siginfo_t *info); /* every process of the group; -ESRCH if none */
 /* signal_force: a fault of the current task itself: cannot be blocked or ignored. */
 void signal_force(int signal, int code, u64 address);
+void signal_force_key(u64 address, int key); /* SEGV_PKUERR: the page's protection key forbids it */
 /* signal_info_user: what kill(2) says of its sender. */
 void signal_info_user(siginfo_t *info, int signal, int code);
 /* signal_take: the first pending signal of the set for the current task (signalfd, sigtimedwait), removed; 0: none. */

@@ -11,6 +11,9 @@
 #define ERROR_WRITE 2u
 #define ERROR_USER 4u
 #define ERROR_FETCH 16u
+#define ERROR_KEY 32u    /* the page is there, its protection key forbids the access */
+#define KEY_NO_ACCESS 1u /* of the two bits of rights that PKRU has for a key */
+#define KEY_NO_WRITE 2u
 #define VECTOR_PAGE_FAULT 14
 
 void trap_return_to_user(struct regs *regs) {
@@ -48,22 +51,35 @@ static void out_of_memory(struct process *p) {
     kprintf(LOG_NOTICE "out of memory: killed %s[%d]\n", task_current()->name, p->pid);
 }
 
-static void fault_signal(enum fault_outcome outcome, u64 error, u64 address) {
+static void fault_signal(enum fault_outcome outcome, u64 error, u64 address, int key) {
     remember(task_current(), VECTOR_PAGE_FAULT, error | ERROR_USER, address);
     if (outcome == FAULT_MAPERR)
         signal_force(SIGSEGV, SEGV_MAPERR, address);
+    else if (outcome == FAULT_ACCERR && key >= 0)
+        signal_force_key(address, key);
     else if (outcome == FAULT_ACCERR)
         signal_force(SIGSEGV, SEGV_ACCERR, address);
     else
         signal_force(SIGBUS, BUS_ADRERR, address);
 }
 
+/* The key of the page if it forbids this access to the current task; -1: it does not. */
+static int forbidden_key(struct space *s, u64 error, u64 address) {
+    int key = arch_has_keys() && !(error & ERROR_FETCH) ? space_key(s, address) : -1;
+    u32 rights = key > 0 ? arch_key_rights() >> (2 * key) : 0;
+    return rights & KEY_NO_ACCESS || (rights & KEY_NO_WRITE && error & ERROR_WRITE) ? key : -1;
+}
+
 void trap_page_fault(struct regs *regs, u64 error, u64 address, bool from_user) {
     struct task *t = task_current();
     struct process *p = t->process;
     enum fault_outcome outcome = FAULT_MAPERR;
+    int key = -1;
 
-    if (p && p->space && address < USER_TOP)
+    if (p && p->space && address < USER_TOP && error & ERROR_KEY &&
+        (key = forbidden_key(p->space, error, address)) >= 0)
+        outcome = FAULT_ACCERR;
+    else if (p && p->space && address < USER_TOP)
         outcome = space_fault(p->space, address, access_of(error));
     if (outcome == FAULT_DONE) {
         atomic_add(&p->faults_minor, 1);
@@ -72,7 +88,8 @@ void trap_page_fault(struct regs *regs, u64 error, u64 address, bool from_user) 
     if (outcome == FAULT_NOMEM)
         out_of_memory(p);
     else if (from_user)
-        fault_signal(outcome, error, address);
+        fault_signal(outcome, error, address,
+                     outcome == FAULT_ACCERR && key < 0 ? forbidden_key(p->space, error, address) : key);
     if (!from_user && !trap_fixup(regs))
         panic("a checked copy at %#lx has no landing pad (address %#lx)", regs->rip, address);
 }

@@ -86,6 +86,15 @@ int space_futex_key(struct space *s, u64 address, bool shared, struct futex_key 
     return shared ? with_table(s, address >> PAGE_SHIFT, find_key, &search) : 0;
 }
 
+static long key_at(struct walk *w, struct table *t, u64 page, void *argument) {
+    struct run *r = plan_find(t, page - t->base);
+    return r ? (long)view_key(r->view) : -1;
+}
+
+int space_key(struct space *s, u64 address) {
+    return address >> PAGE_SHIFT < USER_PAGES ? (int)with_table(s, address >> PAGE_SHIFT, key_at, NULL) : -1;
+}
+
 static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
     u64 *number = argument;
     struct run *r = plan_find(t, page - t->base);

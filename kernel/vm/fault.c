@@ -76,7 +76,7 @@ static bool allowed(const struct view *v, enum fault_access access) {
 }
 
 static void install(struct fault *f, u64 phys, bool write, entry bits) {
-    entry e = entry_frame(phys, write, f->run.view->flags & VIEW_EXEC) | bits;
+    entry e = entry_frame(phys, write, view_rights(f->run.view)) | bits;
     slot_store(&f->leaf->slots[f->slot], e);
     table_used(f->leaf, f->slot);
     leaf_count(f->leaf, e, 1);
@@ -84,7 +84,7 @@ static void install(struct fault *f, u64 phys, bool write, entry bits) {
 
 /* A frame of our own takes the place of what the slot shows; nobody may still see the old one when its count drops. */
 static void replace(struct fault *f, struct frame *fresh) {
-    entry e = entry_frame(frame_phys(fresh), true, f->run.view->flags & VIEW_EXEC);
+    entry e = entry_frame(frame_phys(fresh), true, view_rights(f->run.view));
     entry old = slot_exchange(&f->leaf->slots[f->slot], e);
     leaf_count(f->leaf, e, 1);
     table_used(f->leaf, f->slot);
@@ -153,7 +153,7 @@ static enum verdict break_frame(struct fault *f, struct frame *frame) {
 
 /* A frame takes the place of the swap entry of slot i. */
 static void replace_swapped(struct fault *f, unsigned i, struct frame *frame, entry bits) {
-    entry e = entry_frame(frame_phys(frame), false, f->run.view->flags & VIEW_EXEC);
+    entry e = entry_frame(frame_phys(frame), false, view_rights(f->run.view));
     entry old = slot_exchange(&f->leaf->slots[i], (e & ~ENTRY_ACCESSED) | bits);
     leaf_count(f->leaf, e, 1);
     leaf_forget(f->leaf, old);

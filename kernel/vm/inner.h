@@ -114,6 +114,7 @@ int space_prepare_unmap(struct space *s, u64 first, u64 end);
  * memory: nothing changed. */
 struct view_change {
     u32 set, clear; /* VIEW_* bits, the protection among them */
+    u32 leaves;     /* a view with this protection and key loses its key; 0: none */
 };
 int space_review(struct space *s, u64 first, u64 end, struct view_change change);
 /* space_empty: the slots of [first, end) lose their frames; the plan stays (MADV_DONTNEED). s->range held. -ENOMEM: a

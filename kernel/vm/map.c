@@ -32,7 +32,7 @@ static long place(struct space *s, const struct map_request *r, u64 pages) {
             return -EPERM;
         return (r->how & MAP_AT_FREE) && is_taken(s, first, first + pages) ? -EEXIST : (long)first;
     }
-    u64 hint = r->address ? max(page_align_up(r->address) >> PAGE_SHIFT, FIRST_PAGE) : 0;
+    u64 hint = r->address >> PAGE_SHIFT ? max(r->address >> PAGE_SHIFT, FIRST_PAGE) : 0;
     first = gap_find(s, pages, hint, below);
     return first ? (long)first : -ENOMEM;
 }
@@ -53,7 +53,7 @@ long space_map(struct space *s, const struct map_request *r) {
         return -EINVAL;
     if (bytes < r->bytes || pages > USER_PAGES)
         return -ENOMEM;
-    if (r->file && (r->offset >> PAGE_SHIFT) + pages > (1ULL << 63) >> PAGE_SHIFT)
+    if (r->file && (r->offset >> PAGE_SHIFT) + pages >= (1ULL << 63) >> PAGE_SHIFT)
         return -EOVERFLOW;
     struct view *view = view_of_request(s, r);
     if (!view)
@@ -87,14 +87,30 @@ int space_unmap(struct space *s, u64 address, u64 bytes) {
 }
 
 int space_protect(struct space *s, u64 address, u64 bytes, u32 prot) {
+    return space_protect_key(s, address, bytes, prot, KEY_STAYS, 0);
+}
+
+int space_protect_key(struct space *s, u64 address, u64 bytes, u32 prot, u32 key, u32 leaves) {
+    struct view_change change = {prot, VIEW_PROT & ~prot, leaves};
+    u64 top = USER_PAGES << PAGE_SHIFT;
     bytes = page_align_up(bytes);
+    if (address & (PAGE_SIZE - 1))
+        return -EINVAL;
     if (!bytes)
         return 0;
-    if (!range_valid(address, bytes))
-        return address & (PAGE_SIZE - 1) ? -EINVAL : -ENOMEM;
+    if (address >= top || address + bytes < address)
+        return -ENOMEM;
+    bool beyond = bytes > top - address; /* what is below is changed; the rest is not mapped */
+    bytes = min(bytes, top - address);
+    if (key != KEY_STAYS) {
+        change.set |= key;
+        change.clear |= VIEW_KEY & ~key;
+    }
     u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
     mutex_lock(&s->range);
-    int error = space_review(s, first, end, (struct view_change){prot, VIEW_PROT & ~prot});
+    int error = space_review(s, first, end, change);
+    if (!error && beyond)
+        error = -ENOMEM;
     mutex_unlock(&s->range);
     event(EVENT_PROTECT, address, 1);
     views_reap();
@@ -134,7 +150,7 @@ static int advise_part(struct space *s, const struct piece *p, void *argument) {
         return space_empty(s, p->first, p->end);
     if (a->spares && a->spares(p->view))
         return 0;
-    return space_review(s, p->first, p->end, (struct view_change){a->set, a->clear});
+    return space_review(s, p->first, p->end, (struct view_change){.set = a->set, .clear = a->clear});
 }
 
 int space_advise(struct space *s, u64 address, u64 bytes, const struct advice *a) {

@@ -129,9 +129,8 @@ static bool withhold_slots(struct table *t, unsigned first, unsigned end) {
 static bool review_slots(struct table *t, unsigned first, unsigned end, const struct view *v) {
     if (!(v->flags & VIEW_PROT))
         return withhold_slots(t, first, end);
-    bool exec = v->flags & VIEW_EXEC;
-    entry wanted = ENTRY_PRESENT | (exec ? 0 : ENTRY_NOEXEC), changed = 0;
-    entry decided = ENTRY_PRESENT | ENTRY_NOEXEC | (v->flags & VIEW_WRITE ? 0 : ENTRY_WRITE);
+    entry wanted = ENTRY_PRESENT | view_rights(v), changed = 0;
+    entry decided = ENTRY_PRESENT | ENTRY_NOEXEC | ENTRY_KEY | (v->flags & VIEW_WRITE ? 0 : ENTRY_WRITE);
     entry *slot = t->slots + max(first, (unsigned)t->lo), *last = t->slots + min(end, (unsigned)t->hi);
     for (; slot < last; slot++) {
         entry e = slot_read(slot), off = (e ^ wanted) & decided;
@@ -141,10 +140,10 @@ static bool review_slots(struct table *t, unsigned first, unsigned end, const st
             slot_flip_bits(slot, off);
             changed |= off;
         } else if (entry_withheld(e)) {
-            slot_store(slot, entry_restore(e, exec));
+            slot_store(slot, entry_restore(e, view_rights(v)));
         }
     }
-    return changed & (ENTRY_WRITE | wanted);
+    return changed & (ENTRY_WRITE | ENTRY_KEY | wanted);
 }
 
 /* In [first, end) of t each run's view becomes the one after it; of a leaf, the slots follow. */
@@ -580,6 +579,8 @@ static struct view view_changed(const struct view *old, struct view_change chang
                      .max_prot = old->max_prot,
                      .file = old->file,
                      .name = old->name};
+    if (unlikely(change.leaves) && (old->flags & (VIEW_PROT | VIEW_KEY)) == change.leaves)
+        v.flags &= ~VIEW_KEY;
     if ((v.flags & VIEW_WRITE) && !(v.flags & (VIEW_SHARED | VIEW_NORESERVE)))
         v.flags |= VIEW_ACCOUNT;
     return v;

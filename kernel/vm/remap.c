@@ -56,7 +56,7 @@ static enum step copy_slot(struct move *m, struct table *t, unsigned i, entry e)
     fresh->anon.index = i;
     fresh->mapped = 1;
     machine_copy_page(frame_va(fresh), frame_va(old));
-    entry now = entry_frame(frame_phys(fresh), false, !(e & ENTRY_NOEXEC)) | ENTRY_DIRTY;
+    entry now = entry_frame(frame_phys(fresh), false, e & (ENTRY_NOEXEC | ENTRY_KEY)) | ENTRY_DIRTY;
     slot_exchange(&t->slots[i], entry_present(e) ? now : entry_withhold(now));
     leaf_count(t, now, 1);
     machine_flush(&m->s->m, (t->base + i) << PAGE_SHIFT, (t->base + i + 1) << PAGE_SHIFT, false);

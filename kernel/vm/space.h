@@ -29,7 +29,10 @@
 #define VIEW_STACK 0x20000u /* the main stack: named [stack] */
 #define VIEW_HEAP 0x40000u  /* brk: named [heap] */
 #define VIEW_MERGEABLE 0x100000u
-#define VIEW_SPECIAL 0x80000u /* vdso, vvar: frames not counted */
+#define VIEW_SYNC 0x200000u /* MAP_SYNC was asked for: shown, nothing else */
+#define VIEW_KEY_SHIFT 24
+#define VIEW_KEY (15u << VIEW_KEY_SHIFT) /* the protection key (pkeys(7)) */
+#define VIEW_SPECIAL 0x80000u            /* vdso, vvar: frames not counted */
 
 struct view {
     u32 flags;            /* VIEW_*; protection in VIEW_PROT */
@@ -70,6 +73,11 @@ long space_map(struct space *s,
                const struct map_request *r); /* the address, or -EINVAL -ENOMEM -EEXIST -EOVERFLOW -EACCES */
 int space_unmap(struct space *s, u64 address, u64 bytes);
 int space_protect(struct space *s, u64 address, u64 bytes, u32 prot);
+/* space_protect_key: with VIEW_KEY bits to set, or KEY_STAYS; then a view that has the protection and key of `leaves`
+ * (0: none) gets key 0. */
+#define KEY_STAYS ~0u
+int space_protect_key(struct space *s, u64 address, u64 bytes, u32 prot, u32 key, u32 leaves);
+int space_key(struct space *s, u64 address); /* the protection key of what is mapped there, or -1 */
 long space_remap(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how, u64 new_address);
 #define REMAP_MAY_MOVE 1u
 #define REMAP_FIXED 2u
@@ -169,6 +177,8 @@ struct space_info {
     u64 arg_start, arg_end, env_start, env_end;
     u64 auxv[2 * 24];    /* as given to the program */
     struct vm_file *exe; /* a reference is held; put when the space goes */
+    u16 keys;            /* protection keys in use, a bit each; atomic */
+    u8 execute_key;      /* the one that makes mappings executable only; 0: none yet */
     bool has_segments;   /* System V shared memory was mapped once, here or before a fork */
 };
 struct space_info *space_info(struct space *s);

@@ -30,6 +30,9 @@ struct run {
     u64 offset;        /* of `first` in the file, in pages; 0 without a file */
 };
 
+/* view_rights: the one place where hardware protection comes from a view; write permission is given by faults. */
+static inline entry view_rights(const struct view *v) { return entry_rights(v->flags & VIEW_EXEC, view_key(v)); }
+
 struct link;
 
 /* The clones of one another: every table that may map the same anonymous frames at the same indexes. */

@@ -21,6 +21,7 @@ void views_reap(void);
 u64 view_count(void);
 void view_each(void (*visit)(struct view *v, void *argument), void *argument); /* the checker's; the machine is quiet */
 static inline struct object *view_object(const struct view *v) { return v->file ? v->file->object : NULL; }
+static inline unsigned view_key(const struct view *v) { return (v->flags & VIEW_KEY) >> VIEW_KEY_SHIFT; }
 static inline bool view_counts_as_writer(const struct view *v) {
     return v->file && (v->flags & VIEW_SHARED) && (v->max_prot & VIEW_WRITE);
 }

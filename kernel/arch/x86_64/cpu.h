@@ -125,7 +125,11 @@ void arch_fpu_load(struct arch_task *t); /* back (after sigreturn wrote the area
 bool arch_fpu_sanitise(void *area); /* a whole area that a user wrote: make it loadable. false: it was not (SIGSEGV) */
 noreturn void arch_enter_user(struct regs *regs); /* leave for user mode with exactly these registers (exec, new tasks);
                                                      runs trap_return_to_user first */
-void arch_set_fs_base(u64 base);                  /* of the current task, now */
+/* Protection keys: two bits of rights a key, of the current task, live in a register. False: the CPU has none. */
+bool arch_has_keys(void);
+u32 arch_key_rights(void);
+void arch_key_rights_set(u32 rights);
+void arch_set_fs_base(u64 base); /* of the current task, now */
 u64 arch_get_fs_base(void);
 void arch_set_gs_base(u64 base); /* the user's */
 u64 arch_get_gs_base(void);

@@ -17,6 +17,7 @@ typedef u64 entry;
 #define ENTRY_LARGE (1ULL << 7)
 #define ENTRY_SPECIAL (1ULL << 9) /* software: the frame is not counted (zero frame, device, vdso) */
 #define ENTRY_NOEXEC (1ULL << 63)
+#define ENTRY_KEY (15ULL << 59) /* the protection key: which bits of PKRU apply to data accesses */
 #define ENTRY_PHYS 0x000ffffffffff000ULL
 
 /* Kinds of a slot that is not present and not empty, in bits 1..3. */
@@ -46,18 +47,19 @@ static inline u64 entry_phys(entry e) { return (e & ENTRY_PRESENT ? e : ~e) & EN
 static inline entry entry_table(u64 phys, bool write) {
     return phys | ENTRY_PRESENT | ENTRY_USER | ENTRY_ACCESSED | (write ? ENTRY_WRITE : 0);
 }
-static inline entry entry_frame(u64 phys, bool write, bool exec) {
-    return phys | ENTRY_PRESENT | ENTRY_USER | ENTRY_ACCESSED | (write ? ENTRY_WRITE | ENTRY_DIRTY : 0) |
-           (exec ? 0 : ENTRY_NOEXEC);
+/* entry_rights: what a leaf entry says besides write permission, which a fault gives: execution and the key. */
+static inline entry entry_rights(bool exec, unsigned key) { return (exec ? 0 : ENTRY_NOEXEC) | (entry)key << 59; }
+static inline entry entry_frame(u64 phys, bool write, entry rights) {
+    return phys | ENTRY_PRESENT | ENTRY_USER | ENTRY_ACCESSED | (write ? ENTRY_WRITE | ENTRY_DIRTY : 0) | rights;
 }
 static inline entry entry_withhold(entry e) {
     return (~e & ENTRY_PHYS) | (KIND_WITHHELD << 1) |
            (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_NOEXEC));
 }
 /* entry_restore: the present form of a withheld entry, without write permission */
-static inline entry entry_restore(entry e, bool exec) {
+static inline entry entry_restore(entry e, entry rights) {
     return (~e & ENTRY_PHYS) | ENTRY_PRESENT | ENTRY_USER | (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED)) |
-           (exec ? 0 : ENTRY_NOEXEC);
+           rights;
 }
 
 /* entry_swap: the page is in slot `slot` of the swap area. Rights are the view's alone: PROT_NONE changes nothing here.

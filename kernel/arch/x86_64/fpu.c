@@ -76,6 +76,16 @@ void arch_fpu_init(void *at) {
     }
 }
 
+bool arch_has_keys(void) { return fpu_features & FEATURE_PKRU; }
+
+u32 arch_key_rights(void) {
+    u32 rights, zero;
+    __asm__ volatile("rdpkru" : "=a"(rights), "=d"(zero) : "c"(0));
+    return rights;
+}
+
+void arch_key_rights_set(u32 rights) { __asm__ volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0) : "memory"); }
+
 void arch_fpu_save(struct arch_task *t) {
     if (t->fpu)
         save(t->fpu);
