@@ -16,7 +16,7 @@
 
 #define LIMBOS 3u
 #define ADVANCE_EVERY                                                                                                  \
-    32u /* retires of one CPU between attempts to advance: 32 tables wait for about 128 KiB of memory */
+    16u /* retires of one CPU between attempts to advance: the tables that wait for it hold about 128 KiB */
 
 /* Legend: [c] written by its CPU, read by all; [l] lock. One cache line. */
 struct epoch_cpu {

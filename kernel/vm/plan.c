@@ -114,6 +114,18 @@ static bool continues(const struct run *a, const struct run *b) {
     return run_continues(a->view, a->end, a->offset + (a->end - a->first), b->view, b->first, b->offset);
 }
 
+void plan_append(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k) {
+    assert(t->run_count < t->run_room);
+    run_made(t, view, k);
+    t->runs[t->run_count++] = (struct run){first, end, view, view->file ? offset : 0};
+}
+
+void plan_clear(struct table *t) {
+    for (unsigned i = 0; i < t->run_count; i++)
+        run_gone(t, t->runs[i].view);
+    t->run_count = 0;
+}
+
 /* Of what is there the part before `first` and the part after `end` stay; the new run joins what it continues.
  *
  *     AAAAAA.BBBB      i: the first run that ends after `first`; j: the first that begins at `end` or later

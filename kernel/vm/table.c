@@ -11,7 +11,7 @@ static u64 live; /* tables that exist, retired and pooled ones not counted; atom
 /* Tables come and go with every fork. So each CPU keeps a few ready: descriptor, ring and a page of empty slots. A
  * table is empty when it is torn down, so nothing has to be cleared again (constructed objects: Bonwick, USENIX 1994).
  */
-#define POOL_MOST 16u
+#define POOL_MOST 32u /* what two rounds of epoch_retire release */
 static struct pool {
     struct spin lock; /* innermost: reclaim drains the pools of all CPUs */
     struct table *tables;
@@ -96,10 +96,7 @@ u64 tables_drain(void) {
     return drained;
 }
 
-struct table *table_create(unsigned level) {
-    struct table *t = alloc_fails() ? NULL : pool_take();
-    if (!t && !(t = table_construct()))
-        return NULL;
+static struct table *table_begin(struct table *t, unsigned level) {
     t->level = level;
     t->base = 0;
     t->dead = false;
@@ -110,6 +107,13 @@ struct table *table_create(unsigned level) {
     t->next = NULL;
     atomic_add(&live, 1);
     return t;
+}
+
+struct table *table_create(unsigned level) {
+    struct table *t = alloc_fails() ? NULL : pool_take();
+    if (!t)
+        t = table_construct();
+    return t ? table_begin(t, level) : NULL;
 }
 
 static void release_table(struct epoch_entry *e) {
@@ -235,7 +239,23 @@ struct table *table_unpoint(struct table *t, unsigned i) {
 
 /* ---- the stock ---- */
 
+static void stock_add(struct stock *k, struct table *t) {
+    t->next = k->tables;
+    k->tables = t;
+    k->table_count++;
+}
+
+/* A table that is kept ready is had without sleeping; a test that makes allocations fail wants to be asked. */
+static bool stock_ready(struct stock *k) {
+    struct table *t = atomic_load_relaxed(&alloc_fail_asked) ? NULL : pool_take();
+    if (t)
+        stock_add(k, table_begin(t, 1)); /* any level: table_take says which */
+    return t != NULL;
+}
+
 bool stock_has(struct stock *k, unsigned tables, unsigned links, unsigned run_room) {
+    while (k->table_count < tables && stock_ready(k))
+        ;
     bool enough = k->table_count >= tables && k->link_count >= links && k->runs_room >= run_room;
     if (!enough) {
         k->want_tables = max(k->want_tables, tables);
@@ -258,12 +278,10 @@ static int fill_runs(struct stock *k) {
 
 int stock_fill(struct stock *k) {
     while (k->table_count < k->want_tables) {
-        struct table *t = table_create(1); /* any level: table_take says which */
+        struct table *t = table_create(1);
         if (!t)
             return -ENOMEM;
-        t->next = k->tables;
-        k->tables = t;
-        k->table_count++;
+        stock_add(k, t);
     }
     while (k->link_count < k->want_links) {
         struct link *l = kmalloc(sizeof(*l));
@@ -330,7 +348,7 @@ static void clone_plan(struct table *to, struct table *from, struct stock *k) {
     assert(fits);
     for (unsigned i = 0; i < from->run_count; i++) {
         struct run *r = &from->runs[i];
-        plan_set(to, r->first, r->end, r->view, r->offset, k);
+        plan_append(to, r->first, r->end, r->view, r->offset, k);
     }
 }
 
@@ -434,7 +452,7 @@ bool table_make(struct table *t, unsigned i, struct stock *k, struct table **mad
     for (unsigned n = from; n < to; n++) {
         struct run *r = &t->runs[n];
         u64 a = max(r->first, first), b = min(r->end, end);
-        plan_set(lower, a - first, b - first, r->view, r->offset + (a - r->first), k);
+        plan_append(lower, a - first, b - first, r->view, r->offset + (a - r->first), k);
     }
     plan_set(t, first, end, NULL, 0, NULL);
     table_point(t, i, lower, true); /* no flush: an empty slot is not cached, and nothing is withdrawn */
@@ -513,8 +531,7 @@ void table_drop(struct table *t) {
         t->dead = true;
         if (t->level == 1)
             drop_leaf(t);
-        if (t->run_count)
-            plan_set(t, 0, table_pages(t), NULL, 0, NULL);
+        plan_clear(t);
     }
     spin_unlock(&t->lock);
     if (!last)

@@ -91,8 +91,9 @@ struct stock {
 };
 #define STOCK_EMPTY                                                                                                    \
     { 0 }
-bool stock_has(struct stock *k, unsigned tables, unsigned links, unsigned run_room); /* else notes it as wanted */
-int stock_fill(struct stock *k);                                                     /* -ENOMEM. Sleeps */
+/* stock_has: so much of each, tables perhaps from those that this CPU keeps ready; else it is noted as wanted. */
+bool stock_has(struct stock *k, unsigned tables, unsigned links, unsigned run_room);
+int stock_fill(struct stock *k); /* -ENOMEM. Sleeps */
 void stock_free(struct stock *k);
 static inline void stock_empty(struct stock *k) { /* free what is left: mostly nothing */
     if (unlikely(k->tables || k->links || k->runs || k->frame))
@@ -155,6 +156,9 @@ static inline bool plan_room(struct table *t, unsigned more, struct stock *k) {
 /* plan_set: [first, end) becomes one run of view (NULL: nothing). Room for 2 more is there; with a file, a link for its
  * object is in the table or in k. The run takes its own reference on view. */
 void plan_set(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k);
+/* plan_append: the same, behind all runs and continuing none. plan_clear: no run is left. */
+void plan_append(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k);
+void plan_clear(struct table *t);
 bool plan_has_link(const struct table *t, const struct object *o);
 static inline bool run_continues(const struct view *view, u64 end, u64 offset_end, const struct view *next, u64 first,
                                  u64 offset) {
