@@ -103,8 +103,13 @@ static void run_gone(struct table *t, struct view *view) {
 /* The runs [from, to) become `count` others, which the caller fills in. */
 static void runs_replace(struct table *t, unsigned from, unsigned to, unsigned count) {
     assert(t->run_count - (to - from) + count <= t->run_room);
-    if (to < t->run_count && from + count != to)
-        memmove(&t->runs[from + count], &t->runs[to], (t->run_count - to) * sizeof(*t->runs));
+    struct run *runs = t->runs;
+    if (from + count < to)
+        for (unsigned i = to; i < t->run_count; i++)
+            runs[from + count + (i - to)] = runs[i];
+    else if (from + count > to)
+        for (unsigned i = t->run_count; i-- > to;)
+            runs[from + count + (i - to)] = runs[i];
     t->run_count += count - (to - from);
 }
 
@@ -126,46 +131,51 @@ void plan_clear(struct table *t) {
     t->run_count = 0;
 }
 
-/* Of what is there the part before `first` and the part after `end` stay; the new run joins what it continues.
- *
- *     AAAAAA.BBBB      i: the first run that ends after `first`; j: the first that begins at `end` or later
- *       vvvvvvv        of the first the left part may stay (`left`), of the last the right part (`tail`)
- *     AAvvvvvvvBB */
+/* Room for a run in [first, end), where run *at is the first that overlaps: what lies outside stays, cut; the runs
+ * [*at, returned) are gone, but for their places. */
+static unsigned cut_out(struct table *t, unsigned *at, u64 first, u64 end) {
+    unsigned i = *at, j;
+    struct run *r = &t->runs[i];
+    if (r->first < first && r->end > end) { /* one becomes two; its link is there */
+        run_made(t, r->view, NULL);
+        runs_replace(t, i, i, 1);
+        r[0].end = first;
+        r[1].offset = offset_at(&r[1], end);
+        r[1].first = end;
+        return *at = i + 1;
+    }
+    if (r->first < first)
+        t->runs[i++].end = first;
+    for (j = i; j < t->run_count && t->runs[j].end <= end; j++)
+        run_gone(t, t->runs[j].view);
+    if (j < t->run_count && t->runs[j].first < end) {
+        t->runs[j].offset = offset_at(&t->runs[j], end);
+        t->runs[j].first = end;
+    }
+    *at = i;
+    return j;
+}
+
 void plan_set(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k) {
     assert(first < end && end <= table_pages(t));
-    struct run *runs = t->runs, fresh = {first, end, view, view && view->file ? offset : 0}, tail;
+    struct run fresh = {first, end, view, offset};
     unsigned i = plan_from(t, first), j = i;
     if (view) /* first, so that an equal view that goes does not take the last reference or link with it */
         run_made(t, view, k);
-    while (j < t->run_count && runs[j].first < end)
-        j++;
-    bool left = i < j && runs[i].first < first, right = i < j && runs[j - 1].end > end;
-    if (right) {
-        tail = (struct run){end, runs[j - 1].end, runs[j - 1].view, offset_at(&runs[j - 1], end)};
-        if (left && i + 1 == j)
-            run_made(t, tail.view, NULL); /* one becomes two; the link is there */
-    }
-    for (unsigned n = i + left; n + right < j; n++)
-        run_gone(t, runs[n].view);
-    if (left)
-        runs[i++].end = first;
-    if (view && i > 0 && continues(&runs[i - 1], &fresh)) {
-        fresh.first = runs[--i].first;
-        fresh.offset = runs[i].offset;
+    if (i < t->run_count && t->runs[i].first < end)
+        j = cut_out(t, &i, first, end);
+    if (view && !view->file)
+        fresh.offset = 0;
+    if (view && i > 0 && continues(&t->runs[i - 1], &fresh)) {
+        fresh.first = t->runs[--i].first;
+        fresh.offset = t->runs[i].offset;
         run_gone(t, view);
     }
-    if (view && !right && j < t->run_count && continues(&fresh, &runs[j])) {
-        tail = runs[j++];
-        right = true;
-    }
-    if (view && right && continues(&fresh, &tail)) {
-        fresh.end = tail.end;
-        right = false;
+    if (view && j < t->run_count && continues(&fresh, &t->runs[j])) {
+        fresh.end = t->runs[j++].end;
         run_gone(t, view);
     }
-    runs_replace(t, i, j, (view != NULL) + right);
+    runs_replace(t, i, j, view != NULL);
     if (view)
-        runs[i++] = fresh;
-    if (right)
-        runs[i] = tail;
+        t->runs[i] = fresh;
 }

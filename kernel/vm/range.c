@@ -28,7 +28,7 @@ struct range_op {
     int stopped; /* why the review ends before the range does */
     struct renewal *renewals, few[2];
     unsigned renewal_count, renewal_room;
-    bool lacks_renewal; /* a view of the range has none yet, and making it takes memory */
+    struct view *lacking; /* a view of the range that has none yet, since that takes memory; or NULL */
     struct stock stock;
     struct table *within; /* see locate; NULL: more than one table is concerned */
     bool near;
@@ -45,7 +45,8 @@ static void op_begin(struct range_op *op, struct space *s, u64 first, u64 end) {
     op->first = first;
     op->end = end;
     op->view = NULL;
-    op->review = op->lacks_renewal = false;
+    op->review = false;
+    op->lacking = NULL;
     op->stopped = 0;
     op->stock = (struct stock)STOCK_EMPTY;
     op->detached = NULL;
@@ -291,10 +292,10 @@ static struct view *view_after(struct range_op *op, const struct piece *p, u64 r
         return NULL;
     }
     struct view *after = renewed(op, p->view);
-    if (!after) {
+    if (!after)
         after = renewal_find(op, p->view);
-        op->lacks_renewal |= !after;
-    }
+    if (!after)
+        op->lacking = p->view;
     return after;
 }
 
@@ -390,13 +391,14 @@ static void see(struct range_op *op, struct seen *last, const struct piece *p, s
 static void survey(struct range_op *op, const struct walk *start) {
     struct pieces y;
     struct piece left, p;
-    struct seen last = {.after = NULL};
+    struct seen last;
     u64 reached = op->first;
     op->tally = (struct tally){0};
     op->mappings = 0;
     op->nothing = true;
-    op->lacks_renewal = false;
+    op->lacking = NULL;
     bool has_left = pieces_begin(&y, op, start, &left), more;
+    last.after = NULL;
     if (has_left)
         last = (struct seen){left, left.view};
     while ((more = pieces_next(&y, op, reached, &p)) && p.first < op->end) {
@@ -408,7 +410,7 @@ static void survey(struct range_op *op, const struct walk *start) {
         see(op, &last, &inside, after);
         reached = inside.end;
     }
-    if (op->review && reached < op->end && !op->stopped && !op->lacks_renewal) { /* a hole up to the end */
+    if (op->review && reached < op->end && !op->stopped && !op->lacking) { /* a hole up to the end */
         op->stopped = -ENOMEM;
         op->end = reached;
     }
@@ -505,7 +507,7 @@ static enum step range_try(struct range_op *op, int *error) {
     walk_down(op->s, op->first, &w);
     locate(op, &w);
     survey(op, &w);
-    if (op->lacks_renewal)
+    if (op->lacking)
         return STEP_STOCK;
     if (op->nothing && !op->view)
         return STEP_DONE;
@@ -526,7 +528,7 @@ static enum step range_try(struct range_op *op, int *error) {
     return step;
 }
 
-static int renew_all(struct range_op *op);
+static int renew(struct range_op *op);
 
 /* Prepare and commit, with the space closed for each try. */
 static int range_run(struct range_op *op) {
@@ -539,7 +541,7 @@ static int range_run(struct range_op *op) {
         step = range_try(op, &error);
         space_open(s);
         if (step != STEP_DONE)
-            error = op->lacks_renewal ? renew_all(op) : stock_fill(&op->stock);
+            error = op->lacking ? renew(op) : stock_fill(&op->stock);
     }
     drop_detached(op);
     stock_empty(&op->stock);
@@ -632,6 +634,9 @@ static int renew_all(struct range_op *op) {
     }
     return error;
 }
+
+/* The first that lacks one may be the only one; if not, all at once. */
+static int renew(struct range_op *op) { return op->renewal_count ? renew_all(op) : renewal_add(op, op->lacking); }
 
 int space_review(struct space *s, u64 first, u64 end, struct view_change change) {
     struct range_op op;

@@ -131,9 +131,11 @@ void space_close(struct space *s) {
     unsigned self = cpu_id();
     for (unsigned word = 0; word <= (cpu_count - 1) / 64; word++) {
         u64 mask = atomic_load(&s->m.cpus[word]) | atomic_load(&s->visitors[word]);
+        if (self / 64 == word)
+            mask &= ~(1ULL << self % 64);
         for (; mask; mask &= mask - 1) {
-            unsigned cpu = word * 64 + __builtin_ctzll(mask);
-            while (cpu != self && atomic_load(&inside[cpu].space) == s)
+            struct inside *there = &inside[word * 64 + __builtin_ctzll(mask)];
+            while (atomic_load(&there->space) == s)
                 machine_pause();
         }
     }

@@ -3,7 +3,10 @@
  * A view is found by hash of its value under its bucket's lock. The last reference is dropped under that lock too,
  * which takes the view out of the table: so a view in the table has references > 0, and one outside is nobody's.
  * Freeing may close a file, which sleeps; so the dropper only puts it on `aside`, and views_reap, called without locks,
- * frees it. */
+ * frees it.
+ *
+ * One view without a file may stay in each bucket though nobody names it, the last that was let go: for whoever wants
+ * it next (mprotect to and fro, a thread's stack and its guard). */
 #include "vm/view.h"
 
 #include "vm/slab.h"
@@ -13,6 +16,7 @@
 static struct bucket {
     struct spin lock; /* protects the chain, and the step of references to 0 */
     struct view *first;
+    struct view *idle; /* in the chain too, without references; or NULL */
 } buckets[BUCKETS];
 
 static struct spin aside_lock = SPIN_INIT; /* protects aside; taken inside a bucket's lock */
@@ -35,7 +39,26 @@ static struct view *find_in(struct bucket *b, const struct view *proto) {
         v = v->next;
     if (v)
         view_get(v);
+    if (v == b->idle)
+        b->idle = NULL;
     return v;
+}
+
+static void unlink_from(struct bucket *b, struct view *v) {
+    struct view **link = &b->first;
+    while (*link != v)
+        link = &(*link)->next;
+    *link = v->next;
+}
+
+/* b->lock held. */
+static void drop_idle(struct bucket *b) {
+    if (!b->idle)
+        return;
+    unlink_from(b, b->idle);
+    kfree(b->idle);
+    b->idle = NULL;
+    atomic_sub(&live, 1);
 }
 
 struct view *view_find(const struct view *proto) {
@@ -75,6 +98,20 @@ struct view *view_intern(const struct view *proto) {
     return fresh;
 }
 
+/* b->lock held; nobody names v any more. */
+static void let_go(struct bucket *b, struct view *v) {
+    if (!v->file) {
+        drop_idle(b);
+        b->idle = v;
+        return;
+    }
+    unlink_from(b, v);
+    spin_lock(&aside_lock);
+    v->next = aside;
+    atomic_store(&aside, v);
+    spin_unlock(&aside_lock);
+}
+
 void view_put(struct view *v) {
     u32 n = atomic_load_relaxed(&v->references);
     while (n > 1)
@@ -82,16 +119,8 @@ void view_put(struct view *v) {
             return;
     struct bucket *b = &buckets[v->hash % BUCKETS];
     spin_lock(&b->lock);
-    if (atomic_sub(&v->references, 1) == 0) {
-        struct view **link = &b->first;
-        while (*link != v)
-            link = &(*link)->next;
-        *link = v->next;
-        spin_lock(&aside_lock);
-        v->next = aside;
-        atomic_store(&aside, v);
-        spin_unlock(&aside_lock);
-    }
+    if (atomic_sub(&v->references, 1) == 0)
+        let_go(b, v);
     spin_unlock(&b->lock);
 }
 
@@ -112,7 +141,15 @@ void views_reap(void) {
     }
 }
 
-u64 view_count(void) { return atomic_load(&live); }
+/* The idle ones do not count. */
+u64 view_count(void) {
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        spin_lock(&buckets[i].lock);
+        drop_idle(&buckets[i]);
+        spin_unlock(&buckets[i].lock);
+    }
+    return atomic_load(&live);
+}
 
 void view_each(void (*visit)(struct view *v, void *argument), void *argument) {
     for (unsigned i = 0; i < BUCKETS; i++)

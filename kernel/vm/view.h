@@ -18,7 +18,7 @@ static inline void view_get(struct view *v) { atomic_add(&v->references, 1); }
 void view_put(struct view *v);
 /* views_reap: free what view_put put aside, which may close files: every operation calls it last, with no lock held. */
 void views_reap(void);
-u64 view_count(void);
+u64 view_count(void); /* those that somebody names; frees the idle ones */
 void view_each(void (*visit)(struct view *v, void *argument), void *argument); /* the checker's; the machine is quiet */
 static inline struct object *view_object(const struct view *v) { return v->file ? v->file->object : NULL; }
 static inline unsigned view_key(const struct view *v) { return (v->flags & VIEW_KEY) >> VIEW_KEY_SHIFT; }

@@ -336,6 +336,7 @@ void host_check(void) {
 
 void host_settle(void) {
     epoch_drain(true);
+    (void)view_count(); /* frees the idle ones */
     tables_drain();
     slab_shrink();
     frame_caches_drain();
