@@ -58,6 +58,8 @@ static u64 part_first(const struct range_op *op, const struct table *t) {
     return op->first > t->base ? op->first - t->base : 0;
 }
 static u64 part_end(const struct range_op *op, const struct table *t) { return min(op->end - t->base, table_pages(t)); }
+/* How many runs more the plan of t can come to have: one where the range begins inside of it, one where it ends. */
+static unsigned runs_more(const struct table *t, u64 first, u64 end) { return (first > 0) + (end < table_pages(t)); }
 static bool covers_slot(u64 first, u64 end, unsigned slot, u64 step) {
     return first <= slot * step && (slot + 1) * step <= end;
 }
@@ -68,7 +70,7 @@ static enum step prepare(struct range_op *op, struct table *t) {
     u64 first = part_first(op, t), end = part_end(op, t), step = slot_pages(t->level);
     enum step result = STEP_DONE;
     spin_lock(&t->lock);
-    if (!plan_room(t, 2, &op->stock))
+    if (!plan_room(t, runs_more(t, first, end), &op->stock))
         result = STEP_STOCK;
     if (op->view && op->view->file && !plan_has_link(t, view_object(op->view)))
         op->stock.want_links++; /* checked once for all tables, by prepare_all */
@@ -313,63 +315,28 @@ static struct view *see_inside(struct range_op *op, const struct piece *p, u64 r
     return after;
 }
 
-/* How far the gap will reach that an unmapping leaves; the hole knows it mostly. */
-static void survey_gap(struct range_op *op, bool has_left, bool has_right, const struct piece *right) {
+/* A review that came to no end of its own ends where the last piece does: a hole follows. */
+static void stop_at_hole(struct range_op *op, u64 reached) {
+    if (!op->review || reached >= op->end || op->stopped || op->lacking)
+        return;
+    op->stopped = -ENOMEM;
+    op->end = reached;
+}
+
+/* How far the gap will reach that an unmapping leaves, between its neighbours, if it has any; mostly the hole knows. */
+static void survey_gap(struct range_op *op, bool left, const struct view *right) {
     struct space *s = op->s;
     struct piece p;
     op->gap_first = op->first;
-    op->gap_end = has_right ? start_with_guard(right->view, op->end) : op->end;
-    if (!has_left && s->hole_end == op->first)
+    op->gap_end = right ? start_with_guard(right, op->end) : op->end;
+    if (!left && s->hole_end == op->first)
         op->gap_first = s->hole_first;
-    else if (!has_left)
+    else if (!left)
         op->gap_first = piece_prev(s, op->first, &p) ? p.end : 0;
-    if (!has_right && s->hole_first == op->end)
+    if (!right && s->hole_first == op->end)
         op->gap_end = max(s->hole_end, op->end);
-    else if (!has_right && op->end < s->gap_top) /* what lies above that is nothing to mmap */
+    else if (!right && op->end < s->gap_top) /* what lies above that is nothing to mmap */
         op->gap_end = piece_next(s, op->end, &p) ? start_with_guard(p.view, p.first) : USER_PAGES;
-}
-
-/* The pieces of the range and its neighbours, one after another. Where one exclusive table has them all, they are read
- * off its plan, which nobody changes while the space is closed. */
-struct pieces {
-    struct table *table; /* that one, or NULL */
-    unsigned at;         /* its next run */
-    struct walk w;
-};
-
-static bool run_piece(const struct table *t, unsigned i, u64 first, u64 end, struct piece *out) {
-    const struct run *r = &t->runs[i];
-    first = max(t->base + r->first, first);
-    *out = (struct piece){first, min(t->base + r->end, end), r->view, r->offset};
-    if (r->view->file)
-        out->offset += first - t->base - r->first;
-    return true;
-}
-
-/* The piece that ends where the range begins, in full; the next ones follow. */
-static bool pieces_begin(struct pieces *y, struct range_op *op, const struct walk *start, struct piece *out) {
-    struct table *t = y->table = op->near ? op->within : NULL;
-    if (!t) {
-        walk_copy(&y->w, start);
-        bool found = op->first && piece_prev_from(&y->w, op->first, op->first - 1, out);
-        walk_copy(&y->w, start);
-        return found;
-    }
-    u64 first = op->first - t->base;
-    unsigned i = y->at = plan_from(t, first);
-    if (i < t->run_count && t->runs[i].first < first)
-        return run_piece(t, i, 0, op->first, out);
-    return i > 0 && t->runs[i - 1].end == first && run_piece(t, i - 1, 0, op->first, out);
-}
-
-/* The next piece from `page` on, clipped on the left, if it begins at the range's end or before. */
-static bool pieces_next(struct pieces *y, struct range_op *op, u64 page, struct piece *out) {
-    struct table *t = y->table;
-    if (!t)
-        return piece_next_from(&y->w, page, op->end + 1, out);
-    if (y->at < t->run_count && t->base + t->runs[y->at].end <= page)
-        y->at++;
-    return y->at < t->run_count && t->base + t->runs[y->at].first <= op->end && run_piece(t, y->at, page, ~0ULL, out);
 }
 
 struct seen {
@@ -388,20 +355,18 @@ static void see(struct range_op *op, struct seen *last, const struct piece *p, s
 
 /* Look at the pieces of the range and its neighbours once: totals, the number of mappings that /proc/PID/maps will
  * show, the views that come, and how far the gap will reach. */
-static void survey(struct range_op *op, const struct walk *start) {
-    struct pieces y;
+static void survey_far(struct range_op *op, const struct walk *start) {
+    struct walk w;
     struct piece left, p;
     struct seen last;
     u64 reached = op->first;
-    op->tally = (struct tally){0};
-    op->mappings = 0;
-    op->nothing = true;
-    op->lacking = NULL;
-    bool has_left = pieces_begin(&y, op, start, &left), more;
+    walk_copy(&w, start);
+    bool has_left = op->first && piece_prev_from(&w, op->first, op->first - 1, &left), more;
     last.after = NULL;
     if (has_left)
         last = (struct seen){left, left.view};
-    while ((more = pieces_next(&y, op, reached, &p)) && p.first < op->end) {
+    walk_copy(&w, start);
+    while ((more = piece_next_from(&w, reached, op->end + 1, &p)) && p.first < op->end) {
         struct piece inside = p;
         inside.end = min(p.end, op->end);
         struct view *after = see_inside(op, &inside, reached);
@@ -410,29 +375,60 @@ static void survey(struct range_op *op, const struct walk *start) {
         see(op, &last, &inside, after);
         reached = inside.end;
     }
-    if (op->review && reached < op->end && !op->stopped && !op->lacking) { /* a hole up to the end */
-        op->stopped = -ENOMEM;
-        op->end = reached;
-    }
+    stop_at_hole(op, reached);
     bool has_right = more && p.first == op->end;
     if (has_right)
         see(op, &last, &p, p.view);
     if (op->view)
         count_replacement(op, has_left ? &left : NULL, has_right ? &p : NULL);
     else if (!op->review)
-        survey_gap(op, has_left, has_right, &p);
+        survey_gap(op, has_left, has_right ? p.view : NULL);
+}
+
+/* The same where one plan has all of it: its runs are maximal, so the number of mappings will change as theirs does,
+ * and need not be foretold. Nobody changes the plan of an exclusive table while the space is closed: no lock. */
+static void survey_near(struct range_op *op, struct table *t) {
+    u64 first = op->first - t->base, end = op->end - t->base, reached = op->first;
+    for (unsigned i = plan_from(t, first); i < t->run_count && t->runs[i].first < end; i++) {
+        struct run *r = &t->runs[i];
+        struct piece inside = {t->base + max(r->first, first), t->base + min(r->end, end), r->view, 0};
+        if (!see_inside(op, &inside, reached))
+            break;
+        reached = inside.end;
+    }
+    stop_at_hole(op, reached);
+    if (op->view) {
+        tally_add(&op->tally, op->view, op->end - op->first);
+    } else if (!op->review) {
+        struct run *right = plan_find(t, end);
+        survey_gap(op, plan_find(t, first - 1) != NULL, right ? right->view : NULL);
+    }
 }
 
 /* Most operations lie within one table, the deepest on their path, and within no slot that has a table below: then that
- * is op->within, all there is to prepare and to commit. op->near: their neighbours are in its plan too. */
+ * is op->within, all there is to prepare and to commit. op->near: their neighbours are in its plan too, and as many
+ * mappings as there can come to be are allowed. */
 static void locate(struct range_op *op, const struct walk *w) {
     struct table *t = w->table[w->level];
     u64 first = op->first - t->base, end = op->end - t->base, step = slot_pages(t->level), pages = table_pages(t);
     u64 below = t->level > 1 ? table_next(t, (first - (first > 0)) / step) * step : pages + 1;
-    op->near = first > 0 && end < pages && below > end;
+    bool near = first > 0 && end < pages && below > end;
     if (below < first) /* beside it */
         below = table_next(t, first / step) * step;
     op->within = w->writable && end <= pages && below >= end ? t : NULL;
+    op->near = near && op->within && op->s->mappings + 2 <= vm_max_map_count;
+}
+
+static void survey(struct range_op *op, const struct walk *w) {
+    op->tally = (struct tally){0};
+    op->mappings = 0;
+    op->nothing = true;
+    op->lacking = NULL;
+    locate(op, w);
+    if (op->near)
+        survey_near(op, op->within);
+    else
+        survey_far(op, w);
 }
 
 static void commit_all(struct range_op *op) {
@@ -467,10 +463,10 @@ static void fold(struct range_op *op, const struct walk *w) {
 }
 
 /* Room in the plan of t, and a link for the object that comes. t locked. */
-static bool fits_within(struct range_op *op, struct table *t) {
+static bool fits_within(struct range_op *op, struct table *t, u64 first, u64 end) {
     bool linked =
         !(op->view && op->view->file) || plan_has_link(t, view_object(op->view)) || stock_has(&op->stock, 0, 1, 0);
-    return plan_room(t, 2, &op->stock) && linked;
+    return plan_room(t, runs_more(t, first, end), &op->stock) && linked;
 }
 
 /* STEP_AGAIN: it takes more than one table. */
@@ -479,13 +475,15 @@ static enum step commit_within(struct range_op *op, const struct walk *w) {
     if (!t)
         return STEP_AGAIN;
     u64 first = op->first - t->base, end = op->end - t->base;
+    unsigned before = t->run_count;
     if (!op->view && !op->review && t->level < TABLE_LEVELS && first <= t->runs[0].first &&
-        t->runs[t->run_count - 1].end <= end && !t->below_words) {
+        t->runs[before - 1].end <= end && !t->below_words) {
+        op->mappings = op->near ? -(s64)before : op->mappings;
         fold(op, w);
         return STEP_DONE;
     }
     spin_lock(&t->lock);
-    bool fits = fits_within(op, t);
+    bool fits = fits_within(op, t, first, end);
     if (fits && op->review) {
         commit_review(op, t, first, end);
     } else if (fits) {
@@ -495,6 +493,8 @@ static enum step commit_within(struct range_op *op, const struct walk *w) {
     spin_unlock(&t->lock);
     if (!fits)
         return STEP_STOCK;
+    if (op->near)
+        op->mappings = (s64)t->run_count - before;
     flush(op);
     if (t->level == 1 && !op->review)
         sweep_leaf(t, first, end);
@@ -505,13 +505,12 @@ static enum step commit_within(struct range_op *op, const struct walk *w) {
 static enum step range_try(struct range_op *op, int *error) {
     struct walk w;
     walk_down(op->s, op->first, &w);
-    locate(op, &w);
     survey(op, &w);
     if (op->lacking)
         return STEP_STOCK;
     if (op->nothing && !op->view)
         return STEP_DONE;
-    if (op->mappings > 0 && op->s->mappings + op->mappings > vm_max_map_count) {
+    if (!op->near && op->mappings > 0 && op->s->mappings + op->mappings > vm_max_map_count) {
         *error = -ENOMEM;
         return STEP_DONE;
     }
