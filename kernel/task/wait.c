@@ -99,8 +99,9 @@ void mutex_lock(struct mutex *m) {
  * consumed by a waiter that took the mutex without sleeping: its own unlock wakes the next. */
 void mutex_unlock(struct mutex *m) {
     assert(mutex_held(m));
-    (void)atomic_xchg(&m->owner, NULL);
-    waitq_wake_one(&m->waiters);
+    (void)atomic_xchg(&m->owner, NULL); /* a full fence, as wake_some has one before its look */
+    if (unlikely(!list_empty(&m->waiters.sleepers)))
+        waitq_wake_one(&m->waiters);
 }
 
 bool mutex_held(const struct mutex *m) { return atomic_load_relaxed(&m->owner) == task_current(); }

@@ -385,6 +385,7 @@ static enum verdict fault_leaf(struct fault *f) {
 
 /* With the deepest table of the path locked and the path compared: f->run is what the plan says. */
 static enum verdict fault_locked(struct fault *f, struct table *t) {
+    struct table *made;
     struct run *run = plan_find(t, f->page - t->base);
     if (!run)
         return TRY_GROW;
@@ -392,10 +393,8 @@ static enum verdict fault_locked(struct fault *f, struct table *t) {
         return TRY_ACCERR;
     if (f->access == FAULT_WRITE && !f->walk.writable)
         return TRY_AGAIN; /* fault_try breaks the path */
-    if (t->level > 1) {
-        struct table *made;
+    if (t->level > 1)
         return table_make(t, slot_index(f->page, t->level), &f->stock, &made) ? TRY_AGAIN : TRY_STOCK;
-    }
     f->leaf = t;
     f->slot = slot_index(f->page, 1);
     f->run = *run;

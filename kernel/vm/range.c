@@ -389,8 +389,10 @@ static void survey_far(struct range_op *op, const struct walk *start) {
  * and need not be foretold. Nobody changes the plan of an exclusive table while the space is closed: no lock. */
 static void survey_near(struct range_op *op, struct table *t) {
     u64 first = op->first - t->base, end = op->end - t->base, reached = op->first;
-    for (unsigned i = plan_from(t, first); i < t->run_count && t->runs[i].first < end; i++) {
-        struct run *r = &t->runs[i];
+    unsigned i = plan_from(t, first);
+    struct run *r = &t->runs[i], *last = &t->runs[t->run_count];
+    bool left = (i > 0 && r[-1].end == first) || (r < last && r->first < first);
+    for (; r < last && r->first < end; r++) {
         struct piece inside = {t->base + max(r->first, first), t->base + min(r->end, end), r->view, 0};
         if (!see_inside(op, &inside, reached))
             break;
@@ -400,8 +402,9 @@ static void survey_near(struct range_op *op, struct table *t) {
     if (op->view) {
         tally_add(&op->tally, op->view, op->end - op->first);
     } else if (!op->review) {
-        struct run *right = plan_find(t, end);
-        survey_gap(op, plan_find(t, first - 1) != NULL, right ? right->view : NULL);
+        if (reached == op->end && r[-1].end > end) /* the last one goes on */
+            r--;
+        survey_gap(op, left, r < last && r->first <= end ? r->view : NULL);
     }
 }
 
@@ -411,7 +414,7 @@ static void survey_near(struct range_op *op, struct table *t) {
 static void locate(struct range_op *op, const struct walk *w) {
     struct table *t = w->table[w->level];
     u64 first = op->first - t->base, end = op->end - t->base, step = slot_pages(t->level), pages = table_pages(t);
-    u64 below = t->level > 1 ? table_next(t, (first - (first > 0)) / step) * step : pages + 1;
+    u64 below = t->below_words ? table_next(t, (first - (first > 0)) / step) * step : pages + 1;
     bool near = first > 0 && end < pages && below > end;
     if (below < first) /* beside it */
         below = table_next(t, first / step) * step;
@@ -534,7 +537,6 @@ static int range_run(struct range_op *op) {
     struct space *s = op->s;
     int error = 0;
     enum step step = STEP_STOCK;
-    assert(mutex_held(&s->range));
     while (step != STEP_DONE && !error) {
         space_close(s);
         step = range_try(op, &error);

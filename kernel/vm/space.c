@@ -124,20 +124,25 @@ void space_leave(struct space *s) {
     }
 }
 
+static __attribute__((noinline)) void wait_outside(struct space *s, unsigned word, u64 mask) {
+    for (; mask; mask &= mask - 1) {
+        struct inside *there = &inside[word * 64 + __builtin_ctzll(mask)];
+        while (atomic_load(&there->space) == s)
+            machine_pause();
+    }
+}
+
 void space_close(struct space *s) {
     assert(mutex_held(&s->range) && !s->closed);
     atomic_store(&s->closed, 1);
     atomic_fence(); /* whoever enters after this sees it; whoever entered before is in the masks */
     unsigned self = cpu_id();
-    for (unsigned word = 0; word <= (cpu_count - 1) / 64; word++) {
+    for (unsigned word = 0; word * 64 < cpu_count; word++) {
         u64 mask = atomic_load(&s->m.cpus[word]) | atomic_load(&s->visitors[word]);
-        if (self / 64 == word)
+        if (word == self / 64)
             mask &= ~(1ULL << self % 64);
-        for (; mask; mask &= mask - 1) {
-            struct inside *there = &inside[word * 64 + __builtin_ctzll(mask)];
-            while (atomic_load(&there->space) == s)
-                machine_pause();
-        }
+        if (mask)
+            wait_outside(s, word, mask);
     }
 }
 

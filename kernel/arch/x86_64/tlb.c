@@ -151,7 +151,9 @@ static void shoot(struct tlb_request wanted, const u64 *mask) {
 }
 
 void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
-    bool all = tables || (end - start) >> PAGE_SHIFT > PAGES_ONE_BY_ONE;
+    /* an INVLPG of any address forgets every cached pointer to a lower table too (SDM volume 3, 4.10.4.1; AMD's APM,
+     * volume 3, with EFER.TCE = 0), so `tables` asks for one at least: no range is empty */
+    bool all = (end - start) >> PAGE_SHIFT > PAGES_ONE_BY_ONE;
     shoot((struct tlb_request){.what = all ? FLUSH_USER : FLUSH_RANGE, .start = start & PAGE_MASK, .end = end},
           m->cpus);
 }
