@@ -73,6 +73,7 @@ static int store_ignored(struct synth *s, char *text, size_t bytes) { return 0; 
         {.name = "mem", .mode = S_IFREG | 0600, .guarded = true, .file_ops = &proc_mem_ops},                           \
         {.name = "mountinfo", .mode = FILE_R, .show = proc_mountinfo},                                                 \
         {.name = "mounts", .mode = FILE_R, .show = proc_mounts},                                                       \
+        {.name = "numa_maps", .mode = FILE_R, .guarded = true, .show = proc_numa_maps},                                \
         {.name = "oom_adj", .mode = FILE_RW, .show = proc_oom_adj, .store = proc_oom_adj_store},                       \
         {.name = "oom_score", .mode = FILE_R, .show = proc_oom_score},                                                 \
         {.name = "oom_score_adj", .mode = FILE_RW, .show = proc_oom_score_adj, .store = proc_oom_score_adj_store},     \

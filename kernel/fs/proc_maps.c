@@ -4,6 +4,7 @@
  * is the address where the next piece begins. */
 #include <linux/capability.h>
 #include <linux/kdev_t.h>
+#include <linux/mempolicy.h>
 
 #include "arch/x86_64/usercopy.h"
 #include "fs/io.h"
@@ -171,6 +172,68 @@ int proc_smaps_rollup(struct synth *s, struct text *t) {
     show_usage(t, &all, locked, true);
     space_put(space);
     return 0;
+}
+
+/* ---- numa_maps: policies, and pages by node, of which there is one ---- */
+
+static void show_policy(struct text *t, u32 mode, bool is_static, bool is_relative, u64 nodes) {
+    static const char *const names[] = {"default", "prefer", "bind", "interleave", "local", "prefer (many)"};
+    text_string(t, mode < array_count(names) ? names[mode] : "unknown");
+    if (is_static || is_relative)
+        text_string(t, is_static ? "=static" : "=relative");
+    if (nodes)
+        text_string(t, ":0");
+}
+
+static void show_numa(struct text *t, struct space *space, const struct mapping *m, const struct memory_policy *task,
+                      char *buffer) {
+    const struct view *v = m->view;
+    const struct file *f = file_of_vm(v->file);
+    u32 mode = (v->flags & VIEW_POLICY) >> VIEW_POLICY_SHIFT;
+    struct space_usage u;
+    space_usage(space, m->start, m->end, &u);
+    u64 pages = u.anon + u.file + u.shmem, dirty = u.shared_dirty + u.private_dirty;
+    text_print(t, "%08lx ", (unsigned long)m->start);
+    if (mode != MPOL_DEFAULT)
+        show_policy(t, mode, v->flags & VIEW_POLICY_STATIC, v->flags & VIEW_POLICY_RELATIVE, mode != MPOL_LOCAL);
+    else
+        show_policy(t, task->mode, task->flags & MPOL_F_STATIC_NODES, task->flags & MPOL_F_RELATIVE_NODES, task->nodes);
+    const char *name = f ? path_string(&f->path, buffer, PAGE_SIZE) : NULL;
+    if (f && !is_err(name)) {
+        text_string(t, " file=");
+        text_escaped(t, name, "\n\t= ");
+    } else if (v->flags & (VIEW_HEAP | VIEW_STACK)) {
+        text_string(t, v->flags & VIEW_HEAP ? " heap" : " stack");
+    }
+    if (u.anon)
+        text_print(t, " anon=%lu", (unsigned long)u.anon);
+    if (dirty)
+        text_print(t, " dirty=%lu", (unsigned long)dirty);
+    if (pages != u.anon && pages != dirty)
+        text_print(t, " mapped=%lu", (unsigned long)pages);
+    if (pages)
+        text_print(t, " N0=%lu kernelpagesize_kB=4", (unsigned long)pages);
+    text_string(t, "\n");
+}
+
+int proc_numa_maps(struct synth *s, struct text *t) {
+    struct space *space = proc_space(s);
+    struct task *task = proc_task(s);
+    struct memory_policy policy = task ? task->policy_of_memory : (struct memory_policy){0};
+    char *buffer = kmalloc(PAGE_SIZE);
+    struct mapping m;
+    while (space && buffer && !text_full(t) && space_walk(space, t->cursor, &m)) {
+        show_numa(t, space, &m, &policy, buffer);
+        t->cursor = m.end;
+        space_walk_end(&m);
+        t->more = text_full(t);
+    }
+    kfree(buffer);
+    if (task)
+        task_put(task);
+    if (space)
+        space_put(space);
+    return buffer ? 0 : -ENOMEM;
 }
 
 /* ---- mem: the bytes of a process, at their own addresses ---- */

@@ -179,3 +179,49 @@ long sys_msync(u64 address, u64 bytes, int flags) {
         return -EINVAL;
     return space_sync(space(), address, flags & MS_SYNC ? bytes : 0);
 }
+
+/* How much of [start, end) shows the object of the first mapping with its rights, without a hole. */
+static bool shown_alike(struct space *s, const struct mapping *first, u64 end) {
+    struct mapping m;
+    u64 at = first->end;
+    bool alike = true;
+    while (alike && at < end) {
+        if (!space_walk(s, at, &m))
+            return false;
+        alike = m.start == at && m.view == first->view;
+        at = m.end;
+        space_walk_end(&m);
+    }
+    return alike;
+}
+
+/* remap_file_pages(2), as Linux does it since 4.0: another mapping in place of the old. */
+static long remap_pages(struct space *s, const struct mapping *m, u64 start, u64 bytes, u64 page, u64 flags) {
+    const struct view *v = m->view;
+    if (m->start > start || !(v->flags & VIEW_SHARED) || !(v->max_prot & VIEW_WRITE) ||
+        !shown_alike(s, m, start + bytes))
+        return -EINVAL;
+    struct map_request r = {.address = start,
+                            .bytes = bytes,
+                            .flags = v->flags & (VIEW_PROT | VIEW_SHARED | VIEW_LOCKED | VIEW_KEY),
+                            .max_prot = v->max_prot,
+                            .how = MAP_AT | (flags & MAP_NONBLOCK ? 0 : MAP_FILL),
+                            .file = v->file,
+                            .offset = page << PAGE_SHIFT};
+    long result = space_map(s, &r);
+    return result < 0 ? result : 0;
+}
+
+long sys_remap_file_pages(u64 start, u64 bytes, u64 prot, u64 page, u64 flags) {
+    struct space *s = limited_space();
+    struct mapping m;
+    start &= PAGE_MASK;
+    bytes &= PAGE_MASK;
+    if (prot || start + bytes <= start || page + (bytes >> PAGE_SHIFT) < page || start + bytes > USER_TOP)
+        return -EINVAL;
+    if (!space_walk(s, start, &m))
+        return -EINVAL;
+    long result = remap_pages(s, &m, start, bytes, page, flags);
+    space_walk_end(&m);
+    return result;
+}

@@ -189,6 +189,7 @@ struct iovec;
 long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset);
 long sys_munmap(u64 address, u64 bytes);
 long sys_brk(u64 address);
+long sys_remap_file_pages(u64 start, u64 bytes, u64 prot, u64 page, u64 flags);
 long sys_mremap(u64 old, u64 old_bytes, u64 new_bytes, u64 flags, u64 to);
 long sys_mincore(u64 address, u64 bytes, u8 __user *vector);
 long sys_msync(u64 address, u64 bytes, int flags);
@@ -223,6 +224,18 @@ long sys_shmget(int key, size_t bytes, int flags);
 long sys_shmat(int id, u64 address, int flags);
 long sys_shmdt(u64 address);
 long sys_shmctl(int id, int command, void __user *out);
+
+/* sys/mempolicy.c */
+long sys_mbind(u64 start, u64 bytes, int mode, const u64 __user *mask, u64 count, u32 flags);
+long sys_set_mempolicy(int mode, const u64 __user *mask, u64 count);
+long sys_get_mempolicy(int __user *mode, u64 __user *mask, u64 count, u64 address, u64 flags);
+long sys_set_mempolicy_home_node(u64 start, u64 bytes, u64 node, u64 flags);
+long sys_move_pages(int pid, u64 count, const u64 __user *pages, const int __user *nodes, int __user *status,
+                    int flags);
+long sys_migrate_pages(int pid, u64 count, const u64 __user *from, const u64 __user *to);
+
+/* sys/membarrier.c */
+long sys_membarrier(int command, u32 flags, int cpu);
 
 /* sys/file.c */
 struct open_how;

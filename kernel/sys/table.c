@@ -53,12 +53,16 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_gettime), CALL(signalfd), CALL(signalfd4),
 
     /* sys/mm.c */
-    CALL(mmap), CALL(munmap), CALL(brk), CALL(mremap), CALL(mincore), CALL(msync),
+    CALL(mmap), CALL(munmap), CALL(brk), CALL(mremap), CALL(remap_file_pages), CALL(mincore), CALL(msync),
 
     /* sys/protect.c, sys/mlock.c, sys/madvise.c, sys/remote.c */
     CALL(mprotect), CALL(pkey_mprotect), CALL(pkey_alloc), CALL(pkey_free), CALL(mlock), CALL(mlock2), CALL(munlock),
     CALL(mlockall), CALL(munlockall), CALL(madvise), CALL(pidfd_open), CALL(process_madvise), CALL(process_mrelease),
     CALL(process_vm_readv), CALL(process_vm_writev),
+
+    /* sys/mempolicy.c, sys/membarrier.c */
+    CALL(mbind), CALL(set_mempolicy), CALL(get_mempolicy), CALL(set_mempolicy_home_node), CALL(move_pages),
+    CALL(migrate_pages), CALL(membarrier),
 
     /* sys/shm.c */
     CALL(shmget), CALL(shmat), CALL(shmdt), CALL(shmctl),

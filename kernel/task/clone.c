@@ -199,6 +199,7 @@ static struct task *task_copy(const struct clone_request *r) {
     t->run = child_starts;
     t->argument = t;
     t->blocked = self->blocked;
+    t->policy_of_memory = self->policy_of_memory;
     if ((r->flags & (CLONE_VM | CLONE_VFORK)) != CLONE_VM) {
         t->alt_stack = self->alt_stack;
         t->alt_stack_bytes = self->alt_stack_bytes;

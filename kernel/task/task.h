@@ -57,6 +57,13 @@ struct signal_queue {
     struct list queued; /* of struct queued_signal: those that came with a siginfo */
 };
 
+/* A thread's policy on memory nodes: sys/mempolicy.c. */
+struct memory_policy {
+    u8 mode;   /* MPOL_* */
+    u16 flags; /* MPOL_F_*_NODES */
+    u64 nodes;
+};
+
 /* Legend: [r] the run queue's lock of ->cpu; [s] process->signal_lock; [o] the task itself only; [p] process->lock;
  * [a] atomic. Unmarked: constant after creation. */
 struct task {
@@ -116,6 +123,7 @@ struct task {
     u64 clear_child_tid; /* set_tid_address: zeroed and futex-woken at exit */
     u64 rseq;
     u32 rseq_bytes, rseq_signature;
+    struct memory_policy policy_of_memory;
     bool rseq_stale;                              /* switched since its CPU number was written */
     int __user *set_child_tid;                    /* clone: where a new task writes its tid first */
     u32 fail[FAIL_KINDS];                         /* [a] failing.h */

@@ -61,6 +61,13 @@ ssize_t space_copy(struct space *s, u64 address, void *buffer, size_t bytes, boo
     return done ? (ssize_t)done : bytes ? -EFAULT : 0;
 }
 
+void space_barrier(struct space *s) {
+    if (s)
+        machine_flush(&s->m, 0, 0, false); /* nothing to forget: an interrupt on each CPU, and a wait for it */
+    else
+        machine_flush_everyone();
+}
+
 struct key_search {
     struct futex_key *key;
     u64 address;
@@ -110,14 +117,14 @@ static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
     }
     if (entry_special(e)) { /* the zero frame, a device's */
         *number = entry_phys(e) >> PAGE_SHIFT;
-        return PAGE_MAPPED | PAGE_PRESENT;
+        return PAGE_MAPPED | PAGE_PRESENT | (*number == frame_number(zero_frame) ? PAGE_ZERO : 0);
     }
     if (entry_empty(e)) {
         struct object *o = view_object(r->view);
         struct frame *f = o && !o->ops->device ? object_peek(o, r->offset + (page - t->base - r->first)) : NULL;
         if (f)
             frame_unpin(f);
-        return PAGE_MAPPED | (f ? PAGE_CACHED : 0);
+        return PAGE_MAPPED | (f ? PAGE_CACHED : 0) | (o ? 0 : PAGE_ANONYMOUS);
     }
     struct frame *f = frame_of_phys(entry_phys(e));
     *number = frame_number(f);

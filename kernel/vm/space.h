@@ -32,7 +32,11 @@
 #define VIEW_SYNC 0x200000u /* MAP_SYNC was asked for: shown, nothing else */
 #define VIEW_KEY_SHIFT 24
 #define VIEW_KEY (15u << VIEW_KEY_SHIFT) /* the protection key (pkeys(7)) */
-#define VIEW_SPECIAL 0x80000u            /* vdso, vvar: frames not counted */
+#define VIEW_POLICY_SHIFT 28             /* mbind's: an MPOL_* mode; a machine of one node has no more to say */
+#define VIEW_POLICY (7u << VIEW_POLICY_SHIFT)
+#define VIEW_POLICY_STATIC 0x80000000u
+#define VIEW_POLICY_RELATIVE 0x800000u
+#define VIEW_SPECIAL 0x80000u /* vdso, vvar: frames not counted */
 
 struct view {
     u32 flags;            /* VIEW_*; protection in VIEW_PROT */
@@ -133,12 +137,16 @@ struct futex_key {
 };
 int space_futex_key(struct space *s, u64 address, bool shared, struct futex_key *key);
 /* space_present: what the slot of a page holds, for mincore and pagemap: a PAGE_* mask; *frame: its number. */
-#define PAGE_MAPPED 1u    /* some view covers it */
-#define PAGE_PRESENT 2u   /* a frame of it is mapped */
-#define PAGE_CACHED 4u    /* not mapped, but the object has it in memory */
-#define PAGE_EXCLUSIVE 8u /* no other slot maps the frame */
-#define PAGE_OF_FILE 16u  /* a frame of a file or of shared memory */
-#define PAGE_SWAPPED 32u  /* in the swap area: *frame is its slot there */
+#define PAGE_MAPPED 1u      /* some view covers it */
+#define PAGE_PRESENT 2u     /* a frame of it is mapped */
+#define PAGE_CACHED 4u      /* not mapped, but the object has it in memory */
+#define PAGE_EXCLUSIVE 8u   /* no other slot maps the frame */
+#define PAGE_ANONYMOUS 128u /* the view has no file */
+#define PAGE_ZERO 256u      /* present, and it is the zero frame */
+#define PAGE_OF_FILE 16u    /* a frame of a file or of shared memory */
+#define PAGE_SWAPPED 32u    /* in the swap area: *frame is its slot there */
+/* space_barrier: every CPU that runs the space (NULL: every CPU) has passed a full memory barrier. */
+void space_barrier(struct space *s);
 u32 space_present(struct space *s, u64 address, u64 *frame);
 
 /* space_walk: the mappings in address order, neighbours with the same view joined. next starts at 0.
@@ -177,6 +185,7 @@ struct space_info {
     u64 arg_start, arg_end, env_start, env_end;
     u64 auxv[2 * 24];    /* as given to the program */
     struct vm_file *exe; /* a reference is held; put when the space goes */
+    u16 barriers;        /* membarrier commands that were registered; atomic */
     u16 keys;            /* protection keys in use, a bit each; atomic */
     u8 execute_key;      /* the one that makes mappings executable only; 0: none yet */
     bool has_segments;   /* System V shared memory was mapped once, here or before a fork */
