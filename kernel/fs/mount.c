@@ -85,8 +85,10 @@ out:
 int mount_remove(const struct path *p) {
     struct mount *m = p->mount, *each;
     bool shared = false;
-    int error = p->dentry == m->root && m->parent ? 0 : -EINVAL;
+    int error = 0;
 
+    if (!m || p->dentry != m->root || !m->parent) /* no mount: a pipe and its like, by /proc/PID/fd */
+        return -EINVAL;
     spin_lock(&lock);
     list_for_each(each, &mounts, link) {
         if (each->parent == m)

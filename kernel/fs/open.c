@@ -56,6 +56,16 @@ static int open_kind(struct inode *inode, struct file *f) {
     }
 }
 
+/* O_TRUNC cuts also a file that is opened for reading alone: not one that runs. */
+static int open_truncating(struct inode *inode) {
+    int error = inode_begin_write(inode);
+    if (!error) {
+        error = inode_resize(inode, 0);
+        inode_end_write(inode);
+    }
+    return error;
+}
+
 /* Opens what p names as f, which is blank (file_alloc.h) and ours from now on. */
 static struct file *open_inode(struct file *f, const struct path *p, int flags, bool made) {
     struct inode *inode = path_inode(p);
@@ -83,7 +93,7 @@ static struct file *open_inode(struct file *f, const struct path *p, int flags, 
         error = -ENXIO;
     /* A standard stream on a file of the host's cannot be cut from here: its /dev/stdout is opened as it is. */
     if (!error && (flags & O_TRUNC) && regular && !made && inode->ops->resize) {
-        error = inode_resize(inode, 0);
+        error = open_truncating(inode);
         if (error && f->ops->release)
             f->ops->release(f);
     }

@@ -31,7 +31,7 @@ static bool too_many(void) {
     return process_count_of(p->cred.uid) >= limit;
 }
 
-static int check(u64 flags) {
+static int check(u64 flags, u64 tls) {
     if (flags & (NAMESPACES | CLONE_PIDFD))
         return -EINVAL;
     if ((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND))
@@ -40,6 +40,8 @@ static int check(u64 flags) {
         return -EINVAL;
     if ((flags & CLONE_SIGHAND) && (flags & CLONE_CLEAR_SIGHAND))
         return -EINVAL;
+    if ((flags & CLONE_SETTLS) && tls >= USER_TOP) /* the CPU traps when it loads what is not canonical */
+        return -EPERM;
     if (too_many())
         return -EAGAIN;
     return signal_pending() ? -ERESTARTNOINTR : 0;
@@ -320,7 +322,7 @@ static long clone_process(const struct clone_request *r, struct task *t) {
 
 long task_clone(const struct clone_request *r) {
     struct task *t;
-    int error = check(r->flags);
+    int error = check(r->flags, r->tls);
 
     if (error)
         return error;
