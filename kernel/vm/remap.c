@@ -175,25 +175,28 @@ static int move_frames(struct space *s, u64 from, u64 to, u64 pages, u64 from_en
 struct remap {
     struct space *s;
     u64 old, old_pages, new_pages, to;
+    bool to_odd; /* it is no page's address */
     u32 how;
     struct view *view; /* a reference */
     u64 offset;        /* of `old` in the file, pages */
     u64 mapping_end;
 };
 
-/* The mapping that holds the old range: one view, continuous. -EFAULT otherwise. range held. */
+/* The mapping that `old` lies in. -EFAULT: none. range held. */
 static int find_mapping(struct remap *r) {
     struct piece p;
+    if (r->old >= USER_PAGES)
+        return -EFAULT;
     space_close(r->s);
-    bool whole = joined_next(r->s, r->old, &p) && p.first == r->old && p.end >= r->old + r->old_pages;
-    if (whole) {
+    bool found = joined_next(r->s, r->old, &p) && p.first == r->old;
+    if (found) {
         view_get(p.view);
         r->view = p.view;
         r->offset = p.offset;
         r->mapping_end = p.end;
     }
     space_open(r->s);
-    return whole ? 0 : -EFAULT;
+    return found ? 0 : -EFAULT;
 }
 
 static bool grows_here(struct remap *r) {
@@ -231,25 +234,51 @@ static long move(struct remap *r) {
     return error ? error : (long)(r->to << PAGE_SHIFT);
 }
 
-static long remap_locked(struct remap *r) {
-    struct space *s = r->s;
-    long result = find_mapping(r);
-    if (result)
-        return result;
-    u64 growth = r->new_pages > r->old_pages ? r->new_pages - r->old_pages : 0;
+static bool in_half(u64 page, u64 pages) { return page <= USER_PAGES && pages <= USER_PAGES - page; }
+
+/* Sums wrap as Linux's do: what wraps does not overlap, and is refused for its size. */
+static int check_target(const struct remap *r) {
+    u64 old_end = (r->old + r->old_pages) << PAGE_SHIFT, to_end = (r->to + r->new_pages) << PAGE_SHIFT;
+    if (r->to_odd || !in_half(r->to, r->new_pages) || ((r->how & REMAP_FIXED) && r->to < FIRST_PAGE))
+        return -EINVAL;
+    return old_end > r->to << PAGE_SHIFT && to_end > r->old << PAGE_SHIFT ? -EINVAL : 0;
+}
+
+/* What is moved or grows must be one mapping, and may become so large: in the order of mremap(2)'s errors. */
+static int check_size(const struct remap *r, u64 kept) {
+    const struct space *s = r->s;
+    u64 growth = r->new_pages - kept;
     if (!r->old_pages && !(r->view->flags & VIEW_SHARED))
         return -EINVAL;
     if ((r->how & REMAP_DONT_UNMAP) && (r->view->file && (r->view->flags & VIEW_SHARED)) && !r->view->file->object)
         return -EINVAL;
+    if (kept > r->mapping_end - r->old)
+        return -EFAULT;
     if (growth && (r->view->flags & VIEW_LOCKED) && (s->locked + growth) << PAGE_SHIFT > s->limits.locked)
         return -EAGAIN;
-    if (growth && (s->total + growth) << PAGE_SHIFT > s->limits.address_space)
+    if (growth > USER_PAGES || (growth && (s->total + growth) << PAGE_SHIFT > s->limits.address_space))
         return -ENOMEM;
-    if (!(r->how & (REMAP_FIXED | REMAP_DONT_UNMAP)) && r->old_pages && !growth) {
-        if (r->new_pages < r->old_pages)
-            result = space_replace(s, r->old + r->new_pages, r->old + r->old_pages, NULL, 0);
+    return 0;
+}
+
+static long remap_locked(struct remap *r) {
+    struct space *s = r->s;
+    bool placed = r->how & (REMAP_FIXED | REMAP_DONT_UNMAP);
+    u64 kept = min(r->old_pages, r->new_pages);
+    long result = find_mapping(r);
+    if (!result && placed)
+        result = check_target(r);
+    if (!result && r->old_pages > kept && !in_half(r->old + kept, r->old_pages - kept))
+        result = -EINVAL;
+    if (!result && !placed && r->old_pages >= r->new_pages) { /* the rest goes, whatever it is */
+        if (r->old_pages > kept)
+            result = space_replace(s, r->old + kept, r->old + r->old_pages, NULL, 0);
         return result ? result : (long)(r->old << PAGE_SHIFT);
     }
+    if (!result)
+        result = check_size(r, kept);
+    if (result)
+        return result;
     if (r->old_pages && grows_here(r)) {
         result = space_replace(s, r->old + r->old_pages, r->old + r->new_pages, r->view, r->offset + r->old_pages);
         return result ? result : (long)(r->old << PAGE_SHIFT);
@@ -257,27 +286,18 @@ static long remap_locked(struct remap *r) {
     return r->how & REMAP_MAY_MOVE ? move(r) : -ENOMEM;
 }
 
-static int check_arguments(u64 old, u64 old_bytes, u64 new_bytes, u32 how, u64 to) {
-    u64 top = USER_PAGES << PAGE_SHIFT;
-    if (old % PAGE_SIZE || !new_bytes || new_bytes > top)
+static int check_arguments(u64 old, u64 old_bytes, u64 new_bytes, u32 how) {
+    if (old % PAGE_SIZE || !new_bytes)
         return -EINVAL;
     if ((how & (REMAP_FIXED | REMAP_DONT_UNMAP)) && !(how & REMAP_MAY_MOVE))
         return -EINVAL;
-    if ((how & REMAP_DONT_UNMAP) && old_bytes != new_bytes)
-        return -EINVAL;
-    if (how & REMAP_FIXED) {
-        if (to % PAGE_SIZE || to > top - new_bytes || to >> PAGE_SHIFT < FIRST_PAGE)
-            return -EINVAL;
-        if (old < to + new_bytes && to < old + old_bytes)
-            return -EINVAL;
-    }
-    return old > top || old_bytes > top - old ? -EFAULT : 0;
+    return (how & REMAP_DONT_UNMAP) && old_bytes != new_bytes ? -EINVAL : 0;
 }
 
 long space_remap(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how, u64 to) {
     old_bytes = page_align_up(old_bytes);
     new_bytes = page_align_up(new_bytes);
-    long result = check_arguments(old, old_bytes, new_bytes, how, to);
+    long result = check_arguments(old, old_bytes, new_bytes, how);
     if (result)
         return result;
     struct remap r = {.s = s,
@@ -285,6 +305,7 @@ long space_remap(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how
                       .old_pages = old_bytes >> PAGE_SHIFT,
                       .new_pages = new_bytes >> PAGE_SHIFT,
                       .to = to >> PAGE_SHIFT,
+                      .to_odd = to % PAGE_SIZE != 0,
                       .how = how};
     mutex_lock(&s->range);
     result = remap_locked(&r);

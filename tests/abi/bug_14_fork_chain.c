@@ -3,6 +3,7 @@
  * his bytes. */
 #include "bug.h"
 
+#pragma GCC diagnostic ignored "-Winfinite-recursion"
 #define DEPTH 600
 #define PAGES 20
 static char *area;
@@ -28,7 +29,7 @@ static void generation(int depth, int done) {
     pid_t pid = depth == DEPTH ? 1 : fork();
     must(pid >= 0);
     if (pid == 0) {
-        generation(depth + 1, done);
+        generation(depth + 1, done); /* does not return; at most DEPTH deep */
     } else {
         if (depth % 3 == 2)
             _exit(0); /* its child lives on */

@@ -43,8 +43,11 @@ static void move(int first, int pages, int to) {
         if (prot[i] < 0 || prot[i] != prot[first])
             return; /* one mapping only: else it is EFAULT, or a part */
     if (mremap(base + first * PAGE, pages * PAGE, pages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, base + to * PAGE) ==
-        MAP_FAILED)
-        return; /* joined in /proc/self/maps, but not one: may be refused */
+        MAP_FAILED) { /* joined in /proc/self/maps, but not one: refused, perhaps with the target unmapped already */
+        munmap(base + to * PAGE, pages * PAGE);
+        memset(prot + to, -1, pages);
+        return;
+    }
     for (int i = 0; i < pages; i++) {
         prot[to + i] = prot[first + i];
         prot[first + i] = -1;

@@ -299,7 +299,7 @@ int main(int argc, char **argv) {
     long only = argc > 3 ? strtol(argv[3], NULL, 0) : -1;
     setvbuf(stdout, NULL, _IOLBF, 0);
     parent = getpid();
-    close(open("fifo", O_RDONLY | O_NONBLOCK));
+
     for (u64 r = 0; r < rounds; r++)
         for (long n = 0; n < NUMBERS + (long)(sizeof(odd) / sizeof(*odd)); n++) {
             long number = n < NUMBERS ? n : odd[n - NUMBERS];
