@@ -538,7 +538,7 @@ static void step_remap(struct model_space *m) {
     if (old_pages > 2000)
         new_pages = old_pages;
     u32 how = (u32)rnd_below(4) | (one_in(6) && new_pages == old_pages ? REMAP_DONT_UNMAP | REMAP_MAY_MOVE : 0);
-    bool whole = joined_at(m, old, &x) && x.end >= old_end;
+    bool found = joined_at(m, old, &x), whole = x.end >= old + min(old_pages, new_pages);
     bool mapping_ends = x.end == old_end;
     if (how & REMAP_FIXED)
         inject = 0; /* a failure may have unmapped the target already, as on Linux */
@@ -553,12 +553,12 @@ static void step_remap(struct model_space *m) {
         check_eq(got, -EINVAL);
         return;
     }
-    if ((how & REMAP_FIXED) && (to + new_pages > TOP_PAGE || (old < to + new_pages && to < old_end))) {
-        check_eq(got, -EINVAL);
+    if (!found) {
+        check_eq(got, -EFAULT);
         return;
     }
-    if (!whole) {
-        check_eq(got, -EFAULT);
+    if (move && (to + new_pages > TOP_PAGE || (old < to + new_pages && to < old_end))) {
+        check_eq(got, -EINVAL);
         return;
     }
     if (failed && got == -ENOMEM)
@@ -567,6 +567,10 @@ static void step_remap(struct model_space *m) {
         check_eq(got, old << PAGE_SHIFT);
         if (new_pages < old_pages)
             map_remove(m, old + new_pages, old_end);
+        return;
+    }
+    if (!whole) {
+        check_eq(got, -EFAULT);
         return;
     }
     if (!move && mapping_ends && old + new_pages <= TOP_PAGE && !anything_in(m, old_end, old + new_pages)) {
