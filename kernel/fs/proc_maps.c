@@ -251,24 +251,26 @@ static ssize_t mem_move(struct file *file, struct iov *v, u64 *position, bool wr
         error = -ENOMEM;
     while (space && !error && v->bytes) {
         size_t some = min(v->bytes, PAGE_SIZE - (*position & (PAGE_SIZE - 1)));
-        if (write && iov_take(v, page, some) != some)
+        if (write && iov_take(v, page, some) != some) {
             error = -EFAULT;
-        ssize_t moved = error ? error : space_copy(space, *position, page, some, write, write);
-        if (moved <= 0) {
-            error = moved ? -EIO : 0; /* nothing there: proc(5) */
             break;
         }
-        if (!write && iov_put(v, page, moved) != (size_t)moved)
+        ssize_t moved = space_copy(space, *position, page, some, write, true);
+        if (moved < 0) {
+            error = -EIO; /* nothing there: proc(5) */
+        } else if (!write && iov_put(v, page, moved) != (size_t)moved) {
             error = -EFAULT;
-        *position += moved;
-        done += moved;
-        if ((size_t)moved < some)
-            break;
+        } else {
+            *position += moved;
+            done += moved;
+            if ((size_t)moved < some)
+                break;
+        }
     }
     kfree(page);
     if (space)
         space_put(space);
-    return done ? done : error;
+    return done && error != -EFAULT ? done : error;
 }
 
 static ssize_t mem_read(struct file *file, struct iov *to, u64 *position) {

@@ -28,20 +28,36 @@ struct copy {
     u64 offset; /* in the page */
     char *buffer;
     size_t bytes;
-    bool write;
+    bool write, force;
 };
 
-/* Copies if the slot allows it now; 0: it must be faulted in first. The leaf is locked, so the frame stays. */
+/* A forced write may go to a frame that is this slot's alone, whatever the slot allows. */
+static bool may_write(const struct copy *c, const struct walk *w, entry e) {
+    const struct frame *f = frame_of_phys(entry_phys(e));
+    if (!w->writable)
+        return false;
+    return (entry_present(e) && entry_writable(e)) ||
+           (c->force && f->class == FRAME_ANON && atomic_load(&f->counts) == FRAME_ONE_MAP);
+}
+
+/* Copies if the slot allows it now: 1; 0: it must be faulted in first; -EFAULT: the view forbids it. The leaf is
+ * locked, so the frame stays. */
 static long copy_now(struct walk *w, struct table *t, u64 page, void *argument) {
     struct copy *c = argument;
-    entry e = t->level == 1 ? slot_read(&t->slots[page - t->base]) : 0;
-    if (!entry_present(e) || (c->write && !(entry_writable(e) && w->writable)))
+    entry *slot = &t->slots[page - t->base], e = t->level == 1 ? slot_read(slot) : 0;
+    if (!entry_present(e) && !(c->force && entry_withheld(e)))
+        return 0;
+    if (!c->force && !(plan_find(t, page - t->base)->view->flags & (c->write ? VIEW_WRITE : VIEW_READ)))
+        return -EFAULT;
+    if (c->write && !may_write(c, w, e))
         return 0;
     char *at = (char *)frame_va(frame_of_phys(entry_phys(e))) + c->offset;
-    if (c->write)
+    if (c->write) {
         memcpy(at, c->buffer, c->bytes);
-    else
+        slot_set_bits(slot, ENTRY_DIRTY);
+    } else {
         memcpy(c->buffer, at, c->bytes);
+    }
     return 1;
 }
 
@@ -50,13 +66,15 @@ ssize_t space_copy(struct space *s, u64 address, void *buffer, size_t bytes, boo
     enum fault_outcome outcome = FAULT_DONE;
     while (done < bytes && outcome == FAULT_DONE) {
         u64 at = address + done;
-        struct copy c = {at % PAGE_SIZE, (char *)buffer + done, min(bytes - done, PAGE_SIZE - at % PAGE_SIZE), write};
-        if (at >> PAGE_SHIFT >= USER_PAGES)
-            outcome = FAULT_MAPERR;
-        else if (with_table(s, at >> PAGE_SHIFT, copy_now, &c))
+        struct copy c = {at % PAGE_SIZE, (char *)buffer + done, min(bytes - done, PAGE_SIZE - at % PAGE_SIZE), write,
+                         force};
+        long result = at >> PAGE_SHIFT < USER_PAGES ? with_table(s, at >> PAGE_SHIFT, copy_now, &c) : -EFAULT;
+        if (result > 0)
             done += c.bytes;
+        else if (result < 0)
+            outcome = FAULT_ACCERR;
         else
-            outcome = space_fault(s, at, write ? FAULT_WRITE : FAULT_READ);
+            outcome = space_fault_forced(s, at, write ? FAULT_WRITE : FAULT_READ, force);
     }
     return done ? (ssize_t)done : bytes ? -EFAULT : 0;
 }

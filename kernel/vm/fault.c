@@ -51,6 +51,7 @@ struct fault {
     struct space *s;
     u64 page;
     enum fault_access access;
+    bool force; /* a debugger's access: rule 8 of design.md's section 5 */
     struct stock stock;
     struct walk walk;
     /* set once the leaf is locked */
@@ -75,8 +76,25 @@ static bool allowed(const struct view *v, enum fault_access access) {
     }
 }
 
+/* forcible: private memory may be written, and whatever could be made readable read, against its protection. */
+static bool forcible(const struct view *v, enum fault_access access) {
+    if (v->file && view_object(v)->ops->device)
+        return false;
+    return access == FAULT_WRITE ? !(v->flags & VIEW_SHARED) : v->max_prot & VIEW_READ;
+}
+
+/* What a slot shows after a forced access: the frame, with no more rights than the view gives. */
+static entry shown(const struct fault *f, entry e) {
+    u32 flags = f->run.view->flags;
+    if (likely(!f->force))
+        return e;
+    if (!(flags & VIEW_WRITE))
+        e &= ~ENTRY_WRITE;
+    return flags & VIEW_PROT ? e : entry_withhold(e);
+}
+
 static void install(struct fault *f, u64 phys, bool write, entry bits) {
-    entry e = entry_frame(phys, write, view_rights(f->run.view)) | bits;
+    entry e = shown(f, entry_frame(phys, write, view_rights(f->run.view)) | bits);
     slot_store(&f->leaf->slots[f->slot], e);
     table_used(f->leaf, f->slot);
     leaf_count(f->leaf, e, 1);
@@ -84,7 +102,7 @@ static void install(struct fault *f, u64 phys, bool write, entry bits) {
 
 /* A frame of our own takes the place of what the slot shows; nobody may still see the old one when its count drops. */
 static void replace(struct fault *f, struct frame *fresh) {
-    entry e = entry_frame(frame_phys(fresh), true, view_rights(f->run.view));
+    entry e = shown(f, entry_frame(frame_phys(fresh), true, view_rights(f->run.view)));
     entry old = slot_exchange(&f->leaf->slots[f->slot], e);
     leaf_count(f->leaf, e, 1);
     table_used(f->leaf, f->slot);
@@ -138,7 +156,8 @@ static enum verdict copy_from(struct fault *f, const struct frame *source) {
 /* Only this slot maps the frame and nobody else refers to it: it may be written. No flush: a stale, lower right only
  * faults. */
 static enum verdict take_over_frame(struct fault *f) {
-    slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
+    slot_set_bits(&f->leaf->slots[f->slot],
+                  f->run.view->flags & VIEW_WRITE ? ENTRY_WRITE | ENTRY_DIRTY : ENTRY_DIRTY); /* the latter if forced */
     event(EVENT_FAULT_TAKE_FRAME, f->page << PAGE_SHIFT, 1);
     return TRY_DONE;
 }
@@ -154,7 +173,7 @@ static enum verdict break_frame(struct fault *f, struct frame *frame) {
 /* A frame takes the place of the swap entry of slot i. */
 static void replace_swapped(struct fault *f, unsigned i, struct frame *frame, entry bits) {
     entry e = entry_frame(frame_phys(frame), false, view_rights(f->run.view));
-    entry old = slot_exchange(&f->leaf->slots[i], (e & ~ENTRY_ACCESSED) | bits);
+    entry old = slot_exchange(&f->leaf->slots[i], shown(f, (e & ~ENTRY_ACCESSED) | bits));
     leaf_count(f->leaf, e, 1);
     leaf_forget(f->leaf, old);
 }
@@ -377,6 +396,8 @@ static enum verdict fault_leaf(struct fault *f) {
         return empty_slot(f);
     if (unlikely(entry_swapped(e)))
         return swapped(f, e);
+    if (unlikely(f->force && entry_withheld(e)))
+        return f->access == FAULT_WRITE ? write_to_present(f, e) : TRY_DONE;
     assert(entry_present(e)); /* withheld only where the view allows nothing, and allowed() was asked */
     if (f->access == FAULT_WRITE && !entry_writable(e))
         return write_to_present(f, e);
@@ -389,7 +410,7 @@ static enum verdict fault_locked(struct fault *f, struct table *t) {
     struct run *run = plan_find(t, f->page - t->base);
     if (!run)
         return TRY_GROW;
-    if (!allowed(run->view, f->access))
+    if (!allowed(run->view, f->access) && !(f->force && forcible(run->view, f->access)))
         return TRY_ACCERR;
     if (f->access == FAULT_WRITE && !f->walk.writable)
         return TRY_AGAIN; /* fault_try breaks the path */
@@ -482,10 +503,15 @@ static enum fault_outcome outcome_of(enum verdict verdict) {
 }
 
 enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access) {
+    return space_fault_forced(s, address, access, false);
+}
+
+enum fault_outcome space_fault_forced(struct space *s, u64 address, enum fault_access access, bool force) {
     struct fault f;
     f.s = s;
     f.page = address >> PAGE_SHIFT;
     f.access = access;
+    f.force = force;
     f.stock = (struct stock)STOCK_EMPTY;
     f.view = NULL;
     f.held = NULL;

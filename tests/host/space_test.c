@@ -421,6 +421,42 @@ test(space_copy_reaches_another_space) {
     end();
 }
 
+/* One forced byte: what it was, and what another sharer still sees. */
+static void force_byte(struct space *to, unsigned page, char value, struct space *other, int expected) {
+    char got = 0;
+    check_eq(space_copy(to, at(page), &value, 1, true, true), 1);
+    check_eq(space_copy(to, at(page), &got, 1, false, true), 1);
+    check_eq(got, value);
+    check_eq(space_copy(other, at(page), &got, 1, false, true), 1);
+    check_eq(got, expected);
+    check_eq(space_fault(to, at(page), FAULT_WRITE), FAULT_ACCERR); /* the program still may not */
+}
+
+test(space_forced_copy_goes_against_protection_and_leaves_it) {
+    begin();
+    map(0, 3, RW, NULL, 0);
+    map(3, 1, VIEW_READ, file, 3);
+    map(4, 1, VIEW_READ | VIEW_SHARED, file, 3);
+    put(0, 5);
+    put(1, 6);
+    check_eq(space_protect(s, at(0), KB4(1), VIEW_READ), 0);
+    check_eq(space_protect(s, at(1), KB4(2), 0), 0);
+    char of_file = 0, value = 1;
+    check_eq(space_copy(s, at(4), &of_file, 1, false, false), 1);
+    struct space *child = space_fork(s);
+    check(!is_err(child));
+    force_byte(child, 0, 50, s, 5);
+    force_byte(s, 1, 60, child, 6);
+    force_byte(child, 2, 70, s, 0);
+    force_byte(s, 3, 80, child, of_file);
+    check_eq(space_copy(s, at(4), &value, 1, true, true), -EFAULT); /* shared: there is no private copy to be had */
+    check_eq(space_copy(s, at(1), &value, 1, false, false), -EFAULT);
+    check_eq(space_protect(s, at(0), KB4(3), RW), 0);
+    draw(s, "01234", "www|a|A", "ppzpf");
+    space_put(child);
+    end();
+}
+
 /* ---- the Nth allocation fails, for every N: nothing has changed, nothing has leaked, and the next try succeeds */
 
 static struct space *sibling;
