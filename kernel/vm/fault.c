@@ -196,6 +196,8 @@ static bool copy_swapped(struct fault *f, const struct frame *source) {
     struct frame *fresh = take_frame(f);
     machine_copy_page(frame_va(fresh), frame_va(source));
     replace_swapped(f, f->slot, fresh, ENTRY_ACCESSED | ENTRY_DIRTY);
+    /* reclaim may not have flushed yet, and this copy may be written: nobody here sees the old one any more */
+    machine_flush(&f->s->m, f->page << PAGE_SHIFT, (f->page + 1) << PAGE_SHIFT, false);
     return true;
 }
 

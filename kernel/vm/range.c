@@ -111,8 +111,9 @@ static struct view *renewed(const struct range_op *op, struct view *old) {
 
 /* A slot stops translating, but keeps its frame. */
 static bool withhold_slot(entry *slot) {
-    if (!entry_present(slot_read(slot)))
-        return false;
+    entry e = slot_read(slot);
+    if (!entry_present(e))
+        return entry_swapped(e); /* it may be so young that reclaim has not flushed yet: the frame is still in reach */
     slot_store(slot, entry_withhold(slot_exchange(slot, 0)));
     return true;
 }
@@ -144,6 +145,8 @@ static bool review_slots(struct table *t, unsigned first, unsigned end, const st
             changed |= off;
         } else if (entry_withheld(e)) {
             slot_store(slot, entry_restore(e, view_rights(v)));
+        } else if (entry_swapped(e)) {
+            changed |= ENTRY_WRITE; /* as in withhold_slot */
         }
     }
     return changed & (ENTRY_WRITE | ENTRY_KEY | wanted);

@@ -254,6 +254,53 @@ static void swapper(void *argument) {
     }
 }
 
+/* What was given up is gone for every thread when the call returns, also if reclaim has the page in hand just then: the
+ * slot holds a swap entry already, and another CPU the translation still. */
+#define GONE_AT (0x10340ULL << PAGE_SHIFT)
+static enum { SET, SEEN, WATCHED, GONE, READ_ONLY } stage;
+static u64 set_value;
+static bool await(unsigned wanted) { /* false: the others are done */
+    while (busy && stage != wanted)
+        fiber_yield();
+    return busy;
+}
+static void giver(void *argument) {
+    stage = SET;
+    for (u64 n = 1; busy; n++) {
+        check_eq(mem_write(parent, GONE_AT, n), FAULT_DONE);
+        set_value = n;
+        stage = SEEN;
+        if (!await(WATCHED))
+            break;
+        u64 how = rnd_below(3);
+        if (how == 0)
+            check_eq(space_discard(parent, GONE_AT, PAGE_SIZE), 0);
+        else if (how == 1)
+            check_eq(space_protect(parent, GONE_AT, PAGE_SIZE, VIEW_READ), 0);
+        else
+            map_at(parent, GONE_AT >> PAGE_SHIFT, 1, VIEW_READ | VIEW_WRITE, NULL);
+        stage = how == 1 ? READ_ONLY : GONE;
+        if (!await(SET))
+            break;
+        check_eq(space_protect(parent, GONE_AT, PAGE_SIZE, VIEW_READ | VIEW_WRITE), 0);
+    }
+}
+static void watcher(void *argument) {
+    for (u64 value; busy; fiber_yield()) {
+        if (stage == READ_ONLY) {
+            check_eq(mem_write(parent, GONE_AT, 77), FAULT_ACCERR);
+            stage = SET;
+        } else if (stage == SEEN || stage == GONE) {
+            bool gone = stage == GONE;
+            if (!gone && one_in(2)) /* what may be written is cached so */
+                check_eq(mem_write(parent, GONE_AT, set_value), FAULT_DONE);
+            check_eq(mem_read(parent, GONE_AT, &value), FAULT_DONE);
+            check_eq(value, gone ? 0 : set_value);
+            stage = gone ? SET : WATCHED;
+        }
+    }
+}
+
 /* Another space maps a file that is cut and grown under it: SIGBUS or contents, nothing else. */
 static void cut_user(void *argument) {
     struct space *s = argument;
@@ -278,6 +325,7 @@ static void cutter(void *argument) {
 #define WITH_CUT 16u
 #define WITH_MOVE 32u
 #define WITH_SWAP 64u
+#define WITH_GIVING 128u
 
 static void race(unsigned with, unsigned cpus) {
     machine_start((struct host_config){.cpus = cpus, .swap = with & WITH_SWAP ? 2048 : 0});
@@ -313,6 +361,11 @@ static void race(unsigned with, unsigned cpus) {
     }
     if (with & WITH_SWAP)
         fiber_add("swapper", swapper, NULL, NULL);
+    if (with & WITH_GIVING) {
+        map_at(parent, GONE_AT >> PAGE_SHIFT, 1, rw, NULL);
+        fiber_add("giver", giver, NULL, parent);
+        fiber_add("watcher", watcher, NULL, parent);
+    }
     if (with & WITH_FILES)
         fiber_add("file keeper", file_keeper, NULL, NULL);
     if (with & WITH_CUT) {
@@ -347,4 +400,5 @@ test_seeds(race_of_faults_and_swap, 60) { race(WITH_SWAP, 3); }
 test_seeds(race_of_forks_and_swap, 100) { race(WITH_SWAP | WITH_FORK, 4); }
 test_seeds(race_of_moves_and_swap, 100) { race(WITH_SWAP | WITH_MOVE | WITH_TOGGLE | WITH_FORK, 4); }
 test_seeds(race_of_unmap_and_swap, 60) { race(WITH_SWAP | WITH_LOOSE | WITH_CUT, 4); }
+test_seeds(race_of_giving_up_and_swap, 250) { race(WITH_SWAP | WITH_GIVING, 4); }
 test_seeds(race_of_everything, 60) { race(~0u, 4); }
