@@ -189,7 +189,7 @@ static void cache_spill(struct frame_cpu *c, u32 left) {
 
 u64 frame_caches_drain(void) {
     u64 drained = 0;
-    for (unsigned i = 0; i < MACHINE_CPUS; i++) {
+    for (unsigned i = 0; i < cpu_count; i++) {
         struct frame_cpu *c = &caches[i];
         if (!atomic_load_relaxed(&c->count))
             continue;
@@ -257,7 +257,8 @@ static struct frame *frame_take_slowly(unsigned order, enum frame_class class) {
         return frame_take(order, class, 0);
     for (;;) {
         epoch_drain(true);
-        slab_shrink();
+        if (order)
+            slab_shrink();
         frame_caches_drain();
         f = frame_take(order, class, reserve);
         if (f || (order && ++rounds > ROUNDS_OF_BLOCKS) || !vm_reclaim(max(1UL << order, (unsigned long)BATCH)))
@@ -418,7 +419,7 @@ void frame_totals(struct frame_totals *t) {
 
 u64 frame_free_count(void) {
     u64 count = atomic_load_relaxed(&buddy.free);
-    for (unsigned i = 0; i < MACHINE_CPUS; i++)
+    for (unsigned i = 0; i < cpu_count; i++)
         count += atomic_load_relaxed(&caches[i].count);
     return count;
 }

@@ -213,12 +213,22 @@ static bool concerns(entry e, enum visit visit) {
     return visit == VISIT_UNMAP || frame_of_phys(entry_phys(e))->class != FRAME_ANON;
 }
 
+/* A frame that is to be evicted was used since the last harvest: it stays. */
+static bool used_lately(entry *slot, entry e) {
+    bool used = entry_present(e) && (e & ENTRY_ACCESSED);
+    if (used) {
+        slot_clear_bits(slot, ENTRY_ACCESSED); /* no flush: a use that is not seen is a hint that is lost */
+        atomic_or(&frame_of_phys(entry_phys(e))->flags, FRAME_REFERENCED);
+    }
+    return used;
+}
+
 /* First step, before the flush: the slots stop translating, or writing. */
 static bool withdraw(struct table *t, unsigned first, unsigned end, enum visit visit) {
     bool any = false;
     for (unsigned i = first; i < end; i++) {
         entry e = slot_read(&t->slots[i]);
-        if (!concerns(e, visit))
+        if (!concerns(e, visit) || (visit == VISIT_EVICT && used_lately(&t->slots[i], e)))
             continue;
         if (visit == VISIT_WRITE_PROTECT)
             slot_clear_bits(&t->slots[i], ENTRY_WRITE);
@@ -232,7 +242,7 @@ static bool withdraw(struct table *t, unsigned first, unsigned end, enum visit v
 static void forget(struct table *t, unsigned first, unsigned end, enum visit visit) {
     for (unsigned i = first; i < end; i++) {
         entry e = slot_read(&t->slots[i]);
-        if (!concerns(e, visit))
+        if (!concerns(e, visit) || entry_present(e)) /* present: not withdrawn */
             continue;
         slot_store(&t->slots[i], 0);
         leaf_forget(t, e);
@@ -449,28 +459,56 @@ static void release_object(struct object *o) {
         waitq_wake_all(&o->filling);
 }
 
-static bool evict_from(struct object *o, struct frame *f) {
+static bool evictable(const struct frame *f) {
+    return f && f->class == FRAME_FILE && f->pins == 1 &&
+           !(f->flags & (FRAME_DIRTY | FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR | FRAME_REFERENCED));
+}
+
+/* The pages around f, at most `most`, that may go with it: one visit of the mappings, one flush. o->lock held. Returns
+ * how many; *mapped: some are. */
+static u64 evict_range(struct object *o, struct frame *f, u64 most, u64 *first, bool *mapped) {
+    if (f->object.object != o)
+        return 0;
+    struct frame *other;
+    u64 from = index_of(f), end = from + 1;
+    *mapped = atomic_load(&f->mapped);
+    for (; end - from < most && evictable(other = radix_find(&o->tree, end)); end++)
+        *mapped |= atomic_load(&other->mapped) != 0;
+    for (; end - from < most && from && evictable(other = radix_find(&o->tree, from - 1)); from--)
+        *mapped |= atomic_load(&other->mapped) != 0;
+    *first = from;
+    return end - from;
+}
+
+static u64 evict_from(struct object *o, struct frame *f, u64 most) {
+    bool mapped = false;
+    u64 first = 0, gone = 0;
     if (!mutex_try(&o->mutex))
-        return false;
-    u64 index = index_of(f);
-    if (atomic_load(&f->mapped))
-        visit_mappings(o, index, index + 1, VISIT_EVICT);
+        return 0;
     spin_lock(&o->lock);
-    bool gone = f->object.object == o && droppable(f) && radix_find(&o->tree, index_of(f)) == f;
-    if (gone)
-        tree_remove(o, index_of(f));
+    u64 count = evict_range(o, f, most, &first, &mapped);
     spin_unlock(&o->lock);
-    if (gone)
-        frame_unpin(f);
+    if (mapped)
+        visit_mappings(o, first, first + count, VISIT_EVICT);
+    spin_lock(&o->lock);
+    for (u64 i = first; i < first + count; i++) {
+        struct frame *each = radix_find(&o->tree, i);
+        if (!each || !droppable(each))
+            continue;
+        frame_unpin(tree_remove(o, i));
+        gone++;
+    }
+    spin_unlock(&o->lock);
     mutex_unlock(&o->mutex);
     return gone;
 }
 
-bool object_evict(struct frame *f) {
+u64 object_evict(struct frame *f, u64 most) {
     struct object *o = hold_object(f);
     if (!o)
-        return false;
-    bool gone = evict_from(o, f);
+        return 0;
+    u64 gone = evict_from(o, f, most);
     release_object(o);
+    event(EVENT_EVICT, 0, gone);
     return gone;
 }

@@ -85,9 +85,10 @@ void object_punch(struct object *o, u64 first, u64 end);
 int object_sync(struct object *o, u64 first, u64 end);
 /* object_drop: forget clean, unmapped frames of [first, end) (fadvise DONTNEED, a file that changed on the host). */
 void object_drop(struct object *o, u64 first, u64 end);
-/* object_evict: forget one clean frame, which is the caller's guess: unmapped everywhere but from locked memory, then
- * freed if nobody uses it. Whether it was. No lock held; sleeps only for what holds o->mutex, which it only tries. */
-bool object_evict(struct frame *f);
+/* object_evict: forget one clean frame, which is the caller's guess, and with it those beside it in the file that were
+ * not used lately, `most` in all: unmapped everywhere but from locked memory, then freed if nobody uses them. How many
+ * were. No lock held; o->mutex is only tried. */
+u64 object_evict(struct frame *f, u64 most);
 /* reclaim_register: `shrink` frees up to `pages` pages' worth of some cache, and says how many; called by vm_reclaim
  * with no lock held; must only try locks. At most 8, at boot. */
 void reclaim_register(u64 (*shrink)(u64 pages));

@@ -214,9 +214,7 @@ static void examine(struct frame *f, struct batch *b) {
     if (flags & FRAME_REFERENCED) {
         atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
     } else if (f->class == FRAME_FILE) {
-        bool gone = object_evict(f);
-        event(EVENT_EVICT, 0, gone);
-        b->freed += gone;
+        b->freed += object_evict(f, SWAP_CLUSTER);
     } else if (flags & FRAME_ERROR) {
         drop_kept(f, b);
     } else {
@@ -227,7 +225,7 @@ static void examine(struct frame *f, struct batch *b) {
 void vm_drop_caches(void) {
     for (u64 n = 0; n < frame_count; n++)
         if (frames[n].class == FRAME_FILE && !atomic_load_relaxed(&frames[n].mapped))
-            event(EVENT_EVICT, 0, object_evict(&frames[n]));
+            object_evict(&frames[n], 1);
 }
 
 u64 vm_reclaim(u64 pages) {
@@ -247,7 +245,8 @@ u64 vm_reclaim(u64 pages) {
     radix_release(&b.nodes);
     for (unsigned i = 0; i < shrinker_count && b.freed < pages; i++)
         b.freed += shrinkers[i](pages - b.freed);
-    b.freed += tables_drain() + slab_shrink();
+    if (b.freed < pages)
+        b.freed += tables_drain() + slab_shrink();
     mutex_unlock(&reclaiming);
     return b.freed;
 }

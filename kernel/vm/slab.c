@@ -369,7 +369,7 @@ u64 slab_shrink(void) {
     u64 freed = 0;
     for (u32 k = 1; k < atomic_load(&cache_count); k++) {
         struct slab_cache *c = &caches[k];
-        for (unsigned i = 0; i < MACHINE_CPUS; i++) {
+        for (unsigned i = 0; i < cpu_count; i++) {
             struct cpu_magazines *there = atomic_load(&magazines[i]);
             if (!there || !atomic_load_relaxed(&there->of[k].count))
                 continue;

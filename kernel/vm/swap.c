@@ -61,7 +61,7 @@ void swap_totals(struct swap_totals *out) {
     spin_unlock(&swap.lock);
 }
 
-bool swap_crowded(void) { return 2 * atomic_load_relaxed(&swap.used) > swap.slots; }
+bool swap_crowded(void) { return 8 * atomic_load_relaxed(&swap.used) > 7 * swap.slots; }
 
 u64 swap_slots(void) { return swap.slots; }
 bool swap_used_near(u64 slot) { return swap.chunks[slot / CHUNK].counts; }

@@ -47,7 +47,8 @@ u32 swap_count(u64 slot);
 u32 swap_users(u64 slot); /* the entries that name it: the count without the cache's */
 /* swap_bad: the device does not take this slot: never use it again. The caller has its only count. */
 void swap_bad(u64 slot);
-bool swap_crowded(void); /* more than half is used: better give a slot back than keep it for a frame that has one */
+bool swap_crowded(
+    void); /* more than seven eighths are used: better give a slot back than keep it for a frame that has one */
 
 /* swap_insert: f, of the caller's, is in the cache under slot, which gains a count. -EEXIST; -ENOMEM: radix_reserve the
  * nodes. Any locks. */
