@@ -73,6 +73,18 @@ struct files *files_create(void) {
 
 void files_get(struct files *t) { atomic_add(&t->references, 1); }
 
+/* The lowest number >= from whose bit is set; b->size if there is none. */
+static u32 next_bit(const struct fd_block *b, const u64 *map, u32 from) {
+    for (u32 word = from / 64; word < b->size / 64; word++) {
+        u64 set = map[word];
+        if (word == from / 64)
+            set &= ~0UL << (from % 64);
+        if (set)
+            return word * 64 + (u32)__builtin_ctzl(set);
+    }
+    return b->size;
+}
+
 /* Take the file out of a slot: the reference is the caller's. The lock is held. */
 static struct file *take_out(struct files *t, u32 fd) {
     struct fd_block *b = t->block;
@@ -99,12 +111,13 @@ static int close_file(struct files *t, struct file *f) {
 void files_put(struct files *t) {
     if (atomic_sub(&t->references, 1))
         return;
-    for (u32 fd = 0; fd < t->block->size; fd++) {
+    struct fd_block *b = t->block; /* nobody else has it any more */
+    for (u32 fd = next_bit(b, b->taken, 0); fd < b->size; fd = next_bit(b, b->taken, fd + 1)) {
         struct file *f = take_out(t, fd);
         if (f)
             close_file(t, f);
     }
-    kfree(t->block);
+    kfree(b);
     kfree(t);
 }
 
@@ -141,8 +154,8 @@ struct files *files_fork(struct files *from) {
         struct fd_block *b = from->block;
         u32 size = b->size;
         bool fits = size <= t->block->size;
-        for (u32 fd = 0; fits && fd < size; fd++)
-            if (b->slots[fd]) {
+        for (u32 fd = fits ? next_bit(b, b->taken, 0) : size; fd < size; fd = next_bit(b, b->taken, fd + 1))
+            if (b->slots[fd]) { /* taken and empty: it is being opened */
                 file_get(b->slots[fd]);
                 t->block->slots[fd] = b->slots[fd];
                 set_bit(t->block->taken, fd, true);
@@ -159,11 +172,11 @@ struct files *files_fork(struct files *from) {
 }
 
 void files_close_on_exec(struct files *t) {
-    for (u32 fd = 0; fd < t->block->size; fd++) {
-        struct file *f = NULL;
+    for (u32 fd = 0, size = 1; fd < size; fd++) {
         spin_lock(&t->lock);
-        if (bit(t->block->close_on_exec, fd))
-            f = take_out(t, fd);
+        size = t->block->size;
+        fd = next_bit(t->block, t->block->close_on_exec, fd);
+        struct file *f = take_out(t, fd);
         spin_unlock(&t->lock);
         if (f)
             close_file(t, f);

@@ -151,7 +151,7 @@ static struct inode *synth_lookup(struct inode *inode, const char *name, size_t 
     if (dir->process && !process_alive(dir->process))
         return err_ptr(-ENOENT);
     for (const struct synth_node *n = dir->node->children; n && n->name; n++) {
-        if (strlen(n->name) != bytes || memcmp(n->name, name, bytes))
+        if (strncmp(n->name, name, bytes) || n->name[bytes])
             continue;
         s = synth_make(inode->super, dir, n, ino_of(inode->ino, name, bytes));
         return s ? &s->inode : err_ptr(-ENOMEM);

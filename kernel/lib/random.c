@@ -1,8 +1,9 @@
 /* random.c - one generator: ChaCha20 (RFC 8439) with fast key erasure.
  *
  * Each request makes one block under the lock: its first half is the next key, so what was given out cannot be computed
- * from what is kept; its second half keys the request's own stream, made without the lock. Seeded by the command's
- * configuration and by the CPU's randomness, again mixed in with each request. */
+ * from what is kept; its second half is what a small request gets, and keys the stream of a larger one, which is made
+ * without the lock. Seeded by the command's configuration and by the CPU's randomness, again mixed in with each
+ * request. */
 #include "arch/x86_64/cpu.h"
 #include "lib/random.h"
 #include "lib/sync.h"
@@ -13,9 +14,10 @@
 static struct spin lock; /* protects key */
 static u32 key[KEY_WORDS];
 
-static u32 rotate(u32 x, unsigned n) { return x << n | x >> (32 - n); }
+static inline u32 rotate(u32 x, unsigned n) { return x << n | x >> (32 - n); }
 
-static void quarter(u32 *x, unsigned a, unsigned b, unsigned c, unsigned d) {
+/* Always inline: with constant indices the words of a block stay in registers. */
+static inline __attribute__((always_inline)) void quarter(u32 *x, unsigned a, unsigned b, unsigned c, unsigned d) {
     x[a] += x[b], x[d] = rotate(x[d] ^ x[a], 16);
     x[c] += x[d], x[b] = rotate(x[b] ^ x[c], 12);
     x[a] += x[b], x[d] = rotate(x[d] ^ x[a], 8);
@@ -32,22 +34,25 @@ static void chacha_block(const u32 *k, u64 counter, u64 nonce, u32 *out) {
                                     k[6],         k[7],
                                     (u32)counter, (u32)(counter >> 32),
                                     (u32)nonce,   (u32)(nonce >> 32)};
-    memcpy(out, start, sizeof(start));
+    u32 x[BLOCK_WORDS];
+
+    for (int i = 0; i < BLOCK_WORDS; i++)
+        x[i] = start[i];
     for (int i = 0; i < 10; i++) {
-        quarter(out, 0, 4, 8, 12);
-        quarter(out, 1, 5, 9, 13);
-        quarter(out, 2, 6, 10, 14);
-        quarter(out, 3, 7, 11, 15);
-        quarter(out, 0, 5, 10, 15);
-        quarter(out, 1, 6, 11, 12);
-        quarter(out, 2, 7, 8, 13);
-        quarter(out, 3, 4, 9, 14);
+        quarter(x, 0, 4, 8, 12);
+        quarter(x, 1, 5, 9, 13);
+        quarter(x, 2, 6, 10, 14);
+        quarter(x, 3, 7, 11, 15);
+        quarter(x, 0, 5, 10, 15);
+        quarter(x, 1, 6, 11, 12);
+        quarter(x, 2, 7, 8, 13);
+        quarter(x, 3, 4, 9, 14);
     }
     for (int i = 0; i < BLOCK_WORDS; i++)
-        out[i] += start[i];
+        out[i] = x[i] + start[i];
 }
 
-/* draw: a key of the caller's own; ours moves on. */
+/* draw: half a block of the caller's own; our key moves on. */
 static void draw(u32 *own) {
     u32 block[BLOCK_WORDS];
     u64 fresh = cpu_random();
@@ -64,6 +69,10 @@ void random_bytes(void *to, size_t bytes) {
     u8 *out = to;
 
     draw(own);
+    if (bytes <= sizeof(own)) {
+        memcpy(out, own, bytes);
+        return;
+    }
     for (u64 counter = 0; bytes; counter++) {
         size_t some = min(bytes, sizeof(block));
 

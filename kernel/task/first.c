@@ -158,6 +158,7 @@ static struct task *make_first(const struct boot_config *config) {
 
     if (!id)
         return NULL;
+    arch_fpu_init(t->arch.fpu);
     p->handlers = signal_actions_make(NULL);
     p->files = files_create();
     p->fs = fs_root_create();

@@ -492,7 +492,6 @@ struct task *task_make(const char *name, bool user) {
     }
     arch_task_init(&t->arch, task_entry, t);
     if (user) {
-        arch_fpu_init(t->arch.fpu);
         t->nice = maker->nice;
         t->policy = maker->policy;
         memcpy(t->affinity, maker->affinity, sizeof(t->affinity));

@@ -6,8 +6,9 @@
 #include "vm/slab.h"
 
 /* sched.c */
-/* task_make: a task that does not run yet: stack, FPU area (user tasks), name, scheduling as its maker's. One
- * reference, which its end drops. NULL: no memory. task_start: hand it to the scheduler; entry was set by task_make. */
+/* task_make: a task that does not run yet: stack, FPU area (user tasks; the caller fills it), name, scheduling as its
+ * maker's. One reference, which its end drops. NULL: no memory. task_start: hand it to the scheduler; entry was set by
+ * task_make. */
 struct task *task_make(const char *name, bool user);
 void task_start(struct task *t);
 void task_unmake(struct task *t); /* one that never ran */

@@ -15,12 +15,14 @@
 /* ---- actions ---- */
 
 struct signal_actions *signal_actions_make(const struct signal_actions *like) {
-    struct signal_actions *a = kzalloc(sizeof(*a));
+    struct signal_actions *a = like ? kmalloc(sizeof(*a)) : kzalloc(sizeof(*a));
 
-    if (a && like)
-        memcpy(a->action, like->action, sizeof(a->action));
-    if (a)
+    if (a) {
+        if (like)
+            memcpy(a->action, like->action, sizeof(a->action));
+        spin_init(&a->lock);
         a->references = 1;
+    }
     return a;
 }
 
@@ -34,9 +36,7 @@ void signal_actions_reset(struct signal_actions *a, bool all) {
     for (int i = 0; i < SIGNAL_COUNT; i++) {
         __sighandler_t handler = a->action[i].sa_handler;
 
-        memset(&a->action[i], 0, sizeof(a->action[i]));
-        if (handler == SIG_IGN && !all)
-            a->action[i].sa_handler = SIG_IGN;
+        a->action[i] = (struct sigaction){.sa_handler = handler == SIG_IGN && !all ? SIG_IGN : SIG_DFL};
     }
     spin_unlock(&a->lock);
 }

@@ -301,19 +301,23 @@ static void map_object_frame(struct fault *f, struct frame *frame, unsigned slot
 
 /* Neighbours that are cached already are mapped too: a program that reads one page of a file reads the next. */
 static void map_around(struct fault *f) {
-    unsigned first = align_down(f->slot, AROUND), end = first + AROUND;
-    first = max((u64)first, f->run.first);
-    end = min((u64)end, f->run.end);
-    u64 mapped = 0;
-    for (unsigned i = first; i < end; i++) {
-        enum verdict verdict;
-        struct frame *frame = NULL;
-        if (entry_empty(slot_read(&f->leaf->slots[i])))
-            frame = object_frame(f, f->leaf->base + i, &verdict);
+    struct object *o = view_object(f->run.view);
+    struct frame *row[AROUND];
+    unsigned start = align_down(f->slot, AROUND);
+    u64 first = max((u64)start, f->run.first), end = min((u64)start + AROUND, f->run.end), mapped = 0;
+    u64 index = f->run.offset + (first - f->run.first), pages = object_pages(o);
+    end = min(end, first + (pages > index ? pages - index : 0));
+    object_peek_row(o, index, end - first, row);
+    for (u64 i = first; i < end; i++) {
+        struct frame *frame = row[i - first];
         if (!frame)
             continue;
-        map_object_frame(f, frame, i, false);
-        mapped++;
+        if (entry_empty(slot_read(&f->leaf->slots[i]))) {
+            map_object_frame(f, frame, i, false);
+            mapped++;
+        } else {
+            frame_unpin(frame);
+        }
     }
     event(EVENT_FAULT_AROUND, f->page << PAGE_SHIFT, mapped);
 }

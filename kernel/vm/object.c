@@ -48,17 +48,25 @@ void object_dirty(struct object *o, struct frame *f) {
     spin_unlock(&o->lock);
 }
 
-struct frame *object_peek(struct object *o, u64 index) {
+void object_peek_row(struct object *o, u64 index, unsigned count, struct frame **out) {
     spin_lock(&o->lock);
-    struct frame *f = radix_find(&o->tree, index);
-    if (f && (atomic_load_relaxed(&f->flags) & (FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR)))
-        f = NULL;
-    if (f) {
+    radix_find_row(&o->tree, index, count, (void **)out);
+    for (unsigned i = 0; i < count; i++) {
+        struct frame *f = out[i];
+        if (f && (atomic_load_relaxed(&f->flags) & (FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR)))
+            f = out[i] = NULL;
+        if (!f)
+            continue;
         frame_pin(f);
         if (!(f->flags & FRAME_REFERENCED))
             atomic_or(&f->flags, FRAME_REFERENCED);
     }
     spin_unlock(&o->lock);
+}
+
+struct frame *object_peek(struct object *o, u64 index) {
+    struct frame *f;
+    object_peek_row(o, index, 1, &f);
     return f;
 }
 

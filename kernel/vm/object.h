@@ -74,6 +74,8 @@ static inline u64 object_pages(const struct object *o) { return (atomic_load(&o-
 void object_dirty(struct object *o, struct frame *f);
 /* object_peek: the frame if it is cached and filled, pinned; else NULL. Does not sleep. */
 struct frame *object_peek(struct object *o, u64 index);
+/* object_peek_row: the same for `count` pages from `index` on. */
+void object_peek_row(struct object *o, u64 index, unsigned count, struct frame **out);
 /* object_resize: set the size (bytes); shrinking unmaps and frees what lies past the new end, private copies too, and
  * zeroes the rest of the last page. Holds o->mutex on entry and return. May sleep. */
 void object_resize(struct object *o, u64 size);

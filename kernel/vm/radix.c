@@ -71,6 +71,19 @@ void *radix_find(const struct radix *r, u64 index) {
     return place ? *place : NULL;
 }
 
+void radix_find_row(const struct radix *r, u64 index, unsigned count, void **out) {
+    void **place = NULL, **row = NULL; /* of the node that the index before was in */
+    for (unsigned i = 0; i < count; i++, index++) {
+        if (row && slot_of(index, 1)) {
+            out[i] = row[slot_of(index, 1)];
+            continue;
+        }
+        place = place_of(r, index);
+        row = place && r->height ? place - slot_of(index, 1) : NULL;
+        out[i] = place ? *place : NULL;
+    }
+}
+
 void *radix_replace(struct radix *r, u64 index, void *value) {
     void **place = place_of(r, index);
     assert(place && value);
