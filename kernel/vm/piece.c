@@ -223,13 +223,19 @@ void space_usage(struct space *s, u64 start, u64 end, struct space_usage *out) {
 }
 
 /* Tables and resident pages below t, shared ones in full: from the leaves' own counters, not slot by slot. */
-static void count_in(struct table *t, u64 *tables, u64 *resident) {
+static void count_in(const struct table *t, u64 *tables, u64 *resident) {
     ++*tables;
-    if (t->level == 1)
-        *resident += t->anon + t->object;
-    else
-        for (unsigned i = table_next(t, 0); i < TABLE_SLOTS; i = table_next(t, i + 1))
-            count_in(table_of_entry(slot_read(&t->slots[i])), tables, resident);
+    for (unsigned word = 0; word < TABLE_SLOTS / 64; word++) {
+        for (u64 bits = t->below[word]; bits; bits &= bits - 1) {
+            const struct table *lower = table_of_entry(slot_read(&t->slots[word * 64 + __builtin_ctzll(bits)]));
+            if (t->level > 2) {
+                count_in(lower, tables, resident);
+            } else { /* every exit looks at every leaf: no call for each */
+                ++*tables;
+                *resident += lower->anon + lower->object;
+            }
+        }
+    }
 }
 
 u64 resident_sample(struct space *s) {

@@ -511,32 +511,41 @@ static void drop_leaf(struct table *t) {
         frame_free_list(free);
 }
 
+static void drop_last(struct table *t);
+
+/* One slot less points to t. Inline, as most tables below one that is dropped are shared, and live on. */
+static inline void drop(struct table *t) {
+    spin_lock(&t->lock);
+    bool last = atomic_sub(&t->shares, 1) == 0;
+    if (last)
+        drop_last(t);
+    else
+        spin_unlock(&t->lock);
+}
+
 static void drop_below(struct table *t) {
     for (unsigned word = 0; word < TABLE_SLOTS / 64; word++) {
         for (u64 bits = t->below[word]; bits; bits &= bits - 1) {
             unsigned i = word * 64 + __builtin_ctzll(bits);
             struct table *lower = table_of_entry(t->slots[i]);
             t->slots[i] = 0;
-            table_drop(lower); /* at most TABLE_LEVELS deep */
+            drop(lower); /* at most TABLE_LEVELS deep */
         }
         t->below[word] = 0;
     }
     t->below_words = 0;
 }
 
-void table_drop(struct table *t) {
-    spin_lock(&t->lock);
-    bool last = atomic_sub(&t->shares, 1) == 0;
-    if (last) {
-        t->dead = true;
-        if (t->level == 1)
-            drop_leaf(t);
-        plan_clear(t);
-    }
+/* t->lock is held, and let go. */
+static void drop_last(struct table *t) {
+    t->dead = true;
+    if (t->level == 1)
+        drop_leaf(t);
+    plan_clear(t);
     spin_unlock(&t->lock);
-    if (!last)
-        return;
     if (t->level > 1)
         drop_below(t);
     table_retire(t);
 }
+
+void table_drop(struct table *t) { drop(t); }
