@@ -20,8 +20,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define MOST (1 << 20)       /* bytes of one stream: more is cut */
-#define LATE (5 * 60 * 1000) /* ms: a program that says nothing for so long is ended */
+#define MOST (1 << 20)   /* bytes of one stream: more is cut */
+#define LATE (60 * 1000) /* ms: a program that says nothing for so long is ended */
 
 static FILE *wire;
 
