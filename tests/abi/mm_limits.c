@@ -1,4 +1,4 @@
-/* mm_limits.c - brk(2), RLIMIT_AS, DATA and STACK, max_map_count; MAP_GROWSDOWN, its guard gap, the main stack. */
+/* mm_limits.c - brk(2), RLIMIT_AS, DATA and STACK; MAP_GROWSDOWN, its guard gap, the main stack. */
 #include "abi.h"
 
 static unsigned long raw_brk(unsigned long to) { return (unsigned long)syscall(SYS_brk, to); }
@@ -93,25 +93,6 @@ static void address_space(void) {
         _exit(0);
     wait(NULL);
     note("%s", pid > 0 ? "ok" : error_name(errno)), done();
-}
-
-static void map_count(void) {
-    long most = atol(proc_text("/proc/sys/vm/max_map_count"));
-    ask("max_map_count"), note("%ld", most), done();
-    char *area = mmap(NULL, 80000 * 2 * PAGE, NONE, ANON | MAP_NORESERVE, -1, 0);
-    long made = 0, before = 0;
-    struct entry e;
-    for (char *p = proc_text("/proc/self/maps"); (p = entry_parse(p, &e));)
-        before += strcmp(e.name, "[vsyscall]") != 0;
-    while (made < 80000 && mprotect(area + (2 * made + 1) * PAGE, PAGE, R) == 0)
-        made++;
-    ask("mprotect in the middle, until"), note("%s", error_name(errno)),
-        note("mappings %ld of %ld", before + 2 * made, most), done();
-    ask("mmap then"), placed(map(0, 1, RW, SHARED, -1, 0)), placed(map(2, 1, RW, SHARED, -1, 0)),
-        placed(map(4, 1, RW, SHARED, -1, 0)), done();
-    ask("munmap of the middle of one"), map(10, 3, RW, SHARED, -1, 0), result(munmap(at(11), PAGE)), done();
-    ask("munmap of the end of one"), result(munmap(area + 2 * PAGE, PAGE)), done();
-    ask("munmap of it all"), result(munmap(area, 80000 * 2 * PAGE)), done();
 }
 
 /* A growing mapping at 500-502. */
@@ -219,7 +200,6 @@ int main(void) {
     GROUP(breaks);
     GROUP(data);
     GROUP(address_space);
-    GROUP(map_count);
     GROUP(growing);
     GROUP(gap);
     GROUP(growing_limits);

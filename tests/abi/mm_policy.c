@@ -167,7 +167,7 @@ static void moves(void) {
     ask("move_pages, bad statuses"), result(pages_of(0, 1, p, NULL, (int *)8, 0)), done();
     ask("move_pages, bad nodes"), result(pages_of(0, 1, p, (int *)8, s, MPOL_MF_MOVE)), done();
     ask("move_pages of nobody"), result(pages_of(999999, 1, p, NULL, s, 0)), done();
-    ask("move_pages, too many"), result(pages_of(0, 1ul << 62, p, NULL, s, 0)), done();
+    ask("move_pages, too many"), result(pages_of(0, 1ul << 62, (void **)(at(2) - 64), NULL, (int *)at(0), 0)), done();
     unsigned long n0 = 1, n1 = 2, none = 0;
     static const struct {
         const char *what;

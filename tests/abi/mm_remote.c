@@ -52,20 +52,22 @@ static void own(void) {
 }
 
 static void childs(void) {
-    int go[2];
+    int go[2], ready[2];
+    char c;
     window();
-    if (pipe(go))
+    if (pipe(go) || pipe(ready))
         abort();
     pid_t pid = fork();
     if (pid == 0) {
-        char c;
         close(go[1]);
         at(0)[0] = 77;
+        (void)!write(ready[1], "", 1);
         (void)!read(go[0], &c, 1);
         ask("the child afterwards"), content(0, 2), note("%d %d", at(1)[PAGE - 1], at(5)[0]), done();
         _exit(0);
     }
     close(go[0]);
+    (void)!read(ready[0], &c, 1);
     ranges(pid, "a child's");
     ask("what the parent has"), content(0, 2), done();
     ask("pid 0"), result(move(false, 0, NULL, 0, NULL, 0, 0)), done();
@@ -77,7 +79,7 @@ static void childs(void) {
     snprintf(path, sizeof path, "/proc/%d/mem", pid);
     fd = open(path, O_RDWR);
     for (unsigned long page = 0; page < 7; page++) {
-        char c = 0;
+        c = 0;
         ask("mem of the child, read page %lu", page), result(pread(fd, &c, 1, (off_t)(BASE + page * PAGE))),
             note("%d", c), done();
         ask("mem of the child, write page %lu", page), result(pwrite(fd, "!", 1, (off_t)(BASE + page * PAGE))), done();
@@ -127,13 +129,8 @@ static void vectors(void) {
 }
 
 static void rights(void) {
-    pid_t root = getppid(), mine;
+    pid_t root = getppid();
     window();
-    mine = fork();
-    if (mine == 0) {
-        pause();
-        _exit(0);
-    }
     ordinary();
     struct iovec l = {at(8), 4}, r = {at(0), 4};
     ask("an ordinary user, root's process"), result(move(false, root, &l, 1, &r, 1, 0)), done();
@@ -148,7 +145,6 @@ static void rights(void) {
     ask("an ordinary user, itself"), result(move(false, getpid(), &l, 1, &r, 1, 0)), done();
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     ask("itself, not dumpable"), result(move(false, getpid(), &l, 1, &r, 1, 0)), done();
-    (void)mine;
 }
 
 static long advise(int fd, struct iovec *v, unsigned long n, int advice, unsigned flags) {
