@@ -10,6 +10,7 @@
 #include "lib/random.h"
 #include "lib/release.h"
 #include "main.h"
+#include "vm/commit.h"
 #include "vm/frame.h"
 #include "vm/inner.h"
 #include "vm/object.h"
@@ -132,14 +133,12 @@ static int show_check(struct synth *s, struct text *t) {
     return 0;
 }
 
-static u64 overcommit_memory, overcommit_ratio = 50, overcommit_kbytes, swappiness = 60, nr_hugepages, dirty_ratio = 20,
-                              dirty_background_ratio = 10, min_free_kbytes = 1024, mmap_min_addr = 65536,
-                              page_cluster = 3, vfs_cache_pressure = 100, admin_reserve = 8192, user_reserve = 131072,
-                              panic_on_oom, oom_kill_allocating_task, nr_overcommit_hugepages, unprivileged_userfaultfd,
-                              compact_memory, zone_reclaim, laptop_mode;
+static u64 swappiness = 60, nr_hugepages, dirty_ratio = 20, dirty_background_ratio = 10, min_free_kbytes = 1024,
+           mmap_min_addr = 65536, page_cluster = 3, vfs_cache_pressure = 100, panic_on_oom, oom_kill_allocating_task,
+           nr_overcommit_hugepages, unprivileged_userfaultfd, compact_memory, zone_reclaim, laptop_mode;
 
 static const struct synth_node vm_children[] = {
-    {.name = "admin_reserve_kbytes", .mode = S_IFREG | 0644, .value = &admin_reserve, .most = ~0UL},
+    {.name = "admin_reserve_kbytes", .mode = S_IFREG | 0644, .value = &commit_admin_reserve, .most = ~0UL},
     {.name = "check", .mode = S_IFREG | 0644, .show = show_check, .value = &check_at_end, .most = 1},
     {.name = "compact_memory", .mode = S_IFREG | 0200, .value = &compact_memory, .least = 1, .most = 1},
     {.name = "dirty_background_ratio", .mode = S_IFREG | 0644, .value = &dirty_background_ratio, .most = 100},
@@ -152,14 +151,14 @@ static const struct synth_node vm_children[] = {
     {.name = "nr_hugepages", .mode = S_IFREG | 0644, .value = &nr_hugepages, .most = 0}, /* none can be had */
     {.name = "nr_overcommit_hugepages", .mode = S_IFREG | 0644, .value = &nr_overcommit_hugepages, .most = 0},
     {.name = "oom_kill_allocating_task", .mode = S_IFREG | 0644, .value = &oom_kill_allocating_task, .most = 1},
-    {.name = "overcommit_kbytes", .mode = S_IFREG | 0644, .value = &overcommit_kbytes, .most = ~0UL},
-    {.name = "overcommit_memory", .mode = S_IFREG | 0644, .value = &overcommit_memory, .most = 2},
-    {.name = "overcommit_ratio", .mode = S_IFREG | 0644, .value = &overcommit_ratio, .most = 1UL << 31},
+    {.name = "overcommit_kbytes", .mode = S_IFREG | 0644, .value = &commit_kbytes, .most = ~0UL},
+    {.name = "overcommit_memory", .mode = S_IFREG | 0644, .value = &commit_mode, .most = 2},
+    {.name = "overcommit_ratio", .mode = S_IFREG | 0644, .value = &commit_ratio, .most = 1UL << 31},
     {.name = "page-cluster", .mode = S_IFREG | 0644, .value = &page_cluster, .most = 31},
     {.name = "panic_on_oom", .mode = S_IFREG | 0644, .value = &panic_on_oom, .most = 2},
     {.name = "swappiness", .mode = S_IFREG | 0644, .value = &swappiness, .most = 200},
     {.name = "unprivileged_userfaultfd", .mode = S_IFREG | 0644, .value = &unprivileged_userfaultfd, .most = 1},
-    {.name = "user_reserve_kbytes", .mode = S_IFREG | 0644, .value = &user_reserve, .most = ~0UL},
+    {.name = "user_reserve_kbytes", .mode = S_IFREG | 0644, .value = &commit_user_reserve, .most = ~0UL},
     {.name = "vfs_cache_pressure", .mode = S_IFREG | 0644, .value = &vfs_cache_pressure, .most = 1UL << 31},
     {.name = "zone_reclaim_mode", .mode = S_IFREG | 0644, .value = &zone_reclaim, .most = 7},
     {.name = NULL},

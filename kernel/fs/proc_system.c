@@ -5,6 +5,7 @@
 #include "fs/proc.h"
 #include "task/times.h"
 #include "vm/epoch.h"
+#include "vm/commit.h"
 #include "vm/event.h"
 #include "vm/frame.h"
 #include "vm/slab.h"
@@ -24,32 +25,13 @@ struct memory {
     u64 total, available, kernel_stacks, committed;
 };
 
-/* Committed memory is the sum over all address spaces. */
-static u64 committed_pages(void) {
-    struct process *p;
-    u64 sum = 0;
-    int pid = 0;
-    while ((p = process_next(pid))) {
-        struct space *space = process_space(p);
-        pid = p->pid;
-        if (space) {
-            struct space_totals totals;
-            space_totals(space, &totals);
-            sum += totals.committed;
-            space_put(space);
-        }
-        process_put(p);
-    }
-    return sum;
-}
-
 static void look(struct memory *m) {
     frame_totals(&m->now);
     m->total = m->now.given - m->now.frames[FRAME_RESERVED];
     m->available = m->now.frames[FRAME_FREE] + m->now.frames[FRAME_FILE]; /* a file's frames can be read again */
     swap_totals(&m->swap);
     m->kernel_stacks = task_count() * (KSTACK_BYTES / PAGE_SIZE);
-    m->committed = committed_pages() + m->now.frames[FRAME_SHMEM];
+    m->committed = commit_total();
 }
 
 static void kb_line(struct text *t, const char *label, u64 pages) {
@@ -114,7 +96,7 @@ int proc_meminfo(struct synth *s, struct text *t) {
         {"NFS_Unstable:", 0},
         {"Bounce:", 0},
         {"WritebackTmp:", 0},
-        {"CommitLimit:", m.total / 2}, /* overcommit_ratio is 50 */
+        {"CommitLimit:", commit_limit()},
         {"Committed_AS:", m.committed},
     };
     for (unsigned i = 0; i < array_count(lines); i++)

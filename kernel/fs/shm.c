@@ -10,6 +10,7 @@
 #include "fs/inode.h"
 #include "fs/proc.h"
 #include "fs/shm.h"
+#include "vm/commit.h"
 #include "vm/slab.h"
 #include "vm/space.h"
 
@@ -22,6 +23,7 @@
 struct segment {
     struct shmid64_ds stat; /* but for shm_nattch; shm_perm.mode with SHM_DEST, SHM_LOCKED */
     struct file *file;      /* counted until SHM_DEST is set */
+    u64 reserved;           /* pages promised for it */
     int id;
 };
 
@@ -69,6 +71,7 @@ static void released(struct file *f) {
     used--;
     total_pages -= pages_of(g);
     mutex_unlock(&shm_mutex);
+    commit_add(-(s64)g->reserved);
     kfree(g);
 }
 
@@ -131,9 +134,13 @@ static long create(int key, size_t bytes, int flags) {
         return -ENOSPC;
     if (flags & SHM_HUGETLB)
         return -ENOMEM; /* no huge pages are set aside */
+    bool reserve = !(flags & SHM_NORESERVE) || commit_mode == COMMIT_NEVER;
+    if (reserve && !commit_charge(process_current()->space, pages))
+        return -ENOMEM;
     struct segment *g = kzalloc(sizeof(*g));
     struct file *f = g ? segment_file(g, key, bytes) : err_ptr(-ENOMEM);
     if (is_err(f)) {
+        commit_add(reserve ? -(s64)pages : 0);
         kfree(g);
         return ptr_err(f);
     }
@@ -142,10 +149,12 @@ static long create(int key, size_t bytes, int flags) {
         f->ops = NULL; /* not in the table: nothing to take out of it */
         file_put(f);
         kfree(g);
+        commit_add(reserve ? -(s64)pages : 0);
         return index;
     }
     g->id = (int)(sequence << INDEX_BITS) | index;
     g->file = f;
+    g->reserved = reserve ? pages : 0;
     g->stat = (struct shmid64_ds){
         .shm_perm = {.key = key,
                      .uid = c->euid,
@@ -209,6 +218,26 @@ struct file *shm_attach(int id, u32 mask, u64 *bytes) {
         *bytes = g->stat.shm_segsz;
     }
     mutex_unlock(&shm_mutex);
+    return f;
+}
+
+/* ---- shared memory without a number ---- */
+
+static void given_back(struct file *f) { commit_add(-(s64)(u64)(uintptr_t)f->private_data); }
+
+static const struct file_ops reserved_ops = {.release = given_back};
+
+struct file *shm_reserved(const struct space *s, const char *name, u64 bytes, bool reserve) {
+    u64 pages = page_align_up(bytes) >> PAGE_SHIFT;
+    if (reserve && !commit_charge(s, pages))
+        return err_ptr(-ENOMEM);
+    struct file *f = shmem_file(name, bytes, O_RDWR);
+    if (is_err(f)) {
+        commit_add(reserve ? -(s64)pages : 0);
+    } else if (reserve) {
+        f->ops = &reserved_ops;
+        f->private_data = (void *)(uintptr_t)pages;
+    }
     return f;
 }
 

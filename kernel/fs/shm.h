@@ -47,6 +47,9 @@ long shm_set(int id, const struct ipc64_perm *from);
 long shm_remove(int id);
 long shm_lock(int id, bool lock);
 void shm_usage(struct shm_use *out);
+/* shm_reserved: a file that lives only in memory, for a shared mapping, whose bytes are promised (commit.h) until it is
+ * released, if `reserve`. err_ptr(-ENOMEM). */
+struct file *shm_reserved(const struct space *s, const char *name, u64 bytes, bool reserve);
 bool shm_is_segment(const struct file *f);
 /* shm_note: the mappings of segments in [start, end) of the space were just attached or are about to go: their times
  * and the last operator's pid. Looks only at spaces that ever had one. */

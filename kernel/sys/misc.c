@@ -8,6 +8,7 @@
 #include "lib/random.h"
 #include "lib/release.h"
 #include "main.h"
+#include "sys/mm.h"
 #include "sys/sys.h"
 #include "task/family.h"
 #include "vm/frame.h"
@@ -147,6 +148,8 @@ static int limit_swap(int pid, u32 resource, const struct rlimit *new, struct rl
     if (!error && new)
         p->limits[resource] = *new;
     spin_unlock(&p->lock);
+    if (p == process_current())
+        (void)limited_space(); /* faults look at what the space knows */
     process_put(p);
     return error;
 }

@@ -10,6 +10,7 @@
 #include "sys/mm.h"
 #include "sys/sys.h"
 #include "task/task.h"
+#include "vm/commit.h"
 #include "vm/space.h"
 
 /* What MAP_SHARED_VALIDATE knows: no file here has more. */
@@ -25,7 +26,9 @@ struct space *limited_space(void) {
     struct process *p = process_current();
     struct space_limits *l = space_limits(p->space);
     l->address_space = p->limits[RLIMIT_AS].rlim_cur;
-    l->data = p->limits[RLIMIT_DATA].rlim_cur;
+    const struct rlimit *data = &p->limits[RLIMIT_DATA];
+    l->data = data->rlim_cur ? data->rlim_cur : data->rlim_max; /* 0 counts what there is, as on Linux */
+    l->privileged = capable(CAP_SYS_ADMIN);
     l->stack = p->limits[RLIMIT_STACK].rlim_cur;
     l->locked = capable(CAP_IPC_LOCK) ? ~0UL : p->limits[RLIMIT_MEMLOCK].rlim_cur;
     return p->space;
@@ -83,7 +86,7 @@ static void fill_request(struct map_request *r, u64 flags) {
         r->flags |= VIEW_SHARED;
     if (flags & MAP_GROWSDOWN)
         r->flags |= VIEW_GROWSDOWN;
-    if (flags & MAP_NORESERVE)
+    if ((flags & MAP_NORESERVE) && commit_mode != COMMIT_NEVER)
         r->flags |= VIEW_NORESERVE;
     if (flags & MAP_LOCKED)
         r->flags |= VIEW_LOCKED;
@@ -102,7 +105,9 @@ static void fill_request(struct map_request *r, u64 flags) {
 }
 
 /* Shared anonymous memory is a file without a name, as on Linux (shmem_zero_setup). */
-static struct file *shared_memory(u64 bytes) { return shmem_file("/dev/zero (deleted)", bytes, O_RDWR); }
+static struct file *shared_memory(struct space *s, u64 bytes, bool reserve) {
+    return shm_reserved(s, "/dev/zero (deleted)", bytes, reserve);
+}
 
 long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
     struct map_request r = {.address = address, .bytes = bytes, .flags = view_prot(prot), .offset = offset};
@@ -125,7 +130,7 @@ long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
         r.offset = f ? offset : 0; /* of /dev/zero it counts */
         if (f)
             file_put(f);
-        f = r.flags & VIEW_SHARED ? shared_memory(page_align_up(bytes)) : NULL;
+        f = r.flags & VIEW_SHARED ? shared_memory(space(), page_align_up(bytes), !(r.flags & VIEW_NORESERVE)) : NULL;
         if (is_err(f))
             return ptr_err(f);
     }

@@ -92,7 +92,7 @@ static int extend(struct space *s, u64 prot, u64 *address, u64 end) {
 }
 
 static long protect(u64 address, u64 bytes, u64 prot, int key) {
-    struct space *s = process_current()->space;
+    struct space *s = limited_space();
     struct space_info *info = space_info(s);
     u64 grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP), end = address + page_align_up(bytes);
     if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || address % PAGE_SIZE)

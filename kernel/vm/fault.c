@@ -451,6 +451,13 @@ static enum verdict fault_try(struct fault *f) {
     return verdict;
 }
 
+static bool grows_too_far(const struct space *s, const struct piece *stack, u64 page) {
+    u64 more = stack->first - page;
+    return (stack->end - page) << PAGE_SHIFT > s->limits.stack ||
+           (s->total + more) << PAGE_SHIFT > s->limits.address_space ||
+           ((stack->view->flags & VIEW_LOCKED) && (s->locked + more) << PAGE_SHIFT > s->limits.locked);
+}
+
 /* Grow down: a range operation, then the fault is tried again. The gap below must stay: 256 pages to the next mapping,
  * unless that one grows down too. */
 static enum verdict grow(struct fault *f) {
@@ -459,13 +466,13 @@ static enum verdict grow(struct fault *f) {
     struct view *view = NULL;
     mutex_lock(&s->range);
     space_close(s);
-    bool found = piece_next(s, f->page, &stack);
+    bool found = joined_next(s, f->page, &stack);
     if (found && stack.first <= f->page)
         found = false; /* somebody mapped it meanwhile: just try again */
     else if (!found || !(stack.view->flags & VIEW_GROWSDOWN) || f->page < FIRST_PAGE ||
              (piece_prev(s, f->page, &below) && below.end + GUARD_PAGES > f->page &&
               !(below.view->flags & VIEW_GROWSDOWN) && (below.view->flags & VIEW_PROT)) ||
-             (s->stack + (stack.first - f->page)) << PAGE_SHIFT > s->limits.stack)
+             grows_too_far(s, &stack, f->page))
         view = err_ptr(-ENOMEM);
     else
         view_get(view = stack.view);

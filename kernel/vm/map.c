@@ -6,9 +6,24 @@ static bool range_valid(u64 address, u64 bytes) {
     return !(address & (PAGE_SIZE - 1)) && bytes && bytes <= top && address <= top - bytes;
 }
 
-static int check_limits(struct space *s, const struct view *v, u64 pages) {
-    bool fits = (s->total + pages) << PAGE_SHIFT <= s->limits.address_space &&
-                (!view_is_data(v) || (s->data + pages) << PAGE_SHIFT <= s->limits.data);
+/* Pages of [first, first + pages) that are mapped now, and would be replaced. range held. */
+static u64 mapped_within(struct space *s, u64 first, u64 pages) {
+    struct piece p;
+    u64 n = 0;
+    space_close(s);
+    for (u64 page = first; page < first + pages && piece_next(s, page, &p) && p.first < first + pages; page = p.end)
+        n += min(p.end, first + pages) - p.first;
+    space_open(s);
+    return n;
+}
+
+static bool within_limits(const struct space *s, const struct view *v, u64 pages) {
+    return (s->total + pages) << PAGE_SHIFT <= s->limits.address_space &&
+           (!view_is_data(v) || (s->data + pages) << PAGE_SHIFT <= s->limits.data);
+}
+
+static int check_limits(struct space *s, const struct view *v, u64 first, u64 pages) {
+    bool fits = within_limits(s, v, pages) || within_limits(s, v, pages - mapped_within(s, first, pages));
     bool locks = !(v->flags & VIEW_LOCKED) || (s->locked + pages) << PAGE_SHIFT <= s->limits.locked;
     return !fits ? -ENOMEM : locks ? 0 : -EAGAIN;
 }
@@ -60,7 +75,7 @@ long space_map(struct space *s, const struct map_request *r) {
         return -ENOMEM;
     mutex_lock(&s->range);
     long first = place(s, r, pages);
-    int error = first < 0 ? first : check_limits(s, view, pages);
+    int error = first < 0 ? first : check_limits(s, view, first, pages);
     if (!error)
         error = space_replace(s, first, first + pages, view, r->offset >> PAGE_SHIFT);
     mutex_unlock(&s->range);
@@ -197,7 +212,8 @@ static bool brk_fits(struct space *s, u64 old_end, u64 new_end) {
     space_close(s);
     bool fits = new_end <= USER_PAGES && !(piece_next(s, old_end, &p) && p.first < new_end);
     space_open(s);
-    return fits && ((new_end << PAGE_SHIFT) - s->brk_start) <= s->limits.data;
+    u64 data = s->info.data_end - s->info.data_start;
+    return fits && ((new_end << PAGE_SHIFT) - s->brk_start) + data <= s->limits.data;
 }
 
 u64 space_brk(struct space *s, u64 address) {
@@ -208,7 +224,7 @@ u64 space_brk(struct space *s, u64 address) {
     int error = address < s->brk_start ? -EINVAL : 0;
     if (!error && new_end > old_end) {
         struct view *view = view_intern(&proto);
-        error = !view || !brk_fits(s, old_end, new_end) ? -ENOMEM : check_limits(s, view, new_end - old_end);
+        error = !view || !brk_fits(s, old_end, new_end) ? -ENOMEM : check_limits(s, view, old_end, new_end - old_end);
         if (!error)
             error = space_replace(s, old_end, new_end, view, 0);
         if (view)

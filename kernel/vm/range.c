@@ -9,6 +9,7 @@
  *   commits:  edits plans and slots, which cannot fail. Tables wholly inside an unmapped range leave by one slot.
  *   flushes, then forgets the frames (sweep), then opens the space. Detached tables are torn down after that.
  */
+#include "vm/commit.h"
 #include "vm/inner.h"
 
 #include "vm/slab.h"
@@ -34,6 +35,7 @@ struct range_op {
     bool near;
     struct table *detached; /* by next: no slot of ours points there any more */
     bool flush, flush_tables;
+    s64 charged;            /* pages promised (commit.h) for this try */
     struct tally tally;     /* what the operation changes in the totals ... */
     s64 mappings;           /* ... and in the number of mappings */
     bool nothing;           /* nothing is mapped in the range, or no view changes */
@@ -48,6 +50,7 @@ static void op_begin(struct range_op *op, struct space *s, u64 first, u64 end) {
     op->review = false;
     op->lacking = NULL;
     op->stopped = 0;
+    op->charged = 0;
     op->stock = (struct stock)STOCK_EMPTY;
     op->detached = NULL;
     op->flush = op->flush_tables = false;
@@ -447,6 +450,8 @@ static void commit_all(struct range_op *op) {
 
 static void account(struct range_op *op) {
     tally_apply(op->s, &op->tally);
+    commit_add(op->tally.committed - op->charged);
+    op->charged = 0;
     op->s->mappings += op->mappings;
     if (op->view)
         gap_taken(op->s, op->first, op->end, op->view);
@@ -507,6 +512,18 @@ static enum step commit_within(struct range_op *op, const struct walk *w) {
     return STEP_DONE;
 }
 
+/* More is promised than may be, or becomes data by a change of protection. What was charged is undone by range_run if
+ * this try comes to nothing. */
+static bool exceeds(struct range_op *op) {
+    const struct space *s = op->s;
+    if (op->tally.committed > 0) {
+        if (!commit_charge(s, op->tally.committed))
+            return true;
+        op->charged = op->tally.committed;
+    }
+    return op->review && op->tally.data > 0 && (s->data + op->tally.data) << PAGE_SHIFT > s->limits.data;
+}
+
 /* One try, with the space closed. */
 static enum step range_try(struct range_op *op, int *error) {
     struct walk w;
@@ -517,6 +534,10 @@ static enum step range_try(struct range_op *op, int *error) {
     if (op->nothing && !op->view)
         return STEP_DONE;
     if (!op->near && op->mappings > 0 && op->s->mappings + op->mappings > vm_max_map_count) {
+        *error = -ENOMEM;
+        return STEP_DONE;
+    }
+    if (unlikely(exceeds(op))) {
         *error = -ENOMEM;
         return STEP_DONE;
     }
@@ -544,6 +565,8 @@ static int range_run(struct range_op *op) {
         space_close(s);
         step = range_try(op, &error);
         space_open(s);
+        commit_add(-op->charged);
+        op->charged = 0;
         if (step != STEP_DONE)
             error = op->lacking ? renew(op) : stock_fill(&op->stock);
     }

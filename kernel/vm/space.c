@@ -1,5 +1,6 @@
 /* space.c - an address space's life: created, entered by faults, closed by operations, forked, torn down. And the walk
  * from its root that everything begins with. */
+#include "vm/commit.h"
 #include "vm/inner.h"
 
 #include "vm/slab.h"
@@ -54,7 +55,7 @@ static struct space *space_new(bool randomise) {
     s->m.root = table_phys(root);
     s->references = 1;
     s->randomise = randomise;
-    s->limits = (struct space_limits){~0ULL, ~0ULL, ~0ULL, ~0ULL};
+    s->limits = (struct space_limits){~0ULL, ~0ULL, ~0ULL, ~0ULL, false};
     mutex_init(&s->range);
     machine_root_init(root->slots);
     s->gap_top = USER_PAGES;
@@ -86,6 +87,7 @@ void space_put(struct space *s) {
     machine_evict(&s->m);
     unlist_space(s);
     table_drop(s->root);
+    commit_add(-(s64)s->committed);
     if (s->info.exe)
         s->info.exe->ops->put(s->info.exe);
     slab_free(space_cache, s);
@@ -295,12 +297,36 @@ static struct space *fork_blank(void) {
     return child;
 }
 
+/* What the child will be promised: all but what it does not inherit. Only mode 2 asks; that part, which goes before the
+ * child runs, is added without asking. */
+static bool fork_charge(struct space *s) {
+    u64 pages = s->committed, spared = 0;
+    struct piece p;
+    if (commit_mode != COMMIT_NEVER) {
+        commit_add(pages);
+        return true;
+    }
+    space_close(s);
+    for (u64 page = 0; s->special_for_fork && piece_next(s, page, &p); page = p.end)
+        if ((p.view->flags & (VIEW_DONTFORK | VIEW_ACCOUNT)) == (VIEW_DONTFORK | VIEW_ACCOUNT))
+            spared += p.end - p.first;
+    space_open(s);
+    bool allowed = commit_charge(s, pages - spared);
+    if (allowed)
+        commit_add(spared);
+    return allowed;
+}
+
 struct space *space_fork(struct space *s) {
     struct stock k = STOCK_EMPTY;
     struct space *child = fork_blank();
     int error = child ? 0 : -ENOMEM;
-    bool done = false;
+    bool done = false, charged = false;
     mutex_lock(&s->range);
+    if (!error) {
+        charged = fork_charge(s);
+        error = charged ? 0 : -ENOMEM;
+    }
     while (!error && !done) {
         space_close(s);
         done = table_clone_fits(s->root, &k);
@@ -312,6 +338,8 @@ struct space *space_fork(struct space *s) {
         if (!done)
             error = stock_fill(&k);
     }
+    if (charged && !done)
+        commit_add(-(s64)s->committed);
     mutex_unlock(&s->range);
     stock_empty(&k);
     if (done && child->special_for_fork)

@@ -194,6 +194,7 @@ struct space_info *space_info(struct space *s);
 /* Limits of the process that vm/ must respect, bytes or ~0. */
 struct space_limits {
     u64 address_space, data, stack, locked;
+    bool privileged; /* CAP_SYS_ADMIN: commit.h */
 };
 struct space_limits *space_limits(struct space *s);
 

@@ -6,6 +6,7 @@
  * frame     f  a frame of the file     n  withheld (PROT_NONE) P F  the same, and it can be written through the whole
  * path */
 #include "host.h"
+#include "vm/commit.h"
 #include "vm/inner.h"
 
 #define AT 0x101f8ULL /* 8 pages before a border of leaves */
@@ -26,6 +27,7 @@ static void end(void) {
     space_put(s);
     check_eq(file->references, 1);
     host_file_put(file);
+    check_eq(commit_total(), 0); /* every promise was given back */
 }
 
 static char letter(const struct view *v) {
