@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "host.h"
+#include "vm/commit.h"
 #include "vm/table.h"
 
 #define TLB_SLOTS 1024u /* a power of two; half of it is used at most: more than any test's pages and tables */
@@ -80,6 +81,7 @@ void machine_start(struct host_config c) {
     frame_poison = test_seed % 2 == 0; /* the other half takes the short cuts of a machine in use */
     frame_init(boot_ranges, boot_range_count);
     slab_init();
+    commit_mode = COMMIT_ALWAYS; /* tests map more than there is memory */
     if (!c.bare)
         vm_init();
     else

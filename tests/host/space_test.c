@@ -459,6 +459,42 @@ test(space_forced_copy_goes_against_protection_and_leaves_it) {
     end();
 }
 
+test(space_promises_are_limited_by_mode) {
+    struct map_request r = {.address = at(0), .bytes = KB4(40), .flags = RW, .how = MAP_AT_FREE};
+    begin();
+    commit_mode = COMMIT_NEVER;
+    commit_kbytes = 4 * 67; /* less a 32nd of what is mapped */
+    s->limits.privileged = true;
+    check_eq(space_map(s, &r), at(0));
+    check_eq(commit_total(), 40);
+    r.address = at(40);
+    check_eq(space_map(s, &r), -ENOMEM); /* nothing has changed */
+    check_eq(commit_total(), 40);
+    r.flags = VIEW_READ;
+    check_eq(space_map(s, &r), at(40));
+    check_eq(space_protect(s, at(40), KB4(25), RW), -ENOMEM);
+    check_eq(space_protect(s, at(40), KB4(24), RW), 0);
+    check_eq(commit_total(), 64);
+    check(is_err(space_fork(s)));
+    check_eq(commit_total(), 64);
+    check_eq(space_unmap(s, at(10), KB4(40)), 0);
+    check_eq(commit_total(), 24);
+    struct space *child = space_fork(s);
+    check(!is_err(child));
+    check_eq(commit_total(), 48);
+    space_put(child);
+    check_eq(commit_total(), 24);
+    check_eq(space_change(s, at(0), KB4(8), VIEW_DONTFORK, 0), 0);
+    commit_kbytes = 4 * 42;
+    child = space_fork(s); /* 24 and 16 */
+    check(!is_err(child));
+    check_eq(commit_total(), 40);
+    space_put(child);
+    commit_mode = COMMIT_ALWAYS;
+    commit_kbytes = 0;
+    end();
+}
+
 /* ---- the Nth allocation fails, for every N: nothing has changed, nothing has leaked, and the next try succeeds */
 
 static struct space *sibling;
