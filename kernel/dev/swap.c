@@ -1,6 +1,7 @@
 /* swap.c - the swap area on the first virtio block device, if the command gave one (-s). */
 #include "dev/block.h"
 #include "main.h"
+#include "task/failing.h"
 #include "vm/swap.h"
 
 struct swap_on_block {
@@ -10,6 +11,8 @@ struct swap_on_block {
 
 static int transfer(struct swap_device *d, bool write, u64 slot, struct frame **frames, unsigned count) {
     struct swap_on_block *s = container_of(d, struct swap_on_block, device);
+    if (task_io_fails())
+        return -EIO;
     return block_transfer(s->block, write, slot << PAGE_SHIFT, frames, count);
 }
 

@@ -42,8 +42,8 @@ static const struct advice advices[] = {
     [MADV_DODUMP] = {.clear = VIEW_DONTDUMP},
     [MADV_WIPEONFORK] = {.set = VIEW_WIPEONFORK, .refuses = refuses_files},
     [MADV_KEEPONFORK] = {.clear = VIEW_WIPEONFORK},
-    [MADV_COLD] = {.refuses = refuses_locked},
-    [MADV_PAGEOUT] = {.refuses = refuses_locked},
+    [MADV_COLD] = {.refuses = refuses_locked, .pages = space_pages_cold},
+    [MADV_PAGEOUT] = {.refuses = refuses_locked, .pages = space_pages_out},
     [MADV_COLLAPSE] = {.refuses = refuses_all},
 };
 
@@ -162,6 +162,8 @@ static long advise(struct space *s, u64 start, u64 bytes, int advice) {
     case MADV_REMOVE:
         return each_mapping(s, start, end, remove_pages);
     case MADV_WILLNEED:
+        if (start < USER_TOP)
+            space_pages_in(s, start >> PAGE_SHIFT, min(end, USER_TOP) >> PAGE_SHIFT);
         return each_mapping(s, start, end, read_ahead);
     default:
         return space_advise(s, start, bytes, &advices[advice]);

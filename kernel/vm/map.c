@@ -165,6 +165,10 @@ static int advise_part(struct space *s, const struct piece *p, void *argument) {
         return space_empty(s, p->first, p->end);
     if (a->spares && a->spares(p->view))
         return 0;
+    if (a->pages) {
+        a->pages(s, p->first, p->end);
+        return 0;
+    }
     return space_review(s, p->first, p->end, (struct view_change){.set = a->set, .clear = a->clear});
 }
 

@@ -30,6 +30,7 @@ struct batch {
     u64 spare;                  /* a slot for the next one; 0: none yet */
     struct radix_reserve nodes; /* for the swap cache */
     bool stale;                 /* a TLB may have what the tables do not say any more */
+    u64 around;                 /* pages of a file that may go with the one that is evicted */
     u64 freed;
 };
 
@@ -214,7 +215,7 @@ static void examine(struct frame *f, struct batch *b) {
     if (flags & FRAME_REFERENCED) {
         atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
     } else if (f->class == FRAME_FILE) {
-        b->freed += object_evict(f, SWAP_CLUSTER);
+        b->freed += object_evict(f, b->around);
     } else if (flags & FRAME_ERROR) {
         drop_kept(f, b);
     } else {
@@ -228,10 +229,17 @@ void vm_drop_caches(void) {
             object_evict(&frames[n], 1);
 }
 
+static void end_batch(struct batch *b) {
+    finish(b);
+    if (b->spare)
+        swap_put(b->spare);
+    radix_release(&b->nodes);
+}
+
 u64 vm_reclaim(u64 pages) {
     if (vm_reclaiming())
         return 0;
-    struct batch b = {.count = 0};
+    struct batch b = {.around = SWAP_CLUSTER};
     mutex_lock(&reclaiming);
     for (u64 step = 0; step < 3 * frame_count && b.freed + b.count < pages; step++) {
         examine(&frames[hand], &b);
@@ -239,14 +247,89 @@ u64 vm_reclaim(u64 pages) {
         if (b.count == SWAP_CLUSTER)
             finish(&b);
     }
-    finish(&b);
-    if (b.spare)
-        swap_put(b.spare);
-    radix_release(&b.nodes);
+    end_batch(&b);
     for (unsigned i = 0; i < shrinker_count && b.freed < pages; i++)
         b.freed += shrinkers[i](pages - b.freed);
     if (b.freed < pages)
         b.freed += tables_drain() + slab_shrink();
     mutex_unlock(&reclaiming);
     return b.freed;
+}
+
+/* ---- by request: the pages of a range ---- */
+
+/* Visits the slots of [page, end) that lie in one leaf, locked, until one visit says false. Returns where to go on. */
+static u64 each_slot(struct space *s, u64 page, u64 end, bool (*visit)(entry *slot, void *argument), void *argument) {
+    struct walk w;
+    bool more = true;
+    space_enter(s);
+    epoch_enter();
+    walk_down(s, page, &w);
+    struct table *t = w.table[w.level];
+    u64 span = slot_pages(t->level) * (t->level > 1 ? 1 : TABLE_SLOTS), stop = min(align_down(page, span) + span, end);
+    spin_lock(&t->lock);
+    if (walk_holds(s, page, &w)) {
+        for (; t->level == 1 && page < stop && more; page++)
+            more = visit(&t->slots[page - t->base], argument);
+        if (t->level > 1) /* nothing is below */
+            page = stop;
+    }
+    spin_unlock(&t->lock);
+    epoch_leave();
+    space_leave(s);
+    return page;
+}
+
+struct gathered {
+    struct frame *frames[SWAP_CLUSTER]; /* not pinned: what they are by now is looked at again */
+    unsigned count;
+};
+
+/* Its frame counts as not used, if no other slot maps it. No flush: a CPU that keeps the translation may use the frame
+ * unseen until the next one. */
+static bool cool(entry *slot, void *argument) {
+    struct gathered *g = argument;
+    entry e = slot_read(slot);
+    if (!entry_present(e) || entry_special(e))
+        return true;
+    struct frame *f = frame_of_phys(entry_phys(e));
+    if (atomic_load(&f->mapped) > 1)
+        return true;
+    if (e & ENTRY_ACCESSED)
+        slot_clear_bits(slot, ENTRY_ACCESSED);
+    atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
+    if (g)
+        g->frames[g->count++] = f;
+    return !g || g->count < SWAP_CLUSTER;
+}
+
+void space_pages_cold(struct space *s, u64 first, u64 end) {
+    while (first < end)
+        first = each_slot(s, first, end, cool, NULL);
+}
+
+void space_pages_out(struct space *s, u64 first, u64 end) {
+    struct batch b = {.around = 1};
+    mutex_lock(&reclaiming);
+    while (first < end) {
+        struct gathered g = {.count = 0};
+        while (first < end && g.count < SWAP_CLUSTER)
+            first = each_slot(s, first, end, cool, &g);
+        for (unsigned i = 0; i < g.count; i++)
+            examine(g.frames[i], &b);
+        finish(&b);
+    }
+    end_batch(&b);
+    mutex_unlock(&reclaiming);
+}
+
+static bool not_swapped(entry *slot, void *found) { return !(*(bool *)found = entry_swapped(slot_read(slot))); }
+
+void space_pages_in(struct space *s, u64 first, u64 end) {
+    while (first < end && frame_free_count() > 2 * SWAP_CLUSTER) {
+        bool found = false;
+        first = each_slot(s, first, end, not_swapped, &found);
+        if (found) /* it is for later: an error is nobody's yet */
+            (void)space_fault(s, (first - 1) << PAGE_SHIFT, FAULT_READ);
+    }
 }

@@ -92,14 +92,21 @@ void space_set_brk(struct space *s, u64 start); /* by exec */
 void space_set_mmap_top(struct space *s, u64 address);
 int space_discard(struct space *s, u64 address, u64 bytes); /* MADV_DONTNEED */
 int space_populate(struct space *s, u64 address, u64 bytes, bool write);
+/* What becomes of the pages [first, end) at once, as far as it can: they go first when memory is short; they go now, to
+ * the swap area or back to their file; those in the swap area come back. Pages that others map too stay. Called with
+ * space->range held (the first two) or not (all); sleep; take no memory that must be there. */
+void space_pages_cold(struct space *s, u64 first, u64 end);
+void space_pages_out(struct space *s, u64 first, u64 end);
+void space_pages_in(struct space *s, u64 first, u64 end);
 /* space_advise: each mapped part of [address, address + bytes): `refuses` may end it with an error, `spares` leave the
- * part as it is; else VIEW_ bits are set and cleared, or what the slots hold is given up. -ENOMEM if something was not
- * mapped (the rest done). */
+ * part as it is; else VIEW_ bits are set and cleared, or what the slots hold is given up, or `pages` looks after it.
+ * -ENOMEM if something was not mapped (the rest done). */
 struct advice {
     int (*refuses)(const struct view *v);
     bool (*spares)(const struct view *v);
     u32 set, clear;
     bool discard;
+    void (*pages)(struct space *s, u64 first, u64 end); /* space_pages_cold or _out */
 };
 int space_advise(struct space *s, u64 address, u64 bytes, const struct advice *a);
 /* space_lock: VIEW_LOCKED, perhaps with VIEW_ONFAULT, or 0 for the pages up to the first hole. -ENOMEM: over the limit,

@@ -233,6 +233,103 @@ test(swap_entries_are_protected_moved_discarded_and_cut) {
     end();
 }
 
+test(swap_on_request) {
+    begin(2048);
+    map_at(s, AT, 600, RW); /* two leaves and a part; the middle one does not exist */
+    for (u64 i = 0; i < 600; i += i == 20 ? 560 : 1)
+        put(s, AT + i, i + 1);
+    space_pages_out(s, AT + 2, AT + 7);
+    check_eq(swapped(s, 600), 5);
+    check_eq(host_swap.writes, 5);
+    struct space *child = space_fork(s);
+    check(!is_err(child));
+    put(s, AT + 8, 9); /* breaks the leaf: each page has two slots now */
+    space_pages_out(s, AT, AT + 600);
+    check_eq(swapped(s, 600), 5 + 1 + 20); /* what was out, the page that was copied, and the leaf that is shared */
+    space_put(child);
+    space_pages_out(s, AT, AT + 600);
+    check_eq(swapped(s, 600), 41);
+    space_pages_in(s, AT + 1, AT + 600);
+    check_eq(swapped(s, 600), 1);
+    for (u64 i = 0; i < 600; i += i == 20 ? 560 : 1)
+        expect(s, AT + i, i + 1);
+    end();
+}
+
+test(swap_takes_what_is_cold_first) {
+    begin(2048);
+    map_at(s, AT, 60, RW);
+    for (u64 i = 0; i < 60; i++)
+        put(s, AT + i, i + 1);
+    space_pages_cold(s, AT + 20, AT + 30);
+    vm_reclaim(10);
+    check_eq(swapped(s, 60), 10);
+    space_pages_in(s, AT, AT + 20);
+    space_pages_in(s, AT + 30, AT + 60);
+    check_eq(swapped(s, 60), 10); /* it was those */
+    end();
+}
+
+/* One fixed story, with its Nth read or write failing, for every N: a read that fails is a bus error for who needs the
+ * page, once; a write that fails changes nothing. */
+static void expect_or_bus(struct space *of, u64 page, u64 value, bool *bus) {
+    u64 got;
+    space_load(of);
+    enum fault_outcome outcome = mem_read(of, page << PAGE_SHIFT, &got);
+    if (outcome == FAULT_DONE) {
+        check_eq(got, value);
+        return;
+    }
+    check_eq(outcome, FAULT_BUS_ADRERR);
+    check(!*bus); /* one transfer failed */
+    *bus = true;
+    expect(of, page, value); /* the error is not kept */
+}
+
+static bool story(void) {
+    bool bus = false;
+    map_at(s, AT, 48, RW);
+    for (u64 i = 0; i < 48; i++)
+        put(s, AT + i, i + 1);
+    for (u64 i = 0; i < 24; i += 4)
+        space_pages_out(s, AT + i, AT + i + 4);
+    struct space *child = space_fork(s);
+    check(!is_err(child));
+    put(s, AT + 40, 41);
+    swap_out();
+    for (u64 i = 0; i < 48; i++)
+        expect_or_bus(i % 3 ? s : child, AT + i, i + 1, &bus);
+    swap_out();
+    space_load(s);
+    for (u64 i = 1; i < 48; i += 5) {
+        expect_or_bus(s, AT + i, i + 1, &bus);
+        put(s, AT + i, i + 1);
+    }
+    host_check();
+    for (u64 i = 0; i < 96; i++)
+        expect_or_bus(i < 48 ? child : s, AT + i % 48, i % 48 + 1, &bus);
+    space_put(child);
+    check_eq(space_unmap(s, AT << PAGE_SHIFT, 48 << PAGE_SHIFT), 0);
+    swap_out(); /* the hand drops what could not be written */
+    return bus;
+}
+
+static void nth_failure(bool write) {
+    unsigned *fails = write ? &host_swap.fail_writes : &host_swap.fail_reads, n = 0, errors = 0;
+    begin(4096);
+    do {
+        host_swap.spare = n++;
+        *fails = 1;
+        errors += story();
+    } while (!*fails); /* until there was no Nth one */
+    check(n > 5);
+    check(write ? !errors : errors > 5 && errors < n); /* what was read ahead in vain is nobody's error */
+    *fails = host_swap.spare = 0;
+    end();
+}
+test(swap_nth_read_fails) { nth_failure(false); }
+test(swap_nth_write_fails) { nth_failure(true); }
+
 test(swap_read_errors_are_a_bus_error_and_pass) {
     begin(2048);
     map_at(s, AT, 8, RW);

@@ -1,0 +1,245 @@
+"""pressure.py PART [NUMBER...] - memory that does not fit, seen from a program. Run by tests/programs/swap.py with a swap area; ends with 0
+and one line, or says what differs."""
+import ctypes, mmap, os, re, signal, struct, sys
+
+PAGE = 4096
+MADV_FREE, MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED = 8, 20, 21, 3
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mremap.restype = ctypes.c_void_p
+
+
+def fail(what, *values):
+    print("FAILED:", what, *values, flush=True)
+    os._exit(1)
+
+
+def check(what, expected, actual):
+    if expected != actual:
+        fail(what, "should be", expected, "and is", actual)
+
+
+def word(i, salt):
+    return ((i * 2654435761 + salt) & 0xFFFFFFFFFFFF).to_bytes(8, "little")
+
+
+def fill(area, first, end, salt):
+    for i in range(first, end):
+        area[i * PAGE:(i + 1) * PAGE] = word(i, salt) * 512
+
+
+def verify(area, first, end, salt, who="parent"):
+    for i in range(first, end):
+        if area[i * PAGE:(i + 1) * PAGE] != word(i, salt) * 512:
+            fail("page", i, "of", who, "holds", area[i * PAGE:i * PAGE + 8].hex(), "and not", word(i, salt).hex())
+
+
+def anonymous(pages):
+    return mmap.mmap(-1, pages * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
+def address(area):
+    return ctypes.addressof(ctypes.c_char.from_buffer(area))
+
+
+def children(count, body):
+    """body(k) in `count` processes; all end with 0."""
+    for k in range(count):
+        if os.fork() == 0:
+            body(k)
+            os._exit(0)
+    for k in range(count):
+        check("a child's status", 0, os.wait()[1])
+
+
+def swap_used():
+    """Pages in use, by each way to ask; they must agree, for nobody else runs."""
+    lines = open("/proc/swaps").read().split("\n")[1:-1]
+    used = sum(int(line.split()[3]) for line in lines)
+    info = dict(re.findall(r"(\w+): +(\d+) kB", open("/proc/meminfo").read()))
+    check("SwapTotal - SwapFree", used, int(info["SwapTotal"]) - int(info["SwapFree"]))
+    check("SwapTotal", int(info["SwapTotal"]), sum(int(line.split()[2]) for line in lines))
+    return used // (PAGE // 1024)
+
+
+def smaps(area):
+    text = open("/proc/self/smaps").read()
+    at = re.search(rf"^{address(area):x}-.*?(?=^[0-9a-f]+-|\Z)", text, re.M | re.S).group(0)
+    return {name: int(kb) // 4 for name, kb in re.findall(r"^(\w+): +(\d+) kB", at, re.M)}
+
+
+def pagemap(area):
+    """For each page: P present, S swapped, a dot: neither."""
+    with open("/proc/self/pagemap", "rb", buffering=0) as file:
+        file.seek(address(area) // PAGE * 8)
+        words = struct.unpack(f"{len(area) // PAGE}Q", file.read(len(area) // PAGE * 8))
+    return "".join("P" if w >> 63 else "S" if w >> 62 & 1 else "." for w in words)
+
+
+def mincore(area):
+    there = ctypes.create_string_buffer(len(area) // PAGE)
+    check("mincore", 0, libc.mincore(ctypes.c_void_p(address(area)), ctypes.c_size_t(len(area)), there))
+    return [b & 1 for b in there.raw]
+
+
+def part_fill(mib, rounds):
+    area = bytearray(mib << 20)
+    fill(area, 0, mib * 256, 1)
+    for _ in range(rounds):
+        verify(area, 0, mib * 256, 1)
+    return f"{mib} MiB verified {rounds} times"
+
+
+def part_forks(mib, count):
+    """Half is only read, of the other half each process rewrites its part."""
+    pages, part = mib * 256, mib * 256 // 2 // count
+    area = anonymous(pages)
+    fill(area, 0, pages, 1)
+
+    def body(k):
+        first = pages // 2 + k * part
+        fill(area, first, first + part, 100 + k)
+        for _ in range(2):
+            verify(area, 0, first, 1, k)
+            verify(area, first, first + part, 100 + k, k)
+            verify(area, first + part, pages, 1, k)
+    children(count, body)
+    verify(area, 0, pages, 1)
+    return f"{mib} MiB verified by {count}"
+
+
+def part_same(mib, count):
+    """The same addresses with other contents in each process."""
+    area = anonymous(mib * 256)
+
+    def body(k):
+        for turn in range(2):
+            fill(area, 0, mib * 256, 1000 * k + turn)
+            verify(area, 0, mib * 256, 1000 * k + turn, k)
+    children(count, body)
+    check("the parent's", "." * mib * 256, pagemap(area))
+    return f"{mib} MiB in each of {count}"
+
+
+def part_locked(mib):
+    locked, other = anonymous(256), anonymous(mib * 256)
+    fill(locked, 0, 256, 7)
+    check("mlock", 0, libc.mlock(ctypes.c_void_p(address(locked)), ctypes.c_size_t(len(locked))))
+    before = open("/proc/self/pagemap", "rb", buffering=0)
+    before.seek(address(locked) // PAGE * 8)
+    frames = before.read(256 * 8)
+    fill(other, 0, mib * 256, 8)
+    check("locked pages", "P" * 256, pagemap(locked))
+    check("mincore of locked pages", [1] * 256, mincore(locked))
+    check("Swap of locked pages", (0, 256), (smaps(locked)["Swap"], smaps(locked)["Locked"]))
+    before.seek(address(locked) // PAGE * 8)
+    check("the frames", True, frames == before.read(256 * 8))
+    if not smaps(other)["Swap"]:
+        fail("there was no pressure")
+    verify(locked, 0, 256, 7)
+    verify(other, 0, mib * 256, 8)
+    check("munlock", 0, libc.munlock(ctypes.c_void_p(address(locked)), ctypes.c_size_t(len(locked))))
+    locked.madvise(MADV_PAGEOUT)
+    check("pages no more locked", "S" * 256, pagemap(locked))
+    verify(locked, 0, 256, 7)
+    return "locked memory stayed"
+
+
+def part_truth():
+    """What the files say of memory that was sent out, in whole and in part, and came back."""
+    pages = 512
+    start = swap_used()
+    area = anonymous(pages)
+    fill(area, 0, pages, 3)
+    check("at first", "P" * pages, pagemap(area))
+    area.madvise(MADV_PAGEOUT, 0, 200 * PAGE)
+    check("pagemap", "S" * 200 + "P" * 312, pagemap(area))
+    check("mincore", [0] * 200 + [1] * 312, mincore(area))
+    check("smaps", (200, 200, 312), tuple(smaps(area)[name] for name in ("Swap", "SwapPss", "Rss")))
+    check("/proc/swaps", start + 200, swap_used())
+    status = int(re.search(r"VmSwap:\s+(\d+) kB", open("/proc/self/status").read()).group(1)) // 4
+    if not 200 <= status <= 200 + start:
+        fail("VmSwap is", status, "pages")
+    area.madvise(MADV_WILLNEED, 0, 100 * PAGE)
+    there = pagemap(area)  # and a few that were read with the last
+    check("after WILLNEED", "P" * 100, there[:100])
+    check("not wanted", True, 85 < there.count("S") <= 100)
+    verify(area, 0, pages, 3)
+    check("read again", "P" * pages, pagemap(area))
+    check("what was read keeps its slot", start + 200, swap_used())
+    fill(area, 0, 200, 4)
+    check("what was written gives it back", start, swap_used())
+    area.madvise(MADV_PAGEOUT)
+    if os.fork() == 0:
+        check("a child's", "S" * pages, pagemap(area))
+        verify(area, 0, 10, 4, "child")
+        check("SwapPss of the child", True, smaps(area)["SwapPss"] <= pages)
+        os._exit(0)
+    check("the child's status", 0, os.wait()[1])
+    check("one slot for both", start + pages, swap_used())
+    area.madvise(4, 0, 100 * PAGE)  # DONTNEED
+    check("discarded", start + pages - 100, swap_used())
+    verify(area, 200, pages, 3)
+    area.close()
+    check("at the end", start, swap_used())
+    return "all agree"
+
+
+def part_cycles(count):
+    """Nothing leaves a slot behind: /proc/swaps after each of `count` rounds as before the first."""
+    pages, start = 64, swap_used()
+    for n in range(count):
+        area = anonymous(pages)
+        fill(area, 0, pages, n)
+        area.madvise(MADV_PAGEOUT)
+        if n % 4 == 0:
+            def body(k):
+                verify(area, 0, pages // 2, n, k)
+                fill(area, 10, 20, k)
+                area.madvise(MADV_PAGEOUT)
+                if k:
+                    os.kill(os.getpid(), signal.SIGKILL) if n % 8 else area.close()
+            for k in range(2):
+                if os.fork() == 0:
+                    body(k)
+                    os._exit(0)
+            for k in range(2):
+                os.wait()
+        elif n % 4 == 1:
+            old, new = address(area), address(area) + (64 << 20)
+            check("mremap", new, libc.mremap(ctypes.c_void_p(old), ctypes.c_size_t(pages * PAGE), ctypes.c_size_t(pages * PAGE), 3, ctypes.c_void_p(new)))
+            check("the moved page", word(9, n), ctypes.string_at(new + 9 * PAGE, 8))
+            check("mremap back", old, libc.mremap(ctypes.c_void_p(new), ctypes.c_size_t(pages * PAGE), ctypes.c_size_t(pages * PAGE), 3, ctypes.c_void_p(old)))
+            verify(area, 0, pages, n)
+        elif n % 4 == 2:
+            area.madvise(MADV_FREE, 0, 40 * PAGE)
+            verify(area, 40, pages, n)
+        else:
+            verify(area, 0, 20, n)
+            fill(area, 5, 15, n + 1)
+        area.close()
+        check(f"round {n}: slots", start, swap_used())
+    return f"{count} rounds"
+
+
+def part_terabyte():
+    """Advice about a terabyte takes no memory that grows with it (gVisor #13527)."""
+    def slabs():
+        info = dict(re.findall(r"(\w+): +(\d+) kB", open("/proc/meminfo").read()))
+        return int(info["MemFree"])
+    size = 1 << 40
+    area = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)  # MAP_NORESERVE
+    at = ctypes.c_void_p(address(area))
+    area[size // 2] = 5
+    there = ctypes.create_string_buffer(1 << 18)
+    free = slabs()
+    for advice in (4, MADV_FREE, MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, 1, 0):
+        check(f"madvise {advice}", 0, libc.madvise(at, ctypes.c_size_t(size), advice))
+    check("mincore", 0, libc.mincore(at, ctypes.c_size_t(1 << 30), there))
+    check("mlock2", 0, libc.mlock2(at, ctypes.c_size_t(size), 1))
+    check("munlock", 0, libc.munlock(at, ctypes.c_size_t(size)))
+    if free - slabs() > 512:
+        fail("kB of memory gone:", free - slabs())
+    return "a terabyte advised"
+
+
+print(globals()["part_" + sys.argv[1]](*map(int, sys.argv[2:])))

@@ -1,0 +1,26 @@
+"""Memory that does not fit, with a swap area behind it. The work is done by tests/guest/pressure.py; each run ends with the checker and the
+leak count, so no slot of the area stays in use."""
+from harness import *
+
+
+def pressure(name, *words, memory, swap, cpus=2, soak=False, more=()):
+    def function(t):
+        result = t.quire("python3", f"{TESTS}/guest/pressure.py", *map(str, words), timeout=1800,
+                         options=["-m", memory, "-s", swap, "-c", str(cpus), *more])
+        t.equal("status, stderr", (0, b""), (result.status, result.err))
+        t.true(f"one line: {result.out!r}", result.out.count(b"\n") == 1)
+    add(name, function, soak)
+
+
+pressure("more-than-memory", "fill", 36, 1, memory="32M", swap="96M", cpus=1)
+pressure("forks-that-share", "forks", 24, 4, memory="32M", swap="128M")
+pressure("locked-memory-stays", "locked", 28, memory="32M", swap="96M")
+pressure("files-tell-the-truth", "truth", memory="64M", swap="64M")
+pressure("slots-come-back", "cycles", 40, memory="64M", swap="64M")
+pressure("a-terabyte-advised", "terabyte", memory="64M", swap="64M")
+pressure("same-address-in-each", "same", 8, 6, memory="32M", swap="128M")
+for cpus in (1, 2):
+    pressure(f"more-than-memory-thrice-{cpus}", "fill", 150, 3, memory="64M", swap="256M", cpus=cpus, soak=True)
+    pressure(f"many-forks-that-share-{cpus}", "forks", 100, 4, memory="64M", swap="512M", cpus=cpus, soak=True)
+    pressure(f"same-address-in-many-{cpus}", "same", 24, 10, memory="64M", swap="512M", cpus=cpus, soak=True)
+pressure("slots-come-back-always", "cycles", 10000, memory="64M", swap="64M", soak=True)
