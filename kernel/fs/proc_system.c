@@ -11,6 +11,7 @@
 #include "vm/slab.h"
 #include "vm/space.h"
 #include "vm/swap.h"
+#include "vm/table.h"
 
 #define NS_PER_S 1000000000UL
 #define TICKS(ns) ((unsigned long)((ns) / CLOCK_TICK_NS))
@@ -103,8 +104,8 @@ int proc_meminfo(struct synth *s, struct text *t) {
         kb_line(t, lines[i].label, lines[i].pages);
     text_string(t, "VmallocTotal:   34359738367 kB\nVmallocUsed:           0 kB\nVmallocChunk:          0 kB\n");
     text_string(t, "Percpu:                0 kB\nHardwareCorrupted:     0 kB\n");
-    static const char *const none[] = {
-        "AnonHugePages:", "ShmemHugePages:", "ShmemPmdMapped:", "FileHugePages:", "FilePmdMapped:"};
+    static const char *const none[] = {"ShmemHugePages:", "ShmemPmdMapped:", "FileHugePages:", "FilePmdMapped:"};
+    kb_line(t, "AnonHugePages:", table_large_pages());
     for (unsigned i = 0; i < array_count(none); i++)
         kb_line(t, none[i], 0);
     text_string(

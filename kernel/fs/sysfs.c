@@ -4,6 +4,7 @@
 #include "arch/x86_64/identify.h"
 #include "fs/synth.h"
 #include "vm/frame.h"
+#include "vm/space.h"
 
 #define DIR (S_IFDIR | 0755)
 #define FILE_R (S_IFREG | 0444)
@@ -209,9 +210,28 @@ static const struct synth_node node_children[] = {
 
 /* ---- the rest ---- */
 
+static const char *const huge_words[] = {"never", "madvise", "always"}; /* LARGE_* */
+
+static int huge_show(struct synth *s, struct text *t) {
+    for (unsigned i = array_count(huge_words); i--;)
+        text_print(t, i == vm_large ? "[%s]%s" : "%s%s", huge_words[i], i ? " " : "\n");
+    return 0;
+}
+
+static int huge_store(struct synth *s, char *text, size_t bytes) {
+    for (u32 i = 0; i < array_count(huge_words); i++) {
+        size_t n = strlen(huge_words[i]);
+        if (bytes >= n && !memcmp(text, huge_words[i], n) && (bytes == n || text[n] == '\n')) {
+            vm_large = i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
 static const struct synth_node huge_pages[] = {
     {.name = "defrag", .mode = FILE_R, .content = "always defer defer+madvise [madvise] never\n"},
-    {.name = "enabled", .mode = FILE_R, .content = "always madvise [never]\n"},
+    {.name = "enabled", .mode = S_IFREG | 0644, .show = huge_show, .store = huge_store},
     {.name = "hpage_pmd_size", .mode = FILE_R, .content = "2097152\n"},
     {.name = "shmem_enabled", .mode = FILE_R, .content = "always within_size advise [never] deny force\n"},
     {.name = "use_zero_page", .mode = FILE_R, .content = "0\n"},
@@ -251,8 +271,7 @@ static const struct synth_node sys_node = {
 static struct super super = {
     .type = "sysfs",
     .dev = 20,
-    .options = "ro,relatime",
-    .read_only = true,
+    .options = "rw,relatime",
 };
 
 struct super *sysfs_super(void) {

@@ -151,6 +151,19 @@ static void check_leaf(struct check *c, struct table *t, bool writable_path) {
 
 static void check_table(struct check *c, struct table *t, bool writable_path);
 
+/* A large entry says what the leaf that it stands for says. */
+static void check_large(struct check *c, struct table *leaf, entry e) {
+    leaf->check_large++;
+    for (unsigned i = 0; i < TABLE_SLOTS; i++) {
+        entry small = slot_read(&leaf->slots[i]);
+        expect(c,
+               entry_present(small) && entry_phys(small) == entry_phys(e) + i * PAGE_SIZE &&
+                   (entry_writable(small) || !entry_writable(e)) && !((small ^ e) & (ENTRY_NOEXEC | ENTRY_KEY)),
+               "base %#lx slot %u: entry %#lx, shown as %#lx", (unsigned long)leaf->base, i, (unsigned long)small,
+               (unsigned long)e);
+    }
+}
+
 /* Invariant 2. */
 static void check_below(struct check *c, struct table *t, bool writable_path) {
     for (unsigned word = 0; word < TABLE_SLOTS / 64; word++)
@@ -159,11 +172,12 @@ static void check_below(struct check *c, struct table *t, bool writable_path) {
     for (unsigned i = 0; i < (t->level == TABLE_LEVELS ? TABLE_SLOTS / 2 : TABLE_SLOTS); i++) {
         entry e = slot_read(&t->slots[i]);
         bool marked = (t->below[i / 64] >> (i % 64)) & 1;
-        expect(c, marked == entry_is_table(e), "level %u base %#lx slot %u: entry %#lx, marked %u", t->level,
-               (unsigned long)t->base, i, (unsigned long)e, marked);
-        if (!marked || !entry_is_table(e))
+        expect(c, marked == (entry_is_table(e) || entry_is_large(e)),
+               "level %u base %#lx slot %u: entry %#lx, marked %u", t->level, (unsigned long)t->base, i,
+               (unsigned long)e, marked);
+        if (!marked || entry_empty(e))
             continue;
-        struct table *lower = table_of_entry(e);
+        struct table *lower = table_below(e);
         expect(c, lower->level == t->level - 1u && lower->base == t->base + i * slot_pages(t->level),
                "level %u base %#lx slot %u leads to level %u base %#lx", t->level, (unsigned long)t->base, i,
                lower->level, (unsigned long)lower->base);
@@ -172,6 +186,8 @@ static void check_below(struct check *c, struct table *t, bool writable_path) {
         expect(c, !lower->dead, "level %u base %#lx slot %u leads to a dead table", t->level, (unsigned long)t->base,
                i);
         check_table(c, lower, writable_path && entry_writable(e));
+        if (entry_is_large(e))
+            check_large(c, lower, e);
     }
 }
 
@@ -182,6 +198,7 @@ static void check_table(struct check *c, struct table *t, bool writable_path) {
     }
     t->check_pass = c->pass;
     t->check_shares = 1;
+    t->check_large = 0;
     c->tables++;
     check_plan(c, t);
     if (t->level == 1)
@@ -193,9 +210,11 @@ static void check_table(struct check *c, struct table *t, bool writable_path) {
 static void check_shares(struct check *c, struct table *t) {
     expect(c, t->shares == t->check_shares, "level %u base %#lx: shares %u, found %u", t->level, (unsigned long)t->base,
            t->shares, t->check_shares);
+    expect(c, t->level > 1 || t->large == t->check_large, "base %#lx: shown large by %u, found %u",
+           (unsigned long)t->base, t->large, t->check_large);
     if (t->level > 1)
         for (unsigned i = table_next(t, 0); i < TABLE_SLOTS; i = table_next(t, i + 1))
-            check_shares(c, table_of_entry(slot_read(&t->slots[i])));
+            check_shares(c, table_below(slot_read(&t->slots[i])));
 }
 
 /* Invariant 8. */

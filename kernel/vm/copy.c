@@ -2,6 +2,20 @@
 #include "vm/inner.h"
 #include "vm/swap.h"
 
+/* look, in the leaf that the slot of t may show large. */
+static long look_below(struct walk *w, struct table *t, u64 page,
+                       long (*look)(struct walk *w, struct table *t, u64 page, void *a), void *a) {
+    entry e = t->level == 2 ? slot_read(&t->slots[slot_index(page, 2)]) : 0;
+    if (!entry_is_large(e))
+        return look(w, t, page, a);
+    struct table *leaf = table_below(e);
+    w->writable &= entry_writable(e);
+    spin_lock(&leaf->lock);
+    long result = look(w, leaf, page, a);
+    spin_unlock(&leaf->lock);
+    return result;
+}
+
 /* Run `look` on the deepest table of page's path, locked, inside the fork exclusion. */
 static long with_table(struct space *s, u64 page, long (*look)(struct walk *w, struct table *t, u64 page, void *a),
                        void *a) {
@@ -16,7 +30,7 @@ static long with_table(struct space *s, u64 page, long (*look)(struct walk *w, s
         spin_lock(&t->lock);
         held = walk_holds(s, page, &w);
         if (held)
-            result = look(&w, t, page, a);
+            result = look_below(&w, t, page, look, a);
         spin_unlock(&t->lock);
     }
     epoch_leave();

@@ -14,11 +14,13 @@ enum vm_event {
     EVENT_FAULT_COPY,       /* a frame copied: object write private, or break a frame */
     EVENT_FAULT_TAKE_FRAME, /* last mapper of a frame got the write bit */
     EVENT_FAULT_AROUND,     /* neighbours mapped with an object read fault */
+    EVENT_FAULT_LARGE,      /* anonymous write: a new block of 2 MiB */
     EVENT_FAULT_SPURIOUS,   /* the entry allowed the access already */
     EVENT_TABLE_MADE,
     EVENT_TABLE_BROKEN,
     EVENT_TABLE_TAKEN,
     EVENT_TABLE_FOLDED,
+    EVENT_LARGE_SPLIT, /* a leaf shown large is shown small */
     EVENT_FORK,
     EVENT_MAP,
     EVENT_UNMAP,

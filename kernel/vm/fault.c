@@ -12,6 +12,9 @@
  *   shared file, read  | make table     | object read      | -             | spurious          | -
  *   shared file, write | make table     | object write     | -             | object write      | -
  *
+ * No leaf, and a whole slot of level 2 would be anonymous and writable: anon large, if there is a block of 2 MiB. A
+ * leaf shown large, whatever the access: fault large.
+ *
  * A swap entry, whatever the access: swapped. The frame is found in the swap cache or read in, with its neighbours, and
  * mapped without write permission; then it is an anonymous frame like others.
  *
@@ -33,6 +36,7 @@ enum verdict {
     TRY_AGAIN,
     TRY_STOCK,  /* memory is missing: f->stock says what */
     TRY_OBJECT, /* f->view's object must get page f->index */
+    TRY_BLOCK,  /* f->block: 2 MiB, if they can be had */
     TRY_SWAP,   /* f->in's pages must be read */
     TRY_GROW,   /* nothing is mapped here: perhaps a stack grows */
     TRY_MAPERR,
@@ -61,8 +65,10 @@ struct fault {
     /* for TRY_OBJECT */
     struct view *view; /* a reference of ours */
     u64 index;
-    struct frame *held; /* pinned since the last object_get, so that it is still there at the next try */
-    struct inward in;   /* for TRY_SWAP: the pages to read, and then their frames */
+    struct frame *held;  /* pinned since the last object_get, so that it is still there at the next try */
+    struct frame *block; /* for TRY_BLOCK: ours, zeroed */
+    bool small;          /* no block is to be had */
+    struct inward in;    /* for TRY_SWAP: the pages to read, and then their frames */
 };
 
 static bool allowed(const struct view *v, enum fault_access access) {
@@ -396,6 +402,65 @@ static enum verdict spurious(struct fault *f) {
     return TRY_DONE;
 }
 
+/* ---- leaves shown large ---- */
+
+u32 vm_large = LARGE_ALWAYS;
+
+/* A whole slot of level 2 is missing, under one run of anonymous memory that may be written. */
+static bool wants_large(struct fault *f, struct table *t, const struct run *run) {
+    u32 flags = run->view->flags;
+    u64 first = align_down(f->page, (u64)TABLE_SLOTS) - t->base;
+    if (f->small || t->level != 2 || f->access != FAULT_WRITE || run->view->file)
+        return false;
+    if ((flags & (VIEW_NOHUGE | VIEW_SHARED | VIEW_GROWSDOWN | VIEW_STACK | VIEW_SPECIAL)) ||
+        !(vm_large == LARGE_ALWAYS || (vm_large == LARGE_ADVISED && (flags & VIEW_HUGE))))
+        return false;
+    return run->first <= first && first + TABLE_SLOTS <= run->end;
+}
+
+static enum verdict anon_large(struct fault *f, struct table *t) {
+    if (!f->block)
+        return TRY_BLOCK;
+    if (!table_make_large(t, slot_index(f->page, 2), &f->stock, f->block))
+        return TRY_STOCK;
+    f->block = NULL;
+    event(EVENT_FAULT_LARGE, f->page << PAGE_SHIFT, 1);
+    return TRY_DONE;
+}
+
+/* Nothing held. Only while most memory is free: a page that is touched once costs 512. */
+static enum verdict get_block(struct fault *f) {
+    if (2 * frame_free_count() > frame_count)
+        f->block = frame_alloc(LARGE_ORDER, FRAME_ANON, FRAME_ZEROED | FRAME_TRY);
+    f->small = !f->block;
+    return TRY_AGAIN;
+}
+
+/* The slot of t, locked, shows the leaf large. What it does not allow, the leaf's own entries may, once it is shown
+ * small; the tables above are ours when it comes to that. */
+static enum verdict fault_large(struct fault *f, struct table *t, entry e) {
+    unsigned i = slot_index(f->page, 2);
+    struct table *leaf = table_below(e);
+    spin_lock(&leaf->lock);
+    bool may = allowed(plan_find(leaf, f->page - leaf->base)->view, f->access);
+    bool never_cloned = entry_writable(slot_read(&leaf->slots[0]));
+    spin_unlock(&leaf->lock);
+    if (!may)
+        return TRY_ACCERR;
+    if (f->access != FAULT_WRITE)
+        return spurious(f);
+    if (!f->walk.writable)
+        return TRY_AGAIN;
+    if (entry_writable(e))
+        return spurious(f);
+    if (never_cloned && atomic_load(&leaf->shares) == 1) { /* shares is raised under our lock */
+        slot_set_bits(&t->slots[i], ENTRY_WRITE | ENTRY_DIRTY);
+        event(EVENT_TABLE_TAKEN, leaf->base << PAGE_SHIFT, 1);
+        return TRY_DONE;
+    }
+    return table_own(f->s, t, i, &f->stock, &leaf) == STEP_STOCK ? TRY_STOCK : TRY_AGAIN;
+}
+
 static enum verdict fault_leaf(struct fault *f) {
     entry e = slot_read(&f->leaf->slots[f->slot]);
     if (entry_empty(e))
@@ -413,6 +478,9 @@ static enum verdict fault_leaf(struct fault *f) {
 /* With the deepest table of the path locked and the path compared: f->run is what the plan says. */
 static enum verdict fault_locked(struct fault *f, struct table *t) {
     struct table *made;
+    entry e = t->level == 2 ? slot_read(&t->slots[slot_index(f->page, 2)]) : 0;
+    if (entry_is_large(e))
+        return fault_large(f, t, e);
     struct run *run = plan_find(t, f->page - t->base);
     if (!run)
         return TRY_GROW;
@@ -420,6 +488,8 @@ static enum verdict fault_locked(struct fault *f, struct table *t) {
         return TRY_ACCERR;
     if (f->access == FAULT_WRITE && !f->walk.writable)
         return TRY_AGAIN; /* fault_try breaks the path */
+    if (wants_large(f, t, run))
+        return anon_large(f, t);
     if (t->level > 1)
         return table_make(t, slot_index(f->page, t->level), &f->stock, &made) ? TRY_AGAIN : TRY_STOCK;
     f->leaf = t;
@@ -528,6 +598,8 @@ enum fault_outcome space_fault_forced(struct space *s, u64 address, enum fault_a
     f.stock = (struct stock)STOCK_EMPTY;
     f.view = NULL;
     f.held = NULL;
+    f.block = NULL;
+    f.small = false;
     f.in.count = 0;
     enum verdict verdict = f.page < USER_PAGES ? TRY_AGAIN : TRY_MAPERR;
     if (access == FAULT_WRITE) /* nearly every write fault needs one; without it the first try would be in vain */
@@ -543,6 +615,8 @@ enum fault_outcome space_fault_forced(struct space *s, u64 address, enum fault_a
             verdict = stock_fill(&f.stock) ? TRY_STOCK : TRY_AGAIN;
         else if (verdict == TRY_OBJECT)
             verdict = get_object_page(&f);
+        else if (verdict == TRY_BLOCK)
+            verdict = get_block(&f);
         else if (verdict == TRY_SWAP)
             verdict = get_swapped(&f);
         else if (verdict == TRY_GROW)
@@ -550,6 +624,8 @@ enum fault_outcome space_fault_forced(struct space *s, u64 address, enum fault_a
     }
     if (f.held)
         frame_unpin(f.held);
+    if (f.block)
+        frame_free(f.block, LARGE_ORDER);
     forget_inward(&f.in);
     stock_empty(&f.stock);
     if (unlikely(f.view != NULL))

@@ -274,7 +274,7 @@ static __attribute__((noinline)) struct frame *alloc_slowly(unsigned order, enum
     if (alloc_fails())
         return NULL;
     f = frame_take(order, class, reserve);
-    if (unlikely(!f))
+    if (unlikely(!f) && !(how & FRAME_TRY))
         f = how & FRAME_ATOMIC ? frame_take(order, class, 0) : frame_take_slowly(order, class);
     if (unlikely(!f))
         return NULL;

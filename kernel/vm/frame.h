@@ -84,6 +84,8 @@ static inline struct frame *frame_of_va(const void *va) {
  * nothing can be had. Never call it with a spin lock held. */
 #define FRAME_ZEROED 1u
 #define FRAME_ATOMIC 2u      /* do not sleep; may use the reserve */
+#define FRAME_TRY 4u         /* only look: do not sleep, reclaim, or touch the reserve */
+#define LARGE_ORDER 9u       /* 2 MiB */
 #define FRAME_ORDER_MOST 10u /* the largest block: 1024 frames, 4 MiB */
 struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) must_check;
 void frame_free(struct frame *f, unsigned order); /* counts must be 0; no lock needed */

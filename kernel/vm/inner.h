@@ -78,6 +78,10 @@ enum step walk_own(struct space *s, u64 page, struct walk *w, struct stock *k);
  * *lower: it. */
 enum step table_own(struct space *s, struct table *t, unsigned i, struct stock *k, struct table **lower);
 
+/* walk_small: a walk that ends above a leaf shown large goes on to that leaf, made exclusive and shown small. Others:
+ * as they are. The space is closed. */
+enum step walk_small(struct space *s, u64 page, struct walk *w, struct stock *k);
+
 /* Pieces: runs as they lie in tables, in absolute pages, not joined. Space closed (or quiet). */
 struct piece {
     u64 first, end;

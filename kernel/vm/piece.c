@@ -16,7 +16,7 @@ static struct table *next_here(struct table *t, u64 rel, struct piece *out, bool
     unsigned i = plan_from(t, rel), slot = t->level > 1 ? table_next(t, rel / slot_pages(t->level)) : TABLE_SLOTS;
     struct run *run = i < t->run_count ? &t->runs[i] : NULL;
     if (slot < TABLE_SLOTS && (!run || slot * slot_pages(t->level) <= max(run->first, rel))) {
-        lower = table_of_entry(slot_read(&t->slots[slot]));
+        lower = table_below(slot_read(&t->slots[slot]));
     } else if (run) {
         u64 first = max(run->first, rel);
         *out = (struct piece){t->base + first, t->base + run->end, run->view, run->offset};
@@ -66,7 +66,7 @@ static struct table *prev_here(struct table *t, u64 rel, struct piece *out, bool
     struct run *run = i < t->run_count ? &t->runs[i] : NULL;
     int slot = t->level > 1 ? table_prev(t, (rel - 1) / slot_pages(t->level)) : -1;
     if (slot >= 0 && (!run || slot * slot_pages(t->level) >= run->end)) {
-        lower = table_of_entry(slot_read(&t->slots[slot]));
+        lower = table_below(slot_read(&t->slots[slot]));
     } else if (run) {
         *out = (struct piece){t->base + run->first, t->base + min(run->end, rel), run->view, run->offset};
         *found = true;
@@ -192,6 +192,26 @@ static void usage_of_frame(struct frame *f, u64 sharers, entry e, struct space_u
     u->pss_bytes += PAGE_SIZE / users;
 }
 
+/* Shown large or not; reclaim may be changing that. */
+static struct table *lower_of(struct table *t, unsigned i, bool *large) {
+    spin_lock(&t->lock);
+    entry e = slot_read(&t->slots[i]);
+    struct table *lower = table_below(e);
+    spin_unlock(&t->lock);
+    *large = entry_is_large(e);
+    return lower;
+}
+
+static void usage_in(struct table *t, u64 first, u64 end, u64 sharers, struct space_usage *u);
+
+static void usage_below(struct table *t, unsigned i, u64 first, u64 end, u64 sharers, struct space_usage *u) {
+    bool large;
+    struct table *lower = lower_of(t, i, &large);
+    if (large)
+        u->large += min(end, lower->base + TABLE_SLOTS) - max(first, lower->base);
+    usage_in(lower, first, end, sharers, u);
+}
+
 static void usage_in(struct table *t, u64 first, u64 end, u64 sharers, struct space_usage *u) {
     u64 step = slot_pages(t->level);
     unsigned from = first > t->base ? (first - t->base) / step : 0;
@@ -201,7 +221,7 @@ static void usage_in(struct table *t, u64 first, u64 end, u64 sharers, struct sp
         entry e = slot_read(&t->slots[i]);
         if (t->level > 1) {
             if ((t->below[i / 64] >> (i % 64)) & 1)
-                usage_in(table_of_entry(e), first, end, sharers, u);
+                usage_below(t, i, first, end, sharers, u);
         } else if (entry_swapped(e)) {
             u->swap++;
             u->swap_pss_bytes += PAGE_SIZE / (sharers * max(swap_users(entry_swap_slot(e)), 1u));
@@ -227,9 +247,13 @@ static void count_in(const struct table *t, u64 *tables, u64 *resident) {
     ++*tables;
     for (unsigned word = 0; word < TABLE_SLOTS / 64; word++) {
         for (u64 bits = t->below[word]; bits; bits &= bits - 1) {
-            const struct table *lower = table_of_entry(slot_read(&t->slots[word * 64 + __builtin_ctzll(bits)]));
+            entry e = slot_read(&t->slots[word * 64 + __builtin_ctzll(bits)]);
+            const struct table *lower = table_of_entry(e);
             if (t->level > 2) {
                 count_in(lower, tables, resident);
+            } else if (unlikely(!entry_is_table(e))) { /* shown large, or just becoming small */
+                ++*tables;
+                *resident += TABLE_SLOTS;
             } else { /* every exit looks at every leaf: no call for each */
                 ++*tables;
                 *resident += lower->anon + lower->object;

@@ -687,11 +687,15 @@ int space_review(struct space *s, u64 first, u64 end, struct view_change change)
 static enum step empty_leaf(struct space *s, u64 page, u64 end, struct stock *k, u64 *next) {
     struct walk w;
     walk_down(s, page, &w);
+    enum step step = walk_small(s, page, &w, k);
+    if (step != STEP_DONE)
+        return step;
     u64 span = slot_pages(w.level) * (w.level > 1 ? 1 : TABLE_SLOTS);
     *next = min(align_down(page, span) + span, end);
     if (w.level > 1)
         return STEP_DONE; /* no table: nothing there */
-    enum step step = w.writable ? STEP_DONE : walk_own(s, page, &w, k);
+    if (!w.writable)
+        step = walk_own(s, page, &w, k);
     if (step != STEP_DONE)
         return step;
     struct table *t = w.table[1];

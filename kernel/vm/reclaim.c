@@ -12,6 +12,8 @@
  * What was withdrawn goes in batches: one flush of everyone, then the contents are written, then the frames are freed.
  * A fault on such an entry meanwhile finds the frame in the swap cache, and maps it again: it stays.
  *
+ * A leaf that is shown large is shown small first, if its large entry was not used since the hand came by.
+ *
  * Nothing here makes or breaks a table, and what it allocates may come from the reserve: so it always gets on. */
 #include "vm/inner.h"
 
@@ -59,14 +61,28 @@ static void harvest_slots(struct table *t, struct batch *b) {
     }
 }
 
+/* Of the large entries only. */
+static void harvest_large(struct table *t, struct batch *b) {
+    for (unsigned i = table_next(t, 0); i < TABLE_SLOTS; i = table_next(t, i + 1)) {
+        entry e = slot_read(&t->slots[i]);
+        if (!entry_is_large(e) || !(e & ENTRY_ACCESSED))
+            continue;
+        slot_clear_bits(&t->slots[i], ENTRY_ACCESSED);
+        table_below(e)->large_used = true;
+        b->stale = true;
+    }
+}
+
 /* The frame of a table: pinned from when it says which until its descriptor goes (table.c). */
 static void harvest(struct frame *f, struct batch *b) {
     if (!hold(f))
         return;
     struct table *t = f->class == FRAME_TABLE && atomic_load(&f->counts) ? f->owner.slab : NULL;
     if (t && spin_try(&t->lock)) {
-        if (!t->dead && t->level == 1)
+        if (!t->dead && t->level == 1 && !atomic_load(&t->large))
             harvest_slots(t, b);
+        else if (!t->dead && t->level == 2)
+            harvest_large(t, b);
         spin_unlock(&t->lock);
     }
     let_go(f);
@@ -78,8 +94,10 @@ struct withdrawal {
     struct frame *f;
     unsigned index;
     struct batch *batch;
-    u64 slot; /* once it has one */
-    bool any; /* an entry was exchanged; f is pinned since the first */
+    u64 slot;            /* once it has one */
+    bool any;            /* an entry was exchanged; f is pinned since the first */
+    struct table *large; /* the leaf is shown large, ... */
+    struct ring *above;  /* ... by slots of these */
 };
 
 /* It gets a slot, or has one from before, whose contents are the same still. False: it cannot have one. The leaf that
@@ -108,6 +126,14 @@ static bool withdraw(struct table *t, void *argument) {
     struct run *run = plan_find(t, w->index); /* NULL: it is being unmapped, and withheld until the flush */
     if (!run || (run->view->flags & VIEW_LOCKED))
         return true;
+    if (atomic_load(&t->large)) {
+        if (!w->index && !t->large_used) { /* one of its frames decides */
+            w->large = t;
+            w->above = t->above;
+        }
+        t->large_used &= w->index != 0;
+        return false;
+    }
     if (!w->any && entry_present(e) && (e & ENTRY_ACCESSED)) {
         slot_clear_bits(slot, ENTRY_ACCESSED);
         w->batch->stale = true;
@@ -122,6 +148,15 @@ static bool withdraw(struct table *t, void *argument) {
     t->swapped++;
     frame_unmap(w->f); /* pinned */
     w->batch->stale = true;
+    return true;
+}
+
+static bool show_small(struct table *t, void *argument) {
+    struct table *leaf = argument;
+    unsigned i = slot_index(leaf->base, 2);
+    entry e = slot_read(&t->slots[i]);
+    if (entry_is_large(e) && table_below(e) == leaf)
+        table_show_small(t, i, NULL);
     return true;
 }
 
@@ -145,6 +180,8 @@ static void withdraw_frame(struct frame *f, struct batch *b) {
     }
     if (ring)
         ring_each(ring, withdraw, &w);
+    if (w.large)
+        ring_each(w.above, show_small, w.large);
     epoch_leave();
     if (w.any)
         b->frames[b->count++] = f;

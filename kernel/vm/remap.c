@@ -20,8 +20,9 @@ static enum step own_leaf(struct move *m, u64 page, bool make, struct table **le
     enum step step = STEP_DONE;
     *leaf = NULL;
     walk_down(m->s, page, &w);
-    if (w.level > 1 && !make)
-        return STEP_DONE;
+    step = walk_small(m->s, page, &w, &m->stock);
+    if (step != STEP_DONE || (w.level > 1 && !make))
+        return step;
     if (!w.writable)
         step = walk_own(m->s, page, &w, &m->stock);
     while (step == STEP_DONE && w.level > 1) {

@@ -187,6 +187,8 @@ bool walk_holds(struct space *s, u64 page, const struct walk *w) {
 
 enum step table_own(struct space *s, struct table *t, unsigned i, struct stock *k, struct table **lower) {
     assert(spin_held(&t->lock));
+    if (unlikely(entry_is_large(slot_read(&t->slots[i]))))
+        table_show_small(t, i, &s->m);
     entry e = slot_read(&t->slots[i]);
     struct table *old = table_of_entry(e);
     *lower = old;
@@ -201,7 +203,6 @@ enum step table_own(struct space *s, struct table *t, unsigned i, struct stock *
         step = STEP_STOCK;
     } else {
         struct table *fresh = table_clone(old, k);
-        spin_lock(&fresh->lock);
         slot_exchange(&t->slots[i], entry_table(table_phys(fresh), true));
         /* Both stay locked until no CPU of ours has the old pointer: else one could cache through it what another
          * process puts into the old table meanwhile, and keep it when the same slot of the new one gets a frame of
@@ -237,6 +238,27 @@ enum step walk_own(struct space *s, u64 page, struct walk *w, struct stock *k) {
     return STEP_DONE;
 }
 
+enum step walk_small(struct space *s, u64 page, struct walk *w, struct stock *k) {
+    enum step step = STEP_DONE;
+    struct table *t = w->table[w->level], *lower;
+    unsigned i = slot_index(page, 2);
+    if (w->level != 2 || !(atomic_load(&t->below[i / 64]) >> (i % 64) & 1))
+        return STEP_DONE;
+    if (!w->writable)
+        step = walk_own(s, page, w, k);
+    if (step != STEP_DONE)
+        return step;
+    t = w->table[2];
+    spin_lock(&t->lock);
+    step = table_own(s, t, i, k, &lower);
+    if (step == STEP_DONE) {
+        w->slot[2] = slot_read(&t->slots[i]);
+        w->table[--w->level] = lower;
+    }
+    spin_unlock(&t->lock);
+    return step;
+}
+
 /* ---- fork ---- */
 
 /* The child's root is a clone of the parent's: the rights of all levels are ANDed, so lowering the root's slots is
@@ -245,6 +267,7 @@ enum step walk_own(struct space *s, u64 page, struct walk *w, struct stock *k) {
 static void fork_commit(struct space *s, struct space *child, struct stock *k) {
     spin_lock(&s->root->lock);
     struct table *root = table_clone(s->root, k);
+    spin_unlock(&root->lock);
     spin_unlock(&s->root->lock);
     machine_root_init(root->slots);
     child->root = root;

@@ -121,6 +121,11 @@ int space_fill(struct space *s, u64 address, u64 bytes);
 int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear);
 int space_sync(struct space *s, u64 address, u64 bytes); /* msync(MS_SYNC) */
 
+/* vm_large: when anonymous memory comes in blocks of 2 MiB, shown by one entry (/sys/kernel/mm/transparent_hugepage).
+ */
+enum { LARGE_NEVER, LARGE_ADVISED, LARGE_ALWAYS };
+extern u32 vm_large;
+
 /* space_fault: make an access possible. Called by the trap and by space_copy. */
 enum fault_outcome {
     FAULT_DONE,       /* try the access again */
@@ -169,6 +174,7 @@ void space_walk_end(struct mapping *m);
 /* space_usage: what the slots of [start, end) hold, in pages. */
 struct space_usage {
     u64 anon, file, shmem, swap; /* mapped pages by kind; swap entries */
+    u64 large;                   /* of anon, those that large entries show */
     u64 shared_clean, shared_dirty, private_clean, private_dirty, referenced;
     u64 pss_bytes; /* each page divided by the slots and sharers that map it */
     u64 swap_pss_bytes;

@@ -6,7 +6,8 @@
 #include "vm/swap.h"
 
 static struct slab_cache *table_cache;
-static u64 live; /* tables that exist, retired and pooled ones not counted; atomic */
+static u64 large_leaves; /* shown large by some slot; atomic */
+static u64 live;         /* tables that exist, retired and pooled ones not counted; atomic */
 
 /* Tables come and go with every fork. So each CPU keeps a few ready: descriptor, ring and a page of empty slots. A
  * table is empty when it is torn down, so nothing has to be cleared again (constructed objects: Bonwick, USENIX 1994).
@@ -25,6 +26,7 @@ void tables_init(void) {
 }
 
 u64 table_count(void) { return atomic_load(&live); }
+u64 table_large_pages(void) { return atomic_load(&large_leaves) * TABLE_SLOTS; }
 
 static struct table *pool_take(void) {
     struct pool *p = &pools[cpu_id()];
@@ -104,6 +106,7 @@ static struct table *table_begin(struct table *t, unsigned level) {
     t->hi = 0;
     t->shares = 1;
     t->anon = t->object = t->special = t->swapped = 0;
+    t->large = 0;
     t->next = NULL;
     atomic_add(&live, 1);
     return t;
@@ -222,15 +225,28 @@ int table_prev(const struct table *t, int i) {
     return word * 64 + 63 - __builtin_clzll(t->below[word]);
 }
 
-void table_point(struct table *t, unsigned i, struct table *lower, bool write) {
-    slot_store(&t->slots[i], entry_table(table_phys(lower), write));
+static void table_lead(struct table *t, unsigned i, entry e) {
+    slot_store(&t->slots[i], e);
     t->below[i / 64] |= 1ULL << (i % 64);
     t->below_words |= 1U << (i / 64);
     table_used(t, i);
 }
 
+void table_point(struct table *t, unsigned i, struct table *lower, bool write) {
+    table_lead(t, i, entry_table(table_phys(lower), write));
+}
+
+/* One slot less shows the leaf large. */
+static void large_less(struct table *leaf) {
+    if (!atomic_sub(&leaf->large, 1))
+        atomic_sub(&large_leaves, 1);
+}
+
 struct table *table_unpoint(struct table *t, unsigned i) {
-    struct table *lower = table_of_entry(slot_exchange(&t->slots[i], 0));
+    entry e = slot_exchange(&t->slots[i], 0);
+    struct table *lower = table_below(e);
+    if (entry_is_large(e))
+        large_less(lower);
     t->below[i / 64] &= ~(1ULL << (i % 64));
     if (!t->below[i / 64])
         t->below_words &= ~(1U << (i / 64));
@@ -407,7 +423,9 @@ static void clone_upper(struct table *to, struct table *from) {
             unsigned i = word * 64 + __builtin_ctzll(bits);
             entry e = atomic_load_relaxed(&from->slots[i]) & ~ENTRY_WRITE;
             /* we hold the lock of a table that points to it, so shares is at least 1 */
-            (void)__atomic_fetch_add(&table_of_entry(e)->shares, 1, __ATOMIC_RELAXED);
+            (void)__atomic_fetch_add(&table_below(e)->shares, 1, __ATOMIC_RELAXED);
+            if (unlikely(entry_is_large(e)))
+                atomic_add(&table_below(e)->large, 1);
             atomic_store_relaxed(&from->slots[i], e);
             to->slots[i] = e;
         }
@@ -417,8 +435,10 @@ static void clone_upper(struct table *to, struct table *from) {
 struct table *table_clone(struct table *from, struct stock *k) {
     assert(spin_held(&from->lock));
     struct table *to = table_take(k, from->level, from->base);
-    if (from->level == 1) {
+    spin_lock(&to->lock); /* reclaim meets every table that there is */
+    if (from->level <= 2)
         ring_join(to, from);
+    if (from->level == 1) {
         clone_leaf(to, from);
     } else {
         clone_upper(to, from);
@@ -432,20 +452,22 @@ struct table *table_clone(struct table *from, struct stock *k) {
 
 /* ---- making ---- */
 
-bool table_make(struct table *t, unsigned i, struct stock *k, struct table **made) {
+/* The lower table for slot i, with the runs of that slot moved into it; no slot leads to it yet. NULL: the stock lacks
+ * something. */
+static struct table *make_lower(struct table *t, unsigned i, struct stock *k) {
     assert(spin_held(&t->lock) && entry_empty(t->slots[i]));
     u64 first = i * slot_pages(t->level), end = first + slot_pages(t->level);
     unsigned from = plan_from(t, first), to = from, links = 0;
     for (; to < t->run_count && t->runs[to].first < end; to++)
         links += t->runs[to].view->file != NULL;
     if (!stock_has(k, 1, links, 0) || !plan_room(t, 2, k))
-        return false;
+        return NULL;
     /* an array for the new table: only when its runs do not fit into few; it may take the stock's after t took its own
      */
     if (to - from > array_count(t->few) && !stock_has(k, 0, 0, to - from))
-        return false;
+        return NULL;
     struct table *lower = table_take(k, t->level - 1, t->base + first);
-    if (lower->level == 1)
+    if (lower->level <= 2)
         ring_start(lower);
     if (to - from > array_count(t->few))
         plan_room(lower, to - from, k);
@@ -455,10 +477,65 @@ bool table_make(struct table *t, unsigned i, struct stock *k, struct table **mad
         plan_append(lower, a - first, b - first, r->view, r->offset + (a - r->first), k);
     }
     plan_set(t, first, end, NULL, 0, NULL);
-    table_point(t, i, lower, true); /* no flush: an empty slot is not cached, and nothing is withdrawn */
     event(EVENT_TABLE_MADE, lower->base << PAGE_SHIFT, 1);
+    return lower;
+}
+
+bool table_make(struct table *t, unsigned i, struct stock *k, struct table **made) {
+    struct table *lower = make_lower(t, i, k);
+    if (!lower)
+        return false;
+    table_point(t, i, lower, true); /* no flush: an empty slot is not cached, and nothing is withdrawn */
     *made = lower;
     return true;
+}
+
+/* ---- leaves shown large ---- */
+
+static void fill_leaf(struct table *leaf, struct frame *block, entry rights) {
+    for (unsigned i = 0; i < TABLE_SLOTS; i++) {
+        struct frame *f = block + i;
+        f->order = 0; /* from now on each is one by itself */
+        f->anon.ring = leaf->ring;
+        f->anon.index = i;
+        atomic_store(&f->mapped, 1); /* last: reclaim believes a mapped one */
+        slot_store(&leaf->slots[i], entry_frame(frame_phys(f), true, rights));
+    }
+    leaf->lo = 0;
+    leaf->hi = leaf->anon = TABLE_SLOTS;
+}
+
+bool table_make_large(struct table *t, unsigned i, struct stock *k, struct frame *block) {
+    assert(t->level == 2 && t->ring && block->order == LARGE_ORDER);
+    struct table *leaf = make_lower(t, i, k);
+    if (!leaf)
+        return false;
+    entry rights = view_rights(leaf->runs[0].view);
+    spin_lock(&leaf->lock); /* reclaim may find it by its first frame */
+    leaf->large = 1;
+    atomic_add(&large_leaves, 1);
+    leaf->large_used = false;
+    leaf->above = t->ring;
+    fill_leaf(leaf, block, rights);
+    block->anon.swap = (u32)frame_number(frame_of_va(leaf->slots));
+    table_lead(t, i, entry_large(frame_phys(block), true, rights));
+    spin_unlock(&leaf->lock);
+    return true;
+}
+
+/* Nothing is there in between: a CPU that had the small entries and the large one at once could trip over them (Intel
+ * SDM vol. 3A, 4.10.2.3). Who faults there meanwhile waits for the lock. */
+void table_show_small(struct table *t, unsigned i, struct machine_space *m) {
+    assert(spin_held(&t->lock));
+    entry e = slot_exchange(&t->slots[i], 0);
+    struct table *leaf = table_below(e);
+    if (m)
+        machine_flush(m, leaf->base << PAGE_SHIFT, (leaf->base + TABLE_SLOTS) << PAGE_SHIFT, true);
+    else
+        machine_flush_everyone();
+    slot_store(&t->slots[i], entry_table(table_phys(leaf), entry_writable(e)));
+    large_less(leaf);
+    event(EVENT_LARGE_SPLIT, leaf->base << PAGE_SHIFT, 1);
 }
 
 /* ---- dropping ---- */
@@ -527,7 +604,9 @@ static void drop_below(struct table *t) {
     for (unsigned word = 0; word < TABLE_SLOTS / 64; word++) {
         for (u64 bits = t->below[word]; bits; bits &= bits - 1) {
             unsigned i = word * 64 + __builtin_ctzll(bits);
-            struct table *lower = table_of_entry(t->slots[i]);
+            struct table *lower = table_below(t->slots[i]);
+            if (entry_is_large(t->slots[i]))
+                large_less(lower);
             t->slots[i] = 0;
             drop(lower); /* at most TABLE_LEVELS deep */
         }

@@ -14,6 +14,12 @@
  * slot has write permission only when shares is 1. A table that was copied from another (a clone) is in the same ring,
  * and every anonymous frame names the ring, not the table: whoever maps it is in that ring, at the same index.
  *
+ * A leaf whose 512 slots map one aligned block of 2 MiB may be *shown large*: the slot above has a large entry for the
+ * block in place of the pointer. The leaf stays, with its plan, its slots and its sharers: it is what the large entry
+ * means, and each of its frames is a single one. Before anything in such a leaf changes, every slot that shows it large
+ * points to it again (table_show_small), which takes no memory and cannot fail. What the large entry says is read under
+ * the lock of the table that has it.
+ *
  * Locks: lock protects slots, plan, links and counters of one table. Of two tables, the upper one is locked first; a
  * clone is locked after its original. shares is raised with the lock of a table that has such a slot held, and lowered
  * under the lock of the table pointed to. Tables are freed after a grace period (epoch.h): a walker without locks must
@@ -58,12 +64,15 @@ struct table {
     struct run *runs; /* few, or kmalloc'd */
     struct run few[2];
     struct list links;       /* of struct link by in_table */
-    struct ring *ring;       /* level 1 */
+    struct ring *ring;       /* levels 1 and 2 */
     struct ring *spare_ring; /* for when this is made a leaf of its own; NULL while it is one */
     struct list ring_link;
+    u32 large;          /* level 1: slots above that show it large; atomic, raised and lowered under their locks */
+    bool large_used;    /* reclaim saw that a large entry was used */
+    struct ring *above; /* with large: the ring of the tables that have these slots */
     struct table *next; /* in a stock, or in an operation's list of detached tables */
     struct epoch_entry retire;
-    u32 check_pass, check_shares; /* check.c's: when last reached, and by how many slots */
+    u32 check_pass, check_shares, check_large; /* check.c's: when last reached, and by how many slots */
 };
 
 /* One object in the plan of one table: how truncate, eviction and seals find the mappings of a file. */
@@ -102,12 +111,18 @@ static inline void stock_empty(struct stock *k) { /* free what is left: mostly n
 
 void tables_init(void);
 u64 table_count(void);
+u64 table_large_pages(void); /* pages of leaves shown large, shared ones once */
 /* tables_drain: free the tables that are kept ready for use; how many. Called by reclaim, and before leaks are counted.
  */
 u64 tables_drain(void);
 struct table *table_create(unsigned level) must_check; /* NULL: out of memory; shares 1, locked by nobody. Sleeps */
 void table_retire(struct table *t);                    /* dead, with no slots and no runs: freed after a grace period */
 static inline struct table *table_of_entry(entry e) { return frame_of_phys(e & ENTRY_PHYS)->owner.slab; }
+/* table_below: what a slot leads to, in a table of level > 1, that is not empty: shown large or not. Its table locked,
+ * or nobody else can reach that. */
+static inline struct table *table_below(entry e) {
+    return likely(!entry_is_large(e)) ? table_of_entry(e) : frames[frame_of_phys(entry_phys(e))->anon.swap].owner.slab;
+}
 static inline u64 table_phys(const struct table *t) { return frame_phys(frame_of_va(t->slots)); }
 static inline u64 table_pages(const struct table *t) { return slot_pages(t->level) * TABLE_SLOTS; }
 
@@ -125,7 +140,7 @@ void table_point(struct table *t, unsigned i, struct table *lower,
                  bool write);                             /* an empty slot gets a table. t locked */
 struct table *table_unpoint(struct table *t, unsigned i); /* ... and loses it. t locked */
 
-/* table_clone: a copy of `from` (locked) in the blank table `to` of the same level: every lower table gains a sharer,
+/* table_clone: a copy of `from` (locked), returned locked; no slot leads to it yet. Every lower table gains a sharer,
  * every frame a mapping, and write permission goes from the slots of both. The stock has the runs and links: call
  * table_clone_fits first. */
 bool table_clone_fits(struct table *from, struct stock *k);
@@ -136,6 +151,12 @@ void table_drop(struct table *t);
 /* table_make: a lower table for slot i of t (locked, slot empty), with the runs of that slot moved into it; false: the
  * stock lacks something. */
 bool table_make(struct table *t, unsigned i, struct stock *k, struct table **made);
+/* table_make_large: the same for slot i of a table of level 2, with every slot of the leaf mapping its frame of `block`
+ * (2 MiB, of class FRAME_ANON, fresh), and shown large. The slot has one run, anonymous and writable. */
+bool table_make_large(struct table *t, unsigned i, struct stock *k, struct frame *block);
+/* table_show_small: slot i of t (locked), which shows a leaf large, points to it again, and no CPU of m (NULL: no CPU)
+ * has the large entry any more. */
+void table_show_small(struct table *t, unsigned i, struct machine_space *m);
 /* leaf_forget: one frame of a leaf is no longer mapped by the slot that held e (already cleared, flushed). t locked. */
 void leaf_forget(struct table *t, entry e);
 void leaf_count(struct table *t, entry e, int by); /* adjust anon, object, special */

@@ -231,6 +231,9 @@ static bool allows(entry e, enum fault_access access) {
     return access == FAULT_WRITE ? entry_writable(e) : access == FAULT_EXEC ? !(e & ENTRY_NOEXEC) : true;
 }
 
+/* The entry of the page itself, of one that may cover more. */
+static entry within(entry e, unsigned level, u64 page) { return e + ((page & (slot_pages(level) - 1)) << PAGE_SHIFT); }
+
 /* walk: read the tables, from the lowest that is cached. Returns the leaf entry with the rights of the path, 0: page
  * fault. */
 static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
@@ -271,7 +274,7 @@ static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
         *slot |= ENTRY_ACCESSED | (access == FAULT_WRITE ? ENTRY_DIRTY : 0);
         e |= access == FAULT_WRITE ? ENTRY_DIRTY : 0;
         tlb_keep(c, level, page, e);
-        return e;
+        return within(e, level, page);
     }
 }
 
@@ -283,7 +286,7 @@ static entry translate(struct host_cpu *c, u64 page, enum fault_access access) {
         if (!allows(e, access))
             return 0;
         if (access != FAULT_WRITE || (e & ENTRY_DIRTY))
-            return e;
+            return within(e, level, page);
     }
     return walk(c, page, access);
 }

@@ -326,6 +326,7 @@ static void cutter(void *argument) {
 #define WITH_MOVE 32u
 #define WITH_SWAP 64u
 #define WITH_GIVING 128u
+#define WITH_LARGE 256u /* the first part of ANON lies in a leaf shown large */
 
 static void race(unsigned with, unsigned cpus) {
     machine_start((struct host_config){.cpus = cpus, .swap = with & WITH_SWAP ? 2048 : 0});
@@ -337,6 +338,8 @@ static void race(unsigned with, unsigned cpus) {
     check(parent != NULL);
     u32 rw = VIEW_READ | VIEW_WRITE;
     map_at(parent, region[ANON].page, region[ANON].pages, rw, NULL);
+    if (with & WITH_LARGE)
+        map_at(parent, region[ANON].page & ~511ULL, region[ANON].page & 511, rw, NULL);
     map_part(parent, region[PRIVATE_FILE].page, region[PRIVATE_FILE].pages, rw, file,
              8); /* other pages than the shared ones */
     map_at(parent, region[SHARED_FILE].page, region[SHARED_FILE].pages, rw | VIEW_SHARED, file);
@@ -401,4 +404,6 @@ test_seeds(race_of_forks_and_swap, 100) { race(WITH_SWAP | WITH_FORK, 4); }
 test_seeds(race_of_moves_and_swap, 100) { race(WITH_SWAP | WITH_MOVE | WITH_TOGGLE | WITH_FORK, 4); }
 test_seeds(race_of_unmap_and_swap, 60) { race(WITH_SWAP | WITH_LOOSE | WITH_CUT, 4); }
 test_seeds(race_of_giving_up_and_swap, 250) { race(WITH_SWAP | WITH_GIVING, 4); }
+test_seeds(race_of_forks_and_large_leaves, 60) { race(WITH_LARGE | WITH_FORK, 4); }
+test_seeds(race_of_swap_and_large_leaves, 60) { race(WITH_LARGE | WITH_SWAP | WITH_FORK | WITH_TOGGLE, 4); }
 test_seeds(race_of_everything, 60) { race(~0u, 4); }

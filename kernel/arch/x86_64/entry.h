@@ -40,6 +40,7 @@ static inline bool entry_writable(entry e) { return e & ENTRY_WRITE; }
 static inline bool entry_withheld(entry e) { return !(e & ENTRY_PRESENT) && ENTRY_KIND(e) == KIND_WITHHELD; }
 static inline bool entry_special(entry e) { return e & ENTRY_SPECIAL; }
 /* entry_is_table: in a table of level > 1 every present entry without LARGE is a table. */
+static inline bool entry_is_large(entry e) { return e & ENTRY_LARGE; }
 static inline bool entry_is_table(entry e) { return (e & (ENTRY_PRESENT | ENTRY_LARGE)) == ENTRY_PRESENT; }
 static inline u64 entry_phys(entry e) { return (e & ENTRY_PRESENT ? e : ~e) & ENTRY_PHYS; }
 /* a pointer to a lower table: always user, accessed and executable; the leaf decides (rights of all levels are ANDed)
@@ -51,6 +52,10 @@ static inline entry entry_table(u64 phys, bool write) {
 static inline entry entry_rights(bool exec, unsigned key) { return (exec ? 0 : ENTRY_NOEXEC) | (entry)key << 59; }
 static inline entry entry_frame(u64 phys, bool write, entry rights) {
     return phys | ENTRY_PRESENT | ENTRY_USER | ENTRY_ACCESSED | (write ? ENTRY_WRITE | ENTRY_DIRTY : 0) | rights;
+}
+/* entry_large: of level 2: 512 frames from phys on, which is aligned to as much */
+static inline entry entry_large(u64 phys, bool write, entry rights) {
+    return entry_frame(phys, write, rights) | ENTRY_LARGE;
 }
 static inline entry entry_withhold(entry e) {
     return (~e & ENTRY_PHYS) | (KIND_WITHHELD << 1) |
