@@ -489,8 +489,12 @@ static struct pipe *fifo_get(struct inode *inode) {
     return found;
 }
 
-static void count_open(struct pipe *p, u32 mode) {
+/* Returns how often the other end was opened before, or, in *partner, that it is open: seen in one with our own count.
+ * Later would be too late: the partner may see us, go on, and be gone again. */
+static u32 count_open(struct pipe *p, u32 mode, bool *partner) {
     mutex_lock(&p->lock);
+    u32 before = mode & FILE_READ ? p->writer_opens : p->reader_opens;
+    *partner = mode & FILE_READ ? p->writer_count : p->reader_count;
     if (mode & FILE_READ) {
         atomic_store(&p->reader_opens, p->reader_opens + 1);
         atomic_store(&p->reader_count, p->reader_count + 1);
@@ -502,16 +506,13 @@ static void count_open(struct pipe *p, u32 mode) {
     mutex_unlock(&p->lock);
     waitq_wake_all(&p->readers);
     waitq_wake_all(&p->writers);
+    return before;
 }
 
-/* Sleep until the other end was opened at least once since, or is open. */
-static int await_partner(struct pipe *p, u32 mode) {
-    u32 *count = mode & FILE_READ ? &p->writer_count : &p->reader_count;
+/* Sleep until the other end has been opened more often than `before`, even if it is closed again. */
+static int await_partner(struct pipe *p, u32 mode, u32 before) {
     u32 *opens = mode & FILE_READ ? &p->writer_opens : &p->reader_opens;
     struct waitq *queue = mode & FILE_READ ? &p->readers : &p->writers;
-    u32 before = atomic_load(opens);
-    if (atomic_load(count))
-        return 0;
     return wait_until_interruptible(queue, atomic_load(opens) != before) ? -ERESTARTSYS : 0;
 }
 
@@ -530,12 +531,13 @@ int fifo_open(struct inode *inode, struct file *file) {
         fifo_put(p);
         return -ENXIO;
     }
-    count_open(p, mode);
-    if (named && mode != (FILE_READ | FILE_WRITE)) {
+    bool partner;
+    u32 before = count_open(p, mode, &partner);
+    if (named && mode != (FILE_READ | FILE_WRITE) && !partner) {
         if (!(file->flags & O_NONBLOCK))
-            error = await_partner(p, mode);
-        else if (mode == FILE_READ && !atomic_load(&p->writer_count))
-            file->position = p->writer_opens;
+            error = await_partner(p, mode, before);
+        else if (mode == FILE_READ)
+            file->position = before;
     }
     if (error) {
         pipe_close_end(p, mode);

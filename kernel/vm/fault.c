@@ -297,17 +297,15 @@ static struct frame *object_frame(struct fault *f, u64 page, enum verdict *verdi
     return frame;
 }
 
-static void map_object_frame(struct fault *f, struct frame *frame, unsigned slot, bool write) {
-    unsigned faulting = f->slot;
-    f->slot = slot;
+static void map_object_frame(struct fault *f, struct frame *frame, bool write) {
     install(f, frame_phys(frame), write, 0);
-    f->slot = faulting;
     atomic_add(&frame->counts, FRAME_ONE_MAP - FRAME_ONE_PIN); /* our pin becomes the mapping */
 }
 
 /* Neighbours that are cached already are mapped too: a program that reads one page of a file reads the next. */
 static void map_around(struct fault *f) {
     struct object *o = view_object(f->run.view);
+    entry rights = view_rights(f->run.view);
     struct frame *row[AROUND];
     unsigned start = align_down(f->slot, AROUND);
     u64 first = max((u64)start, f->run.first), end = min((u64)start + AROUND, f->run.end), mapped = 0;
@@ -319,12 +317,15 @@ static void map_around(struct fault *f) {
         if (!frame)
             continue;
         if (entry_empty(slot_read(&f->leaf->slots[i]))) {
-            map_object_frame(f, frame, i, false);
+            slot_store(&f->leaf->slots[i], entry_frame(frame_phys(frame), false, rights));
+            table_used(f->leaf, i);
+            atomic_add(&frame->counts, FRAME_ONE_MAP - FRAME_ONE_PIN); /* our pin becomes the mapping */
             mapped++;
         } else {
             frame_unpin(frame);
         }
     }
+    f->leaf->object += mapped;
     event(EVENT_FAULT_AROUND, f->page << PAGE_SHIFT, mapped);
 }
 
@@ -342,9 +343,9 @@ static enum verdict object_read(struct fault *f) {
     struct frame *frame = object_frame(f, f->page, &verdict);
     if (!frame)
         return verdict;
-    map_object_frame(f, frame, f->slot, false);
+    map_object_frame(f, frame, false);
     event(EVENT_FAULT_OBJECT, f->page << PAGE_SHIFT, 1);
-    if (!(f->run.view->flags & VIEW_RANDOM))
+    if (!(f->run.view->flags & VIEW_RANDOM) && !f->force)
         map_around(f);
     return TRY_DONE;
 }
@@ -369,7 +370,7 @@ static enum verdict object_write(struct fault *f, entry e) {
         slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
         frame_unpin(frame);
     } else {
-        map_object_frame(f, frame, f->slot, true);
+        map_object_frame(f, frame, true);
     }
     event(EVENT_FAULT_OBJECT, f->page << PAGE_SHIFT, 1);
     return TRY_DONE;
