@@ -295,8 +295,19 @@ u64 vm_reclaim(u64 pages) {
 
 /* ---- by request: the pages of a range ---- */
 
-/* Visits the slots of [page, end) that lie in one leaf, locked, until one visit says false. Returns where to go on. */
-static u64 each_slot(struct space *s, u64 page, u64 end, bool (*visit)(entry *slot, void *argument), void *argument) {
+/* The leaf that the slot for page shows large is shown small. t locked. */
+static bool made_small(struct table *t, u64 page) {
+    unsigned i = slot_index(page, 2);
+    bool large = t->level == 2 && entry_is_large(slot_read(&t->slots[i]));
+    if (large)
+        table_show_small(t, i, NULL);
+    return large;
+}
+
+/* Visits the slots of [page, end) that lie in one leaf, locked, until one visit says false. Returns where to go on.
+ * small: also those of leaves shown large. */
+static u64 each_slot(struct space *s, u64 page, u64 end, bool small, bool (*visit)(entry *slot, void *argument),
+                     void *argument) {
     struct walk w;
     bool more = true;
     space_enter(s);
@@ -308,7 +319,7 @@ static u64 each_slot(struct space *s, u64 page, u64 end, bool (*visit)(entry *sl
     if (walk_holds(s, page, &w)) {
         for (; t->level == 1 && page < stop && more; page++)
             more = visit(&t->slots[page - t->base], argument);
-        if (t->level > 1) /* nothing is below */
+        if (t->level > 1 && !(small && made_small(t, page))) /* nothing is below */
             page = stop;
     }
     spin_unlock(&t->lock);
@@ -342,7 +353,7 @@ static bool cool(entry *slot, void *argument) {
 
 void space_pages_cold(struct space *s, u64 first, u64 end) {
     while (first < end)
-        first = each_slot(s, first, end, cool, NULL);
+        first = each_slot(s, first, end, true, cool, NULL);
 }
 
 void space_pages_out(struct space *s, u64 first, u64 end) {
@@ -351,7 +362,7 @@ void space_pages_out(struct space *s, u64 first, u64 end) {
     while (first < end) {
         struct gathered g = {.count = 0};
         while (first < end && g.count < SWAP_CLUSTER)
-            first = each_slot(s, first, end, cool, &g);
+            first = each_slot(s, first, end, true, cool, &g);
         for (unsigned i = 0; i < g.count; i++)
             examine(g.frames[i], &b);
         finish(&b);
@@ -365,7 +376,7 @@ static bool not_swapped(entry *slot, void *found) { return !(*(bool *)found = en
 void space_pages_in(struct space *s, u64 first, u64 end) {
     while (first < end && frame_free_count() > 2 * SWAP_CLUSTER) {
         bool found = false;
-        first = each_slot(s, first, end, not_swapped, &found);
+        first = each_slot(s, first, end, false, not_swapped, &found);
         if (found) /* it is for later: an error is nobody's yet */
             (void)space_fault(s, (first - 1) << PAGE_SHIFT, FAULT_READ);
     }

@@ -240,6 +240,17 @@ static void copy(void) {
 }
 test_seeds(large_copied_from_outside, 4) { reshape(copy); }
 
+static void page_out(void) {
+    check_eq(large(s), 2 * SPAN);
+    space_pages_out(s, AT, AT + SPAN);
+    check_eq(large(s), SPAN);
+    struct swap_totals t;
+    swap_totals(&t);
+    check_eq(t.used, SPAN); /* for a child too: it is the same leaf */
+    verify(s, AT, 2 * SPAN, 100);
+}
+test_seeds(large_paged_out, 4) { reshape(page_out); }
+
 /* Reclaim leaves it large while it is used; then it is shown small, and its frames go one by one. */
 static void swap_out(void) {
     for (unsigned i = 0; i < 6; i++)
