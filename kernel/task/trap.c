@@ -16,6 +16,12 @@
 #define KEY_NO_WRITE 2u
 #define VECTOR_PAGE_FAULT 14
 
+bool trap_return_due(void) {
+    const struct task *t = task_current();
+
+    return atomic_load_relaxed(&t->attention) || t->restore_mask || t->rseq_stale;
+}
+
 void trap_return_to_user(struct regs *regs) {
     struct cpu *cpu;
     struct task *t = task_current();

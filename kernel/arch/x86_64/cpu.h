@@ -77,8 +77,9 @@ u64 cpu_random(void);        /* RDRAND or TSC mixing: to seed the generator, not
 void sched_tick(
     struct regs *regs,
     bool from_user); /* the timer interrupt, on the interrupt stack: only sets flags, accounts time, queues work */
+bool trap_return_due(void); /* whether trap_return_to_user has more to do than the CPU's flags say; interrupts off */
 void trap_return_to_user(
-    struct regs *regs); /* before every return to user mode, interrupts on: work, need_resched, signals */
+    struct regs *regs); /* before a return to user mode, interrupts on: work, need_resched, signals */
 void trap_user_fault(struct regs *regs, int vector, u64 error,
                      u64 address); /* an exception in user mode other than #PF: becomes a signal */
 void trap_page_fault(struct regs *regs, u64 error, u64 address,

@@ -191,8 +191,8 @@ static void user_regs_make_safe(struct regs *regs) {
     regs->rflags = (regs->rflags & FLAGS_USER) | FLAGS_IF | FLAGS_FIXED;
 }
 
-/* Something came in after the last look, with interrupts still on. Interrupts are off on entry and return. */
-static inline bool must_look_again(void) {
+/* Work for this CPU, or another CPU's sign to look. Interrupts are off: what comes later interrupts user mode. */
+static inline bool must_look(void) {
     struct cpu *cpu = cpu_self();
     return atomic_load_relaxed(&cpu->kicked) || atomic_load_relaxed(&cpu->need_resched) ||
            atomic_load_relaxed(&cpu->work);
@@ -204,16 +204,17 @@ static bool canonical(u64 address) { return (u64)((s64)(address << 16) >> 16) ==
  * back stands another, so it becomes the fault that the jump there is. */
 static inline void leave(struct regs *regs) {
     for (;;) {
-        trap_return_to_user(regs);
-        if (unlikely(regs->rip >= USER_TOP) && !canonical(regs->rip)) {
-            trap_user_fault(regs, VECTOR_GP, 0, regs->rip); /* a signal, delivered or fatal in the next turn */
+        irq_off();
+        if (unlikely(must_look() || trap_return_due())) {
+            cpu_self()->kicked = false;
+            irq_on();
+            trap_return_to_user(regs);
             continue;
         }
-        irq_off();
-        if (likely(!must_look_again()))
+        if (likely(regs->rip < USER_TOP || canonical(regs->rip)))
             break;
-        cpu_self()->kicked = false;
         irq_on();
+        trap_user_fault(regs, VECTOR_GP, 0, regs->rip); /* a signal, delivered or fatal in the next turn */
     }
 }
 
