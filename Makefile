@@ -88,7 +88,7 @@ bench: ## measure Quire beside Debian's Linux (QUICK=1: in five minutes)
 	bench/run $(if $(QUICK),--quick)
 
 clean: ## remove what make made
-	rm -rf build build-clang quire
+	rm -rf build build-clang build-shadow quire
 
 help: ## this list
 	@echo 'make: the kernel, build/quire.elf, and the command, ./quire (V=1 shows the commands)'

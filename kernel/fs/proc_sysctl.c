@@ -144,6 +144,9 @@ static const struct synth_node vm_children[] = {
     {.name = "dirty_background_ratio", .mode = S_IFREG | 0644, .value = &dirty_background_ratio, .most = 100},
     {.name = "dirty_ratio", .mode = S_IFREG | 0644, .value = &dirty_ratio, .most = 100},
     {.name = "drop_caches", .mode = S_IFREG | 0200, .store = store_drop_caches},
+#ifdef QUIRE_SHADOW
+    {.name = "drop_flush", .mode = S_IFREG | 0644, .value = &shadow_drop, .most = ~0UL},
+#endif
     {.name = "laptop_mode", .mode = S_IFREG | 0644, .value = &laptop_mode, .most = 1UL << 31},
     {.name = "max_map_count", .mode = S_IFREG | 0644, .value = &vm_max_map_count, .most = 1UL << 31},
     {.name = "min_free_kbytes", .mode = S_IFREG | 0644, .value = &min_free_kbytes, .most = 1UL << 31},

@@ -324,6 +324,7 @@ void frame_free_list(struct frame *list) {
         struct frame *f = list;
         list = f->free.next;
         wait_for_readers(f);
+        shadow_freed(frame_number(f));
         if (unlikely(frame_poison))
             poison_fill(f);
         c->used[f->class]--;
@@ -368,6 +369,7 @@ void frame_free(struct frame *f, unsigned order) {
         panic("frame_free: frame %#lx, order %u: class %u, order %u, counts %#lx", (unsigned long)frame_number(f),
               order, class, f->order, (unsigned long)f->counts);
     wait_for_readers(f);
+    shadow_freed(frame_number(f));
     if (unlikely(f->flags & FRAME_SWAP) && class == FRAME_ANON)
         swap_forget(f);
     for (u64 i = 0; unlikely(frame_poison) && i < 1ULL << order; i++)

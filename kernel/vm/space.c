@@ -150,6 +150,7 @@ void space_close(struct space *s) {
 
 void space_open(struct space *s) {
     assert(s->closed);
+    shadow_settled("a space opens");
     atomic_store(&s->closed, 0);
 }
 
@@ -208,6 +209,7 @@ enum step table_own(struct space *s, struct table *t, unsigned i, struct stock *
          * process puts into the old table meanwhile, and keep it when the same slot of the new one gets a frame of
          * ours. */
         machine_flush(&s->m, fresh->base << PAGE_SHIFT, (fresh->base + 1) << PAGE_SHIFT, true);
+        shadow_forgotten(table_phys(old) >> PAGE_SHIFT);
         atomic_sub(&old->shares, 1); /* was >= 2, under its lock: somebody else still has it */
         spin_unlock(&fresh->lock);
         *lower = fresh;

@@ -121,6 +121,7 @@ struct table *table_create(unsigned level) {
 
 static void release_table(struct epoch_entry *e) {
     struct table *t = container_of(e, struct table, retire);
+    shadow_freed(table_phys(t) >> PAGE_SHIFT);
     if (!pool_put(t))
         table_destruct(t);
 }
@@ -421,12 +422,13 @@ static void clone_upper(struct table *to, struct table *from) {
         to->below[word] = from->below[word];
         for (u64 bits = from->below[word]; bits; bits &= bits - 1) {
             unsigned i = word * 64 + __builtin_ctzll(bits);
-            entry e = atomic_load_relaxed(&from->slots[i]) & ~ENTRY_WRITE;
+            entry old = atomic_load_relaxed(&from->slots[i]), e = old & ~ENTRY_WRITE;
             /* we hold the lock of a table that points to it, so shares is at least 1 */
             (void)__atomic_fetch_add(&table_below(e)->shares, 1, __ATOMIC_RELAXED);
             if (unlikely(entry_is_large(e)))
                 atomic_add(&table_below(e)->large, 1);
             atomic_store_relaxed(&from->slots[i], e);
+            shadow_change(&from->slots[i], old, e);
             to->slots[i] = e;
         }
     }
@@ -553,10 +555,12 @@ void leaf_count(struct table *t, entry e, int by) {
 
 void leaf_forget(struct table *t, entry e) {
     leaf_count(t, e, -1);
-    if (entry_swapped(e))
+    if (entry_swapped(e)) {
         swap_put(entry_swap_slot(e));
-    else if (!entry_special(e))
+    } else if (!entry_special(e)) {
+        shadow_forgotten(entry_phys(e) >> PAGE_SHIFT);
         frame_unmap(frame_of_phys(entry_phys(e)));
+    }
 }
 
 /* What only this table maps is freed in one go. Nobody else can raise a count of 1: whoever does holds the lock of a

@@ -1,8 +1,10 @@
 """What fails on request, and programs that try to break the kernel (tests/guest): they run on Quire alone, say nothing of what is well,
 and end with 0."""
-import os, subprocess
+import glob, os, subprocess
 
 from harness import *
+
+SHADOW = os.path.join(TOP, "build-shadow", "quire")
 
 MADE = """mkdir -p dir/below movedir; head -c 300000 /dev/zero | tr '\\0' q >host; cp host copied; cp host moved; echo x >linked
 echo y >dir/below/file; ln -s a symlink; mkfifo fifo; for i in 1 2 3 4 5 6 7 8 9; do echo >dir/f$i; done"""
@@ -43,6 +45,17 @@ for part in range(4):
     add(f"nth-failure-{part}", nth_failure(part))
 
 
+def bug(name, says, options):
+    def function(t):
+        t.equal("stdout", says, guest_program(t, name, options=options))
+    add(name.replace("_", "-"), function)
+
+
+bug("bug_19_oom_locked", b"six were killed\n", ["-m", "64M"])
+bug("bug_22_swap", b"swap is as it was: 1\n", ["-m", "64M", "-s", "256M"])
+bug("bug_26_terabyte", b"within 256 kB\n", ["-m", "64M"])
+
+
 def fuzz(rounds, seed=None):
     """No system call, with any argument, can panic the kernel. On failure the last line of stdout is what to give to tests/guest/fuzz.c."""
     def function(t):
@@ -54,3 +67,42 @@ def fuzz(rounds, seed=None):
 
 add("fuzz", fuzz(1, seed=1))
 add("fuzz-long", fuzz(60), soak=True)
+
+
+# ---- a kernel that keeps what each CPU may still remember (kernel/arch/x86_64/shadow.c)
+
+def shadow_kernel(t):
+    made = t.run(["make", "-C", TOP, "-j2", "O=build-shadow", "EXTRA=-DQUIRE_SHADOW", "build-shadow/quire.elf", "build-shadow/quire"],
+                 timeout=900)
+    t.equal("make", (0, b""), (made.status, made.err))
+
+
+def build_static(t, path):
+    program = os.path.join(t.dir, os.path.basename(path)[:-2])
+    t.equal("gcc's output", b"", t.run(["gcc", "-std=gnu17", "-O1", "-w", "-static", "-pthread", "-o", program, path]).err)
+    return program
+
+
+def each_flush_left_out(t):
+    """The Nth flush that has something to forget is left out, for each N: the kernel must panic."""
+    shadow_kernel(t)
+    program = build_static(t, f"{TESTS}/guest/flushes.c")
+    for n in range(1, 200):
+        result = t.run([SHADOW, "run", "-q", "-m", "128M", "-s", "64M", "-e", "GLIBC_TUNABLES=glibc.pthread.rseq=0", "--",
+                        program, str(n)])
+        if result.out == b"passed\n":
+            break
+        t.true(f"the {n}th: {result.out!r} {result.err[:200]!r}", result.status == 125 and b"panic: shadow: " in result.err)
+    t.true(f"{n} flushes are many", 30 < n < 199)
+
+
+def memory_programs_under_shadow(t):
+    shadow_kernel(t)
+    for path in sorted(glob.glob(TESTS + "/abi/bug_*.c") + glob.glob(TESTS + "/abi/m*.c") + [TESTS + "/abi/fork.c"]):
+        program = build_static(t, path)
+        result = t.run([SHADOW, "run", *GUEST_OPTIONS, "-s", "64M", "--", program], timeout=600)
+        t.equal(f"{path}: status, stderr", (0, b""), (result.status, result.err))
+
+
+add("each-flush-left-out", each_flush_left_out, soak=True)
+add("memory-programs-under-shadow", memory_programs_under_shadow, soak=True)

@@ -5,6 +5,7 @@
  * marker. */
 #pragma once
 
+#include "arch/x86_64/shadow.h"
 #include "lib/base.h"
 
 typedef u64 entry;
@@ -81,13 +82,26 @@ static inline entry slot_read(const entry *slot) { return __atomic_load_n(slot, 
 static inline void slot_store(entry *slot, entry e) {
     __atomic_store_n(slot, e, __ATOMIC_RELEASE);
 } /* an empty slot only */
-static inline entry slot_exchange(entry *slot, entry e) { return __atomic_exchange_n(slot, e, __ATOMIC_SEQ_CST); }
-static inline entry slot_clear_bits(entry *slot, entry bits) {
-    return __atomic_fetch_and(slot, ~bits, __ATOMIC_SEQ_CST);
+static inline entry slot_exchange(entry *slot, entry e) {
+    entry old = __atomic_exchange_n(slot, e, __ATOMIC_SEQ_CST);
+    shadow_change(slot, old, e);
+    return old;
 }
-static inline entry slot_set_bits(entry *slot, entry bits) { return __atomic_fetch_or(slot, bits, __ATOMIC_SEQ_CST); }
+static inline entry slot_clear_bits(entry *slot, entry bits) {
+    entry old = __atomic_fetch_and(slot, ~bits, __ATOMIC_SEQ_CST);
+    shadow_change(slot, old, old & ~bits);
+    return old;
+}
+static inline entry slot_set_bits(entry *slot, entry bits) {
+    entry old = __atomic_fetch_or(slot, bits, __ATOMIC_SEQ_CST);
+    shadow_change(slot, old, old | bits);
+    return old;
+}
 /* slot_flip_bits: bits that the hardware does not set become the opposite. */
-static inline void slot_flip_bits(entry *slot, entry bits) { (void)__atomic_fetch_xor(slot, bits, __ATOMIC_SEQ_CST); }
+static inline void slot_flip_bits(entry *slot, entry bits) {
+    entry old = __atomic_fetch_xor(slot, bits, __ATOMIC_SEQ_CST);
+    shadow_change(slot, old, old ^ bits);
+}
 /* slot_drop_write: the slot loses write permission, not atomically: where no CPU can write through it meanwhile (so
  * none sets the dirty bit), and an accessed bit may get lost. */
 static inline void slot_drop_write(entry *slot) { __asm__("andb %1, %0" : "+m"(*(u8 *)slot) : "i"((u8)~ENTRY_WRITE)); }

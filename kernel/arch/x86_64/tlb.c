@@ -39,6 +39,7 @@ void machine_load(struct machine_space *m) {
         if (m)
             atomic_or(&m->cpus[a->cpu.id / 64], 1UL << a->cpu.id % 64); /* before the first translation is made */
         write_cr3(m ? m->root : kernel_root_phys);
+        shadow_load(m ? m->root : 0);
         a->loaded = m;
         if (old)
             bit_clear(old->cpus, a->cpu.id);
@@ -67,6 +68,7 @@ static void serve(const struct tlb_request *r) {
         give_up();
         return;
     }
+    shadow_flush(r->what == FLUSH_RANGE ? r->start : 0, r->what == FLUSH_RANGE ? r->end : ~0UL);
     switch (r->what) {
     case FLUSH_RANGE:
         for (u64 at = r->start; at < r->end; at += PAGE_SIZE)
@@ -154,14 +156,22 @@ void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
     /* an INVLPG of any address forgets every cached pointer to a lower table too (SDM volume 3, 4.10.4.1; AMD's APM,
      * volume 3, with EFER.TCE = 0), so `tables` asks for one at least: no range is empty */
     bool all = (end - start) >> PAGE_SHIFT > PAGES_ONE_BY_ONE;
+    if (shadow_drops(m->cpus, all ? 0 : start, all ? ~0UL : end))
+        return;
     shoot((struct tlb_request){.what = all ? FLUSH_USER : FLUSH_RANGE, .start = start & PAGE_MASK, .end = end},
           m->cpus);
 }
 
-void machine_flush_everyone(void) { shoot((struct tlb_request){.what = FLUSH_USER}, NULL); }
+void machine_flush_everyone(void) {
+    if (!shadow_drops(NULL, 0, ~0UL))
+        shoot((struct tlb_request){.what = FLUSH_USER}, NULL);
+}
 void tlb_flush_kernel_all(void) { shoot((struct tlb_request){.what = FLUSH_ALL}, NULL); }
 void machine_evict(struct machine_space *m) { shoot((struct tlb_request){.what = EVICT, .evict = m}, m->cpus); }
-void machine_flush_local(u64 address) { __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory"); }
+void machine_flush_local(u64 address) {
+    shadow_flush(address & PAGE_MASK, (address & PAGE_MASK) + PAGE_SIZE);
+    __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
 
 /* One turn of somebody's loop. When such turns follow each other for long, the CPU waited for may need the host's. */
 void machine_pause(void) {

@@ -3,6 +3,7 @@
  *
  * Holds nothing. gate.S made struct regs and has GS right; interrupts are off on entry to all functions here but
  * trap_syscall. */
+#include "arch/x86_64/shadow.h"
 #include "arch/x86_64/usercopy.h"
 #include "arch/x86_64/x86.h"
 #include "lib/sync.h"
@@ -203,6 +204,7 @@ static bool canonical(u64 address) { return (u64)((s64)(address << 16) >> 16) ==
 /* All that is due before user mode. Returns with interrupts off, nothing left to do, and rip canonical: neither way
  * back stands another, so it becomes the fault that the jump there is. */
 static inline void leave(struct regs *regs) {
+    shadow_settled("a call returns");
     for (;;) {
         irq_off();
         if (unlikely(must_look() || trap_return_due())) {
