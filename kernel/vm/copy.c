@@ -45,13 +45,14 @@ struct copy {
     bool write, force;
 };
 
-/* A forced write may go to a frame that is this slot's alone, whatever the slot allows. */
+/* A forced write may go to a frame that is this slot's alone, whatever the slot allows; one in the swap cache must
+ * leave it first, which a fault sees to. */
 static bool may_write(const struct copy *c, const struct walk *w, entry e) {
     const struct frame *f = frame_of_phys(entry_phys(e));
     if (!w->writable)
         return false;
     return (entry_present(e) && entry_writable(e)) ||
-           (c->force && f->class == FRAME_ANON && atomic_load(&f->counts) == FRAME_ONE_MAP);
+           (c->force && f->class == FRAME_ANON && atomic_load(&f->counts) == FRAME_ONE_MAP && !(f->flags & FRAME_SWAP));
 }
 
 /* Copies if the slot allows it now: 1; 0: it must be faulted in first; -EFAULT: the view forbids it. The leaf is

@@ -330,6 +330,37 @@ static void nth_failure(bool write) {
 test(swap_nth_read_fails) { nth_failure(false); }
 test(swap_nth_write_fails) { nth_failure(true); }
 
+/* A debugger's write to a page that came back clean: it must not be taken for what the slot still has. */
+test(swap_and_forced_writes) {
+    begin(2048);
+    map_at(s, AT, 4, RW);
+    for (u64 i = 0; i < 4; i++)
+        put(s, AT + i, i + 1);
+    check_eq(space_protect(s, AT << PAGE_SHIFT, 4 << PAGE_SHIFT, VIEW_READ), 0);
+    swap_out();
+    for (u64 i = 0; i < 4; i++)
+        expect(s, AT + i, i + 1);
+    u64 value = 77;
+    check_eq(space_copy(s, (AT + 1) << PAGE_SHIFT, &value, sizeof(value), true, true), sizeof(value));
+    swap_out();
+    check_eq(space_copy(s, (AT + 2) << PAGE_SHIFT, &value, sizeof(value), true, true),
+             sizeof(value)); /* from the area */
+    check_eq(mem_write(s, (AT + 2) << PAGE_SHIFT, 1), FAULT_ACCERR);
+    host_check();
+    swap_out();
+    expect(s, AT, 1);
+    expect(s, AT + 1, 77);
+    expect(s, AT + 2, 77);
+    expect(s, AT + 3, 4);
+    check_eq(space_protect(s, AT << PAGE_SHIFT, 4 << PAGE_SHIFT, 0), 0);
+    swap_out();
+    check_eq(space_copy(s, (AT + 3) << PAGE_SHIFT, &value, sizeof(value), true, true), sizeof(value));
+    host_check();
+    check_eq(space_protect(s, AT << PAGE_SHIFT, 4 << PAGE_SHIFT, RW), 0);
+    expect(s, AT + 3, 77);
+    end();
+}
+
 test(swap_read_errors_are_a_bus_error_and_pass) {
     begin(2048);
     map_at(s, AT, 8, RW);
