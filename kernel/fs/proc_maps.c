@@ -83,17 +83,19 @@ static void show_usage(struct text *t, const struct space_usage *u, u64 locked, 
 
 /* In the order of Linux's bits. "sd": soft-dirty tracking is never reset here, so all memory is. */
 static void show_flags(struct text *t, const struct view *v) {
+    const struct file *f = file_of_vm(v->file);
     const struct {
         bool set;
         char letters[4];
     } flags[] = {
         {v->flags & VIEW_READ, "rd"},       {v->flags & VIEW_WRITE, "wr"},
-        {v->flags & VIEW_EXEC, "ex"},       {v->flags & VIEW_SHARED && v->max_prot & VIEW_WRITE, "sh"},
+        {v->flags & VIEW_EXEC, "ex"},       {v->flags & VIEW_SHARED && (!f || f->mode & FILE_WRITE), "sh"},
         {v->max_prot & VIEW_READ, "mr"},    {v->max_prot & VIEW_WRITE, "mw"},
         {v->max_prot & VIEW_EXEC, "me"},    {v->flags & VIEW_SHARED, "ms"},
         {v->flags & VIEW_GROWSDOWN, "gd"},  {v->flags & VIEW_LOCKED, "lo"},
         {v->flags & VIEW_SEQUENTIAL, "sr"}, {v->flags & VIEW_RANDOM, "rr"},
         {v->flags & VIEW_DONTFORK, "dc"},   {v->flags & VIEW_SPECIAL, "de"},
+        {v->flags & VIEW_ONFAULT, "??"}, /* VM_LOCKONFAULT has no letters */
         {v->flags & VIEW_ACCOUNT, "ac"},    {v->flags & VIEW_NORESERVE, "nr"},
         {v->flags & VIEW_SYNC, "sf"},       {v->flags & VIEW_WIPEONFORK, "wf"},
         {v->flags & VIEW_DONTDUMP, "dd"},   {true, "sd"},

@@ -7,6 +7,7 @@
 #include "fs/file.h"
 #include "fs/vfs.h"
 #include "fs/shm.h"
+#include "fs/tree.h"
 #include "sys/mm.h"
 #include "sys/sys.h"
 #include "task/task.h"
@@ -52,6 +53,8 @@ static int check_file(struct file *f, struct map_request *r, u64 flags) {
         (!(f->mode & FILE_WRITE) || (f->flags & O_APPEND && !(f->mode & FILE_WRITE))))
         return -EACCES;
     if (shared && !(f->mode & FILE_WRITE))
+        r->max_prot = VIEW_READ | VIEW_EXEC;
+    if (shared && tree_get_seals(f) > 0 && tree_get_seals(f) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
         r->max_prot = VIEW_READ | VIEW_EXEC;
     if (f->ops->map)
         return f->ops->map(f, r->flags, r->offset, r->bytes);
@@ -182,7 +185,10 @@ long sys_mincore(u64 address, u64 bytes, u8 __user *vector) {
 long sys_msync(u64 address, u64 bytes, int flags) {
     if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || address % PAGE_SIZE || (flags & MS_ASYNC && flags & MS_SYNC))
         return -EINVAL;
-    return space_sync(space(), address, flags & MS_SYNC ? bytes : 0);
+    if (address + page_align_up(bytes) < address || page_align_up(bytes) < bytes)
+        return page_align_up(bytes) ? -ENOMEM : 0; /* a length that rounds up to nothing is none */
+    return space_sync(space(), address, bytes,
+                      (flags & MS_SYNC ? SYNC_WRITE : 0) | (flags & MS_INVALIDATE ? SYNC_INVALIDATE : 0));
 }
 
 /* How much of [start, end) shows the object of the first mapping with its rights, without a hole. */

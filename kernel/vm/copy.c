@@ -109,8 +109,10 @@ struct key_search {
 static long find_key(struct walk *w, struct table *t, u64 page, void *argument) {
     struct key_search *search = argument;
     struct run *r = plan_find(t, page - t->base);
-    if (!r)
+    if (!r || !(r->view->flags & VIEW_PROT))
         return -EFAULT;
+    if (!r->view->file && !(r->view->flags & VIEW_WRITE))
+        return -EFAULT; /* the page would not be the same one after a write: futex(2) refuses */
     if (r->view->file && (r->view->flags & VIEW_SHARED))
         *search->key =
             (struct futex_key){view_object(r->view), ((r->offset + (page - t->base - r->first)) << PAGE_SHIFT) |

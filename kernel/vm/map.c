@@ -105,6 +105,33 @@ int space_protect(struct space *s, u64 address, u64 bytes, u32 prot) {
     return space_protect_key(s, address, bytes, prot, KEY_STAYS, 0);
 }
 
+/* Private memory that becomes writable is data: how many pages more. range held. */
+static u64 data_gained(struct space *s, u64 first, u64 end, u32 prot) {
+    u64 pages = 0;
+    struct piece p;
+    space_close(s);
+    for (u64 page = first; prot & VIEW_WRITE && page < end && piece_next(s, page, &p) && p.first < end; page = p.end) {
+        struct view after = {.flags = p.view->flags | VIEW_WRITE};
+        if (view_is_data(&after) && !view_is_data(p.view))
+            pages += min(p.end, end) - max(p.first, page);
+    }
+    space_open(s);
+    return pages;
+}
+
+/* Locked memory that may be written from now on is there from now on (its copies too, where it is a file's). */
+static void fill_locked(struct space *s, u64 address, u64 bytes) {
+    struct mapping m;
+    for (u64 at = address; at < address + bytes && space_walk(s, at, &m) && m.start < address + bytes;) {
+        bool locked = m.view->flags & VIEW_LOCKED && !(m.view->flags & VIEW_SHARED);
+        u64 start = max(m.start, address);
+        at = min(m.end, address + bytes);
+        space_walk_end(&m);
+        if (locked)
+            (void)space_fill(s, start, at - start);
+    }
+}
+
 int space_protect_key(struct space *s, u64 address, u64 bytes, u32 prot, u32 key, u32 leaves) {
     struct view_change change = {prot, VIEW_PROT & ~prot, leaves};
     u64 top = USER_PAGES << PAGE_SHIFT;
@@ -123,11 +150,18 @@ int space_protect_key(struct space *s, u64 address, u64 bytes, u32 prot, u32 key
     }
     u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
     mutex_lock(&s->range);
-    int error = space_review(s, first, end, change);
+    bool limited = s->limits.data != ~0UL;
+    u64 data = limited ? s->data + data_gained(s, first, end, prot) : 0;
+    int error = limited && data > s->data && data << PAGE_SHIFT > s->limits.data ? -ENOMEM : 0;
+    if (!error)
+        error = space_review(s, first, end, change);
+    bool fill = !error && prot & VIEW_WRITE && s->locked;
     if (!error && beyond)
         error = -ENOMEM;
     mutex_unlock(&s->range);
     event(EVENT_PROTECT, address, 1);
+    if (fill)
+        fill_locked(s, address, bytes);
     views_reap();
     return error;
 }
@@ -262,22 +296,26 @@ static int hold_file(struct space *s, u64 page, u64 end, struct piece *p) {
     return found;
 }
 
-int space_sync(struct space *s, u64 address, u64 bytes) {
-    u64 page = address >> PAGE_SHIFT, end = page + (page_align_up(bytes) >> PAGE_SHIFT);
+int space_sync(struct space *s, u64 address, u64 bytes, u32 how) {
+    u64 page = address >> PAGE_SHIFT, top = USER_PAGES << PAGE_SHIFT;
+    u64 end = page + (min(page_align_up(bytes), top - min(address, top)) >> PAGE_SHIFT);
     int error = 0;
-    struct piece p;
+    bool hole = page_align_up(bytes) > top - min(address, top);
     while (page < end && !error) {
+        struct piece p;
         mutex_lock(&s->range); /* not across the I/O: the view's reference keeps the file */
         bool found = hold_file(s, page, end, &p);
         mutex_unlock(&s->range);
-        if (!found || p.first > page)
-            error = -ENOMEM;
-        if (!error && p.view->file && (p.view->flags & VIEW_SHARED))
+        hole |= !found || p.first > page;
+        if (!found)
+            break;
+        if ((how & SYNC_INVALIDATE) && (p.view->flags & VIEW_LOCKED))
+            error = -EBUSY;
+        else if ((how & SYNC_WRITE) && p.view->file && (p.view->flags & VIEW_SHARED))
             error = object_sync(view_object(p.view), p.offset, p.offset + (min(p.end, end) - p.first));
-        if (found)
-            view_put(p.view);
+        view_put(p.view);
         page = p.end;
     }
     views_reap();
-    return error;
+    return error ? error : hole ? -ENOMEM : 0;
 }

@@ -214,7 +214,7 @@ static bool grows_here(struct remap *r) {
 static int find_target(struct remap *r) {
     if (r->how & REMAP_FIXED)
         return 0;
-    r->to = gap_find(r->s, r->new_pages, 0, USER_PAGES);
+    r->to = gap_find(r->s, r->new_pages, r->how & REMAP_DONT_UNMAP ? r->to : 0, USER_PAGES); /* then it is a hint */
     return r->to ? 0 : -ENOMEM;
 }
 
@@ -232,6 +232,8 @@ static long move(struct remap *r) {
     else if (r->old_pages && !(r->how & REMAP_DONT_UNMAP))
         (void)space_replace(s, r->old, old_end, NULL,
                             0); /* if a fault has undone the preparation: left mapped, empty, as on Linux */
+    else if (r->old_pages && r->view->flags & VIEW_LOCKED) /* the lock went with the pages; kept if memory is short */
+        (void)space_review(s, r->old, old_end, (struct view_change){.clear = VIEW_LOCKED | VIEW_ONFAULT});
     return error ? error : (long)(r->to << PAGE_SHIFT);
 }
 
@@ -240,9 +242,11 @@ static bool in_half(u64 page, u64 pages) { return page <= USER_PAGES && pages <=
 /* Sums wrap as Linux's do: what wraps does not overlap, and is refused for its size. */
 static int check_target(const struct remap *r) {
     u64 old_end = (r->old + r->old_pages) << PAGE_SHIFT, to_end = (r->to + r->new_pages) << PAGE_SHIFT;
-    if (r->to_odd || !in_half(r->to, r->new_pages) || ((r->how & REMAP_FIXED) && r->to < FIRST_PAGE))
+    if (r->to_odd || !in_half(r->to, r->new_pages))
         return -EINVAL;
-    return old_end > r->to << PAGE_SHIFT && to_end > r->old << PAGE_SHIFT ? -EINVAL : 0;
+    if (old_end > r->to << PAGE_SHIFT && to_end > r->old << PAGE_SHIFT)
+        return -EINVAL;
+    return (r->how & REMAP_FIXED) && r->to < FIRST_PAGE ? -EPERM : 0;
 }
 
 /* What is moved or grows must be one mapping, and may become so large: in the order of mremap(2)'s errors. */

@@ -119,7 +119,11 @@ int space_fill(struct space *s, u64 address, u64 bytes);
 /* space_change: set and clear VIEW_ advice flags on mapped ranges (DONTFORK, locks...). -ENOMEM if part is not mapped
  * (the rest done). */
 int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear);
-int space_sync(struct space *s, u64 address, u64 bytes); /* msync(MS_SYNC) */
+/* space_sync: msync(2): write shared mappings' files back, refuse what is locked (-EBUSY); -ENOMEM: a hole, the rest
+ * done. */
+#define SYNC_WRITE 1u
+#define SYNC_INVALIDATE 2u
+int space_sync(struct space *s, u64 address, u64 bytes, u32 how);
 
 /* vm_large: when anonymous memory comes in blocks of 2 MiB, shown by one entry (/sys/kernel/mm/transparent_hugepage).
  */

@@ -2,6 +2,7 @@
  */
 #include "abi.h"
 #include <sys/socket.h>
+#include <grp.h>
 #include <poll.h>
 #include <time.h>
 #include <sys/ucontext.h>
@@ -184,6 +185,7 @@ static const char *const bad_names[] = {
     "2^47", "not canonical", "kernel",    "-page"};
 
 static void kernel_side(void) {
+    setgroups(0, NULL);
     int fd = file_of(PAGE), sink = open("/dev/null", O_WRONLY), zero = open("/dev/zero", O_RDONLY), ends[2], pair[2];
     if (pipe2(ends, O_NONBLOCK))
         abort();
