@@ -32,6 +32,7 @@ static u64 count_leaks(void) {
     struct frame_totals totals;
     struct swap_totals swap;
     epoch_drain(true);
+    vm_drop_kept();
     vm_live(&live);
     frame_totals(&totals);
     swap_totals(&swap);

@@ -136,7 +136,10 @@ u64 frame_caches_drain(void); /* give the frames in all CPUs' caches back to the
  * more to have. */
 u64 vm_reclaim(u64 pages);
 void vm_drop_caches(void); /* free every clean frame of a file that nobody maps: /proc/sys/vm/drop_caches */
-bool vm_reclaiming(void);  /* the current task is in vm_reclaim: what it allocates may come from the reserve */
+/* vm_drop_kept: free the pages that could not be written to the swap area and that nobody needs any more: now, and not
+ * when the hand comes by. Sleeps. */
+void vm_drop_kept(void);
+bool vm_reclaiming(void); /* the current task is in vm_reclaim: what it allocates may come from the reserve */
 
 /* For tests. alloc_fail_when: from now on `fails` is asked at each allocation, of frames or of slabs: true makes it
  * fail (NULL: none does). alloc_fail_at: the nth one from now fails (1: the next; 0: none). frame_poison: fill freed

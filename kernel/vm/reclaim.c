@@ -199,20 +199,25 @@ static void flush(struct batch *b) {
 
 /* What could not be written stays in memory: one pin keeps it in the cache for those whose entries name it. The hand
  * frees it when none does any more. */
-static void keep(struct frame *f, int error) {
+static void keep(struct frame *f) {
     frame_pin(f);
     atomic_or(&f->flags, FRAME_ERROR);
-    kprintf(LOG_ERR "swap: slot %u could not be written (error %d): the page stays in memory\n", f->anon.swap, -error);
 }
 
 static void finish(struct batch *b) {
-    int errors[SWAP_CLUSTER];
+    int errors[SWAP_CLUSTER], error = 0;
+    unsigned kept = 0;
     flush(b);
     swap_filled(b->fresh, b->fresh_count);
     swap_write(b->fresh, b->fresh_count, errors);
     for (unsigned i = 0; i < b->fresh_count; i++)
-        if (errors[i])
-            keep(b->fresh[i], errors[i]);
+        if (errors[i]) {
+            keep(b->fresh[i]);
+            error = errors[i];
+            kept++;
+        }
+    if (kept)
+        kprintf(LOG_ERR "swap: %u pages could not be written (error %d): they stay in memory\n", kept, -error);
     for (unsigned i = 0; i < b->count; i++) {
         b->freed += atomic_load(&b->frames[i]->counts) == FRAME_ONE_PIN;
         frame_unpin(b->frames[i]);
@@ -264,6 +269,15 @@ void vm_drop_caches(void) {
     for (u64 n = 0; n < frame_count; n++)
         if (frames[n].class == FRAME_FILE && !atomic_load_relaxed(&frames[n].mapped))
             object_evict(&frames[n], 1);
+}
+
+void vm_drop_kept(void) {
+    struct batch b = {.count = 0};
+    mutex_lock(&reclaiming);
+    for (u64 n = 0; n < frame_count; n++)
+        if (frames[n].class == FRAME_ANON && (atomic_load_relaxed(&frames[n].flags) & FRAME_ERROR))
+            drop_kept(&frames[n], &b);
+    mutex_unlock(&reclaiming);
 }
 
 static void end_batch(struct batch *b) {

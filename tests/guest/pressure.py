@@ -221,6 +221,51 @@ def part_cycles(count):
     return f"{count} rounds"
 
 
+def fail_io(n):
+    with open("/proc/thread-self/fail-io-nth", "r+b", buffering=0) as file:
+        file.write(str(n).encode())
+
+
+def io_left():
+    return int(open("/proc/thread-self/fail-io-nth").read())
+
+
+def part_failing(pages):
+    """Each read of the swap area in a child, then each write, fails once: a signal for who needs the page, nothing else."""
+    area, n, signals = anonymous(pages), 0, 0
+    fill(area, 0, pages, 0)
+    came = True
+    while came:
+        n += 1
+        area.madvise(MADV_PAGEOUT)
+        check("all out", "S" * pages, pagemap(area))
+        child = os.fork()
+        if not child:
+            fail_io(n)
+            verify(area, 0, pages, 0, "child")
+            os._exit(3 if io_left() else 0)
+        status = os.wait()[1]
+        came = status != 3 << 8
+        if status not in (0, signal.SIGBUS, 3 << 8):
+            fail("the child's status is", status)
+        signals += status == signal.SIGBUS
+        verify(area, 0, pages, 0)
+    if signals < 3 or n < 5:
+        fail(signals, "signals,", n, "reads")
+    reads, n, came = n, 0, True
+    while came:
+        n += 1
+        fill(area, 0, pages, n)
+        fail_io(n)
+        area.madvise(MADV_PAGEOUT)
+        came = io_left() == 0
+        fail_io(0)
+        verify(area, 0, pages, n)
+    if n < 2:
+        fail(n, "writes")
+    return f"{reads - 1} reads, {n - 1} writes, {signals} signals"
+
+
 def part_terabyte():
     """Advice about a terabyte takes no memory that grows with it (gVisor #13527)."""
     def slabs():
