@@ -76,21 +76,10 @@ static int forbidden_key(struct space *s, u64 error, u64 address) {
     return rights & KEY_NO_ACCESS || (rights & KEY_NO_WRITE && error & ERROR_WRITE) ? key : -1;
 }
 
-void trap_page_fault(struct regs *regs, u64 error, u64 address, bool from_user) {
-    struct task *t = task_current();
-    struct process *p = t->process;
-    enum fault_outcome outcome = FAULT_MAPERR;
-    int key = -1;
+static __attribute__((noinline)) void fault_failed(struct regs *regs, u64 error, u64 address, bool from_user, int key,
+                                                   enum fault_outcome outcome) {
+    struct process *p = process_current();
 
-    if (p && p->space && address < USER_TOP && error & ERROR_KEY &&
-        (key = forbidden_key(p->space, error, address)) >= 0)
-        outcome = FAULT_ACCERR;
-    else if (p && p->space && address < USER_TOP)
-        outcome = space_fault(p->space, address, access_of(error));
-    if (outcome == FAULT_DONE) {
-        atomic_add(&p->faults_minor, 1);
-        return;
-    }
     if (outcome == FAULT_NOMEM)
         out_of_memory(p);
     else if (from_user)
@@ -98,6 +87,22 @@ void trap_page_fault(struct regs *regs, u64 error, u64 address, bool from_user) 
                      outcome == FAULT_ACCERR && key < 0 ? forbidden_key(p->space, error, address) : key);
     if (!from_user && !trap_fixup(regs))
         panic("a checked copy at %#lx has no landing pad (address %#lx)", regs->rip, address);
+}
+
+void trap_page_fault(struct regs *regs, u64 error, u64 address, bool from_user) {
+    struct process *p = process_current();
+    enum fault_outcome outcome = FAULT_MAPERR;
+    int key = -1;
+
+    if (likely(p && p->space && address < USER_TOP)) {
+        if (unlikely(error & ERROR_KEY))
+            key = forbidden_key(p->space, error, address);
+        outcome = key >= 0 ? FAULT_ACCERR : space_fault(p->space, address, access_of(error));
+    }
+    if (likely(outcome == FAULT_DONE))
+        atomic_add(&p->faults_minor, 1);
+    else
+        fault_failed(regs, error, address, from_user, key, outcome);
 }
 
 /* fpu_code: why the x87 unit (vector 16) or SSE (19) complains: the exceptions that are raised and not masked. */

@@ -506,8 +506,11 @@ static enum verdict fault_locked(struct fault *f, struct table *t) {
 
 static enum verdict fault_try(struct fault *f) {
     enum verdict verdict = TRY_AGAIN;
+    enum step own = STEP_AGAIN;
     while (verdict == TRY_AGAIN) {
-        walk_down(f->s, f->page, &f->walk);
+        if (own == STEP_AGAIN)
+            walk_down(f->s, f->page, &f->walk);
+        own = STEP_AGAIN;
         struct table *t = f->walk.table[f->walk.level];
         spin_lock(&t->lock);
         /* what was found exclusive stays where it is until we leave, so a leaf of such a path needs no second look */
@@ -515,8 +518,9 @@ static enum verdict fault_try(struct fault *f) {
         if (held)
             verdict = fault_locked(f, t);
         spin_unlock(&t->lock);
-        if (held && verdict == TRY_AGAIN && f->access == FAULT_WRITE && !f->walk.writable &&
-            walk_own(f->s, f->page, &f->walk, &f->stock) == STEP_STOCK)
+        if (held && verdict == TRY_AGAIN && f->access == FAULT_WRITE && !f->walk.writable)
+            own = walk_own(f->s, f->page, &f->walk, &f->stock); /* done: the walk leads along the path that is ours */
+        if (own == STEP_STOCK)
             verdict = TRY_STOCK;
     }
     return verdict;
@@ -596,7 +600,7 @@ enum fault_outcome space_fault_forced(struct space *s, u64 address, enum fault_a
     f.page = address >> PAGE_SHIFT;
     f.access = access;
     f.force = force;
-    f.stock = (struct stock)STOCK_EMPTY;
+    stock_begin(&f.stock);
     f.view = NULL;
     f.held = NULL;
     f.block = NULL;
@@ -625,9 +629,10 @@ enum fault_outcome space_fault_forced(struct space *s, u64 address, enum fault_a
     }
     if (f.held)
         frame_unpin(f.held);
-    if (f.block)
+    if (unlikely(f.block != NULL))
         frame_free(f.block, LARGE_ORDER);
-    forget_inward(&f.in);
+    if (unlikely(f.in.count))
+        forget_inward(&f.in);
     stock_empty(&f.stock);
     if (unlikely(f.view != NULL))
         views_reap();

@@ -18,11 +18,6 @@ unsigned plan_from(struct table *t, u64 page) {
     return lo;
 }
 
-struct run *plan_find(struct table *t, u64 page) {
-    unsigned i = plan_from(t, page);
-    return i < t->run_count && t->runs[i].first <= page ? &t->runs[i] : NULL;
-}
-
 bool plan_grow(struct table *t, unsigned more, struct stock *k) {
     unsigned need = t->run_count + more;
     if (k->runs_room < need) {

@@ -51,7 +51,7 @@ static void op_begin(struct range_op *op, struct space *s, u64 first, u64 end) {
     op->lacking = NULL;
     op->stopped = 0;
     op->charged = 0;
-    op->stock = (struct stock)STOCK_EMPTY;
+    stock_begin(&op->stock);
     op->detached = NULL;
     op->flush = op->flush_tables = false;
 }

@@ -96,6 +96,18 @@ void space_put(struct space *s) {
 
 /* ---- the fork exclusion ---- */
 
+/* The space was closed when we came: step back, so that who closed it need not wait for us, and come again. */
+static __attribute__((noinline)) void enter_later(struct space *s) {
+    struct inside *here = &inside[cpu_id()];
+    do {
+        atomic_store(&here->space, NULL);
+        while (atomic_load(&s->closed))
+            machine_pause();
+        atomic_store_relaxed(&here->space, s);
+        atomic_fence();
+    } while (atomic_load(&s->closed));
+}
+
 void space_enter(struct space *s) {
     unsigned cpu = cpu_id();
     struct inside *here = &inside[cpu];
@@ -104,15 +116,10 @@ void space_enter(struct space *s) {
         here->visitor = true;
         atomic_or(&s->visitors[cpu / 64], bit);
     }
-    for (;;) {
-        atomic_store_relaxed(&here->space, s);
-        atomic_fence(); /* my entry is seen, or I see that it is closed */
-        if (likely(!atomic_load(&s->closed)))
-            return;
-        atomic_store(&here->space, NULL);
-        while (atomic_load(&s->closed))
-            machine_pause();
-    }
+    atomic_store_relaxed(&here->space, s);
+    atomic_fence(); /* my entry is seen, or I see that it is closed */
+    if (unlikely(atomic_load(&s->closed)))
+        enter_later(s);
 }
 
 void space_leave(struct space *s) {

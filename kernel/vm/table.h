@@ -100,6 +100,15 @@ struct stock {
 };
 #define STOCK_EMPTY                                                                                                    \
     { 0 }
+static inline void stock_begin(
+    struct stock *k) { /* the same, field by field: the compiler would clear it by REP STOS */
+    k->tables = NULL;
+    k->links = NULL;
+    k->runs = NULL;
+    k->frame = NULL;
+    k->table_count = k->link_count = k->runs_room = k->want_tables = k->want_links = k->want_runs = 0;
+    k->want_frame = false;
+}
 /* stock_has: so much of each, tables perhaps from those that this CPU keeps ready; else it is noted as wanted. */
 bool stock_has(struct stock *k, unsigned tables, unsigned links, unsigned run_room);
 int stock_fill(struct stock *k); /* -ENOMEM. Sleeps */
@@ -167,8 +176,12 @@ void leaf_count(struct table *t, entry e, int by); /* adjust anon, object, speci
 void ring_each(struct ring *ring, bool (*visit)(struct table *t, void *argument), void *argument);
 
 /* Plans. All with t locked. Page numbers are relative to the table. */
-struct run *plan_find(struct table *t, u64 page); /* the run that contains page, or NULL */
-unsigned plan_from(struct table *t, u64 page);    /* index of the first run with end > page */
+unsigned plan_from(struct table *t, u64 page); /* index of the first run with end > page */
+/* plan_find: the run that contains page, or NULL. */
+static inline struct run *plan_find(struct table *t, u64 page) {
+    unsigned i = t->run_count && page < t->runs[0].end ? 0 : plan_from(t, page);
+    return i < t->run_count && t->runs[i].first <= page ? &t->runs[i] : NULL;
+}
 /* plan_room: room for `more` runs, from the stock if needed; false: the stock lacks it. */
 bool plan_grow(struct table *t, unsigned more, struct stock *k);
 static inline bool plan_room(struct table *t, unsigned more, struct stock *k) {

@@ -141,9 +141,12 @@ static bool bogus_smap(u64 error, u64 address) {
 
 void trap_exception(struct regs *regs, unsigned vector, u64 error);
 void trap_exception(struct regs *regs, unsigned vector, u64 error) {
-    u64 address = vector == VECTOR_PF || vector == VECTOR_DF ? read_cr2() : 0;
     bool from_user = regs->cs & 3;
-    if (vector == VECTOR_NMI) {
+    u64 address = vector == VECTOR_PF || vector == VECTOR_DF ? read_cr2() : 0;
+    if (likely(vector == VECTOR_PF && from_user && !bogus_smap(error, address))) {
+        irq_on();
+        trap_page_fault(regs, error, address, true);
+    } else if (vector == VECTOR_NMI) {
         nmi(regs);
     } else if (vector == VECTOR_DF || vector == VECTOR_MC) {
         kernel_trap_panic(regs, vector, error, address);
@@ -151,10 +154,8 @@ void trap_exception(struct regs *regs, unsigned vector, u64 error) {
         kernel_trap(regs, vector, error, address);
     } else {
         irq_on();
-        if (vector == VECTOR_PF && bogus_smap(error, address))
+        if (vector == VECTOR_PF) /* a bogus one */
             trap_user_fault(regs, VECTOR_GP, 0, address);
-        else if (vector == VECTOR_PF)
-            trap_page_fault(regs, error, address, true);
         else if (vector == VECTOR_INT80)
             regs->rax = -ENOSYS; /* 32-bit system calls do not exist here */
         else
