@@ -3,7 +3,11 @@
  * A move maps the new range first, then carries the frames over, leaf by leaf, then unmaps the old range. Anonymous
  * frames name the ring and index they are mapped at; so one that is mapped more than once is copied before it moves
  * (its copy-on-write done early), and the others are told their new place with both leaves locked. All of that is made
- * ready in a pass of its own, since it takes memory; the pass that moves takes none. */
+ * ready in a pass of its own, since it takes memory; the pass that moves takes none.
+ *
+ * Where old and new place are aligned alike, full leaves move whole, by one slot of the table above: their frames keep
+ * ring and index, their runs hold no addresses, and only the table's base changes. The old place gets its run back,
+ * above, for the unmapping to take (or MREMAP_DONTUNMAP to leave). */
 #include "vm/inner.h"
 #include "vm/swap.h"
 
@@ -14,18 +18,20 @@ struct move {
     struct stock stock;
 };
 
-/* A leaf for `page`, exclusive; STEP_DONE with *leaf == NULL when there is none and `make` is false. */
-static enum step own_leaf(struct move *m, u64 page, bool make, struct table **leaf) {
+/* The table of `level` for `page`, exclusive with its path; STEP_DONE with *own == NULL when there is none and `make`
+ * is false. */
+static enum step own_table(struct move *m, u64 page, unsigned level, bool make, struct table **own) {
     struct walk w;
     enum step step = STEP_DONE;
-    *leaf = NULL;
+    *own = NULL;
     walk_down(m->s, page, &w);
-    step = walk_small(m->s, page, &w, &m->stock);
-    if (step != STEP_DONE || (w.level > 1 && !make))
+    if (level == 1)
+        step = walk_small(m->s, page, &w, &m->stock);
+    if (step != STEP_DONE || (w.level > level && !make))
         return step;
     if (!w.writable)
         step = walk_own(m->s, page, &w, &m->stock);
-    while (step == STEP_DONE && w.level > 1) {
+    while (step == STEP_DONE && w.level > level) {
         struct table *t = w.table[w.level], *made;
         spin_lock(&t->lock);
         if (!table_make(t, slot_index(page, w.level), &m->stock, &made))
@@ -35,8 +41,12 @@ static enum step own_leaf(struct move *m, u64 page, bool make, struct table **le
         spin_unlock(&t->lock);
     }
     if (step == STEP_DONE)
-        *leaf = w.table[1];
+        *own = w.table[level];
     return step;
+}
+
+static enum step own_leaf(struct move *m, u64 page, bool make, struct table **leaf) {
+    return own_table(m, page, 1, make, leaf);
 }
 
 /* The part that one source leaf and one target leaf share, from `done` on. */
@@ -72,9 +82,76 @@ static bool must_copy(entry e) {
     return f->class == FRAME_ANON && atomic_load(&f->mapped) > 1 && !(f->flags & FRAME_SWAP);
 }
 
+/* A leaf that can move whole: `leaf` from slot i of `from` to slot j of `to`, the tables above. */
+struct whole {
+    struct table *leaf, *from, *to;
+    unsigned i, j;
+};
+
+/* Room in the plan of a table above, also for the unmapping afterwards, and a link for the run that comes back. */
+static bool fits_above(struct move *m, struct table *t, const struct view *v) {
+    bool linked = !v->file || plan_has_link(t, view_object(v)) || stock_has(&m->stock, 0, 1, 0);
+    spin_lock(&t->lock);
+    bool room = plan_room(t, 4, &m->stock);
+    spin_unlock(&t->lock);
+    return room && linked;
+}
+
+/* Is pages [done, done + n) one leaf that can move whole, with all that this takes? w->leaf == NULL: no. */
+static enum step ready_whole(struct move *m, u64 done, u64 n, struct whole *w) {
+    struct table *leaf = NULL;
+    enum step step = STEP_DONE;
+    w->leaf = NULL;
+    if (n == TABLE_SLOTS)
+        step = own_leaf(m, m->from + done, false, &leaf);
+    if (step != STEP_DONE || !leaf || leaf->run_count != 1)
+        return step;
+    step = own_table(m, m->from + done, 2, false, &w->from);
+    if (step == STEP_DONE)
+        step = own_table(m, m->to + done, 2, true, &w->to);
+    if (step != STEP_DONE)
+        return step;
+    w->i = slot_index(m->from + done, 2);
+    w->j = slot_index(m->to + done, 2);
+    if (!fits_above(m, w->from, leaf->runs[0].view) || !fits_above(m, w->to, leaf->runs[0].view))
+        return STEP_STOCK;
+    w->leaf = leaf;
+    return STEP_DONE;
+}
+
+static void move_whole(struct move *m, const struct whole *w) {
+    struct table *leaf = w->leaf;
+    struct table *touched = NULL;
+    u64 i = w->i * slot_pages(2), j = w->j * slot_pages(2), old = leaf->base, new = w->to->base + j;
+    struct run *run = &leaf->runs[0];
+    spin_lock(&w->from->lock);
+    table_unpoint(w->from, w->i);
+    plan_set(w->from, i, i + TABLE_SLOTS, run->view, run->offset, &m->stock);
+    spin_unlock(&w->from->lock);
+    machine_flush(&m->s->m, old << PAGE_SHIFT, (old + TABLE_SLOTS) << PAGE_SHIFT, true);
+    spin_lock(&w->to->lock);
+    if (table_next(w->to, w->j) == w->j) {
+        /* by a thread, too early: what moves wins, as if it came later */
+        touched = table_unpoint(w->to, w->j);
+        machine_flush(&m->s->m, new << PAGE_SHIFT, (new + TABLE_SLOTS) << PAGE_SHIFT, true);
+    }
+    plan_set(w->to, j, j + TABLE_SLOTS, NULL, 0, NULL);
+    spin_lock(&leaf->lock);
+    leaf->base = new;
+    spin_unlock(&leaf->lock);
+    table_point(w->to, w->j, leaf, true); /* no flush: nothing was there to be cached */
+    spin_unlock(&w->to->lock);
+    if (touched)
+        table_drop(touched);
+}
+
 static enum step ready_chunk(struct move *m, u64 done, u64 n) {
     struct table *source, *target;
-    enum step step = own_leaf(m, m->from + done, false, &source);
+    struct whole w;
+    enum step step = ready_whole(m, done, n, &w);
+    if (step != STEP_DONE || w.leaf)
+        return step;
+    step = own_leaf(m, m->from + done, false, &source);
     if (step != STEP_DONE || !source)
         return step;
     step = own_leaf(m, m->to + done, true, &target);
@@ -125,7 +202,14 @@ static void carry(struct move *m, struct table *from, unsigned i, struct table *
 
 static enum step move_chunk(struct move *m, u64 done, u64 n) {
     struct table *source, *target;
-    enum step step = ready_chunk(m, done, n);
+    struct whole w;
+    enum step step = ready_whole(m, done, n, &w);
+    if (step == STEP_DONE && w.leaf) {
+        move_whole(m, &w);
+        return STEP_DONE;
+    }
+    if (step == STEP_DONE)
+        step = ready_chunk(m, done, n);
     if (step == STEP_DONE)
         step = own_leaf(m, m->from + done, false, &source);
     if (step != STEP_DONE || !source)

@@ -313,6 +313,86 @@ test(space_remap_grows_moves_shrinks) {
     end();
 }
 
+#define OLD 8u /* a border of leaves */
+#define NEW (8u + 4 * TABLE_SLOTS)
+
+static struct table *leaf_of(unsigned page) {
+    struct walk w;
+    walk_down(s, AT + page, &w);
+    return w.level == 1 ? w.table[1] : NULL;
+}
+
+test(space_remap_moves_full_leaves_whole) {
+    const unsigned pages = 2 * TABLE_SLOTS + 10;
+    begin();
+    map(OLD, pages, RW, NULL, 0);
+    put(OLD, 1);
+    put(OLD + 511, 2);
+    put(OLD + 513, 3);
+    put(OLD + 1030, 4);
+    struct space *parent = s, *child = space_fork(s);
+    check(!is_err(child));
+    put(OLD + 513, 5); /* this leaf is the parent's own now, the others are shared */
+    struct table *own = leaf_of(OLD + 513), *part = leaf_of(OLD + 1030);
+    long to = space_remap(s, at(OLD), KB4(pages), KB4(pages + 20), REMAP_MAY_MOVE | REMAP_FIXED, at(NEW));
+    check_eq(to, at(NEW));
+    check(leaf_of(NEW + 513) == own && leaf_of(NEW + 1030) != part && !leaf_of(OLD + 513));
+    host_check();
+    check_eq(mem_write(s, at(OLD), 1), FAULT_MAPERR);
+    check(get(NEW) == 1 && get(NEW + 511) == 2 && get(NEW + 513) == 5 && get(NEW + 1030) == 4);
+    put(NEW, 6); /* frames that the child has too: each its own copy */
+    put(NEW + 511, 7);
+    check(get(NEW) == 6 && get(NEW + 600) == 0);
+    s = child;
+    space_load(s);
+    check(get(OLD) == 1 && get(OLD + 511) == 2 && get(OLD + 513) == 3 && get(OLD + 1030) == 4);
+    put(OLD + 511, 8);
+    s = parent;
+    space_load(s);
+    space_put(child);
+    check_eq(get(NEW + 511), 7);
+    check_eq(space_unmap(s, at(NEW), KB4(pages + 20)), 0);
+    end();
+}
+
+test(space_remap_leaves_a_run_behind) {
+    begin();
+    map(OLD, TABLE_SLOTS, RW, file, 0);
+    put(OLD + 3, 1);
+    u64 there = get(OLD + 4);
+    struct table *leaf = leaf_of(OLD);
+    long to = space_remap(s, at(OLD), KB4(512), KB4(512), REMAP_MAY_MOVE | REMAP_FIXED | REMAP_DONT_UNMAP, at(NEW));
+    check_eq(to, at(NEW));
+    check(leaf_of(NEW) == leaf && !leaf_of(OLD));
+    host_check();
+    check(get(NEW + 3) == 1 && get(NEW + 4) == there && get(OLD + 4) == there && get(OLD + 3) != 1);
+    to = space_remap(s, at(OLD), KB4(512), KB4(512), REMAP_MAY_MOVE | REMAP_FIXED, at(NEW + 512));
+    check_eq(to, at(NEW + 512)); /* beside it: offsets do not go on, so they stay two mappings */
+    check(get(NEW + 512 + 4) == there && get(NEW + 4) == there);
+    end();
+}
+
+/* Every allocation on the way fails once: nothing has moved then. */
+test(space_remap_of_leaves_without_memory) {
+    bool done = false;
+    for (u64 n = 1; !done; n++) {
+        begin();
+        map(OLD, 2 * TABLE_SLOTS, RW, file, 0);
+        put(OLD + 3, 1);
+        struct space *child = space_fork(s);
+        check(!is_err(child));
+        alloc_fail_at(n);
+        long to = space_remap(s, at(OLD), KB4(1024), KB4(1024), REMAP_MAY_MOVE | REMAP_FIXED, at(NEW));
+        alloc_fail_at(0);
+        done = to == (long)at(NEW);
+        check(done || to == -ENOMEM);
+        check_eq(get((done ? NEW : OLD) + 3), 1);
+        check_eq(mem_write(s, at((done ? OLD : NEW) + 3), 1), FAULT_MAPERR);
+        space_put(child);
+        end();
+    }
+}
+
 test(space_truncate_unmaps_shared_and_private) {
     begin();
     map(0, 4, RW | VIEW_SHARED, file, 0);
