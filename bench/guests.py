@@ -62,9 +62,10 @@ def archive(files, to):
 
 
 def output_of(argv, limit, first=None):
-    """Runs argv. Returns (what it printed, status, seconds until `first` was there)."""
+    """Runs argv, with an environment as short as a first program of Linux has. Returns (what it printed, status, seconds until `first` was there)."""
     start, seen, text = time.monotonic(), None, b""
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/", "TERM": "linux"})
     try:
         while True:
             left = start + limit - time.monotonic()
