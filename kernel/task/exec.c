@@ -327,6 +327,16 @@ static int run(struct exec *e) {
     return error;
 }
 
+/* The vectors are read before the file is looked for: execve(2) with a bad one is EFAULT, be there a file or not. */
+static int check_vector(const struct exec_strings *s) {
+    u64 pointer = s->user != NULL;
+    for (u64 i = 0; !s->kernel && pointer; i++) {
+        if (get_user(pointer, s->user + i))
+            return -EFAULT;
+    }
+    return 0;
+}
+
 long process_exec(int at, const char *name, int flags, const struct exec_strings *argv,
                   const struct exec_strings *envp) {
     struct exec *e = kzalloc(sizeof(*e));
@@ -337,7 +347,8 @@ long process_exec(int at, const char *name, int flags, const struct exec_strings
     e->filename = name;
     e->argv = argv;
     e->envp = envp;
-    e->file = exec_open(at, name, flags);
+    error = check_vector(argv) || check_vector(envp) ? -EFAULT : 0;
+    e->file = error ? err_ptr(error) : exec_open(at, name, flags);
     error = is_err(e->file) ? (int)ptr_err(e->file) : run(e);
     while (e->prefix_count)
         kfree(e->prefix[--e->prefix_count]);
