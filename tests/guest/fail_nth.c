@@ -28,6 +28,7 @@
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
+#include <sys/shm.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -134,6 +135,30 @@ static long x_vm_readv(void) {
 static long x_vm_writev(void) {
     struct iovec here = {buffer, 20 * PAGE}, there = {area, 20 * PAGE};
     return RESULT(process_vm_writev(getpid(), &here, 1, &there, 1, 0));
+}
+
+static void a_swapped_area(void) {
+    a_full_area();
+    madvise(area, 64 * PAGE, MADV_PAGEOUT);
+}
+static void a_swapped_fork(void) { /* of which a child has the other half of the tables */
+    a_shared_area();
+    madvise(area, 2000 * PAGE, MADV_PAGEOUT);
+}
+static long x_mlockall(void) { return RESULT(mlockall(MCL_CURRENT)); }
+static long x_populate_read(void) { return RESULT(madvise(area, 64 * PAGE, MADV_POPULATE_READ)); }
+static long x_populate_write(void) { return RESULT(madvise(area, 64 * PAGE, MADV_POPULATE_WRITE)); }
+static long x_remap_file(void) { return RESULT(remap_file_pages(area, 4 * PAGE, 0, 8, 0)); }
+static long x_shm(void) {
+    int id = shmget(IPC_PRIVATE, 40 * PAGE, IPC_CREAT | 0600);
+    if (id < 0)
+        return -errno;
+    char *p = shmat(id, NULL, 0);
+    long r = p == (char *)-1 ? -errno : 0;
+    shmctl(id, IPC_RMID, NULL);
+    if (!r)
+        shmdt(p);
+    return r;
 }
 
 /* Faults. */
@@ -535,6 +560,16 @@ static const struct call {
     {"touch a memfd", x_touch, a_memfd, NULL, MAY_DIE},
     {"touch a cold file", x_touch_file, a_cold_file, NULL, MAY_DIE | BUS},
     {"write a private cold file", x_touch, a_cold_private_file, NULL, MAY_DIE | BUS},
+    {"touch what is swapped out", x_touch, a_swapped_area, NULL, MAY_DIE | BUS},
+    {"write shared tables of what is swapped out", x_touch_shared, a_swapped_fork, NULL, MAY_DIE | BUS},
+    {"munmap split of what is swapped out", x_munmap_split, a_swapped_area, NULL, 0},
+    {"mremap of what is swapped out", x_mremap_move, a_swapped_fork, NULL, MAY_DIE},
+    {"fork with what is swapped out", x_fork, a_swapped_area, NULL, AGAIN | MAY_DIE},
+    {"mlockall", x_mlockall, a_swapped_area, NULL, AGAIN | PARTIAL},
+    {"MADV_POPULATE_READ", x_populate_read, a_swapped_area, NULL, PARTIAL | FAULTS},
+    {"MADV_POPULATE_WRITE", x_populate_write, a_swapped_area, NULL, PARTIAL | FAULTS},
+    {"remap_file_pages", x_remap_file, a_memfd, NULL, 0},
+    {"shm", x_shm, NULL, NULL, NOSPC},
     {"grow the stack", x_stack, NULL, NULL, MAY_DIE | STACK},
     {"fork", x_fork, a_large_area, NULL, AGAIN | MAY_DIE},
     {"fork of special areas", x_fork_special, a_special_area, NULL, AGAIN | MAY_DIE},
@@ -673,7 +708,8 @@ static void warm(void) {
 
 static bool allowed(const struct call *c, long result, bool io) {
     if (io)
-        return result == -EIO || (result == -EFAULT && c->flags & BUS);
+        return result == -EIO || (result == -EFAULT && c->flags & (BUS | FAULTS)) ||
+               (result == -ENOMEM && c->flags & EXECUTES); /* the page that holds data's end could not be had */
     switch (-result) {
     case ENOMEM:
         return true;

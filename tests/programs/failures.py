@@ -4,6 +4,7 @@ import glob, os, subprocess
 
 from harness import *
 
+SAID = (b"out of memory: killed ", b"swap: slot ")  # the kernel's notes on failures that were asked for
 SHADOW = os.path.join(TOP, "build-shadow", "quire")
 
 MADE = """mkdir -p dir/below movedir; head -c 300000 /dev/zero | tr '\\0' q >host; cp host copied; cp host moved; echo x >linked
@@ -20,8 +21,8 @@ def guest_program(t, name, *words, options=(), timeout=300, prepare=None):
     if prepare:
         prepare(work, program)
     result = t.quire(program, *words, options=options, timeout=timeout, cwd=work)
-    lines = [line for line in result.err.split(b"\n") if line and b"out of memory: killed " not in line]
-    last = result.out[-200:].split(b"\n")[-2:]
+    lines = [line for line in result.err.split(b"\n") if line and not any(said in line for said in SAID)]
+    last = result.out[-400:].split(b"\n")[-4:]
     t.equal("status, stderr, end of stdout", (0, []), (result.status, lines) if result.status == 0 and not lines else
             (result.status, lines, last))
     return result.out
@@ -36,7 +37,7 @@ def files_to_fail_on(work, program):
 
 def nth_failure(part):
     def function(t):
-        out = guest_program(t, "fail_nth", f"{part}/4", options=["-m", "128M"], prepare=files_to_fail_on)
+        out = guest_program(t, "fail_nth", f"{part}/4", options=["-m", "128M", "-s", "64M"], prepare=files_to_fail_on)
         t.true(f"some failed: {out!r}", int(out.split()[0]) > 100)
     return function
 
