@@ -49,13 +49,11 @@ struct space *proc_space(struct synth *s) {
 
 /* ---- /proc/PID and /proc/PID/task/TID ---- */
 
-static int store_ignored(struct synth *s, char *text, size_t bytes) { return 0; }
-
 /* What both directories have. */
 #define TASK_FILES                                                                                                     \
     {.name = "auxv", .mode = FILE_OWN, .guarded = true, .show = proc_auxv},                                            \
         {.name = "cgroup", .mode = FILE_R, .content = "0::/\n"},                                                       \
-        {.name = "clear_refs", .mode = S_IFREG | 0200, .guarded = true, .store = store_ignored},                       \
+        {.name = "clear_refs", .mode = S_IFREG | 0200, .guarded = true, .store = proc_clear_refs},                     \
         {.name = "cmdline", .mode = FILE_R, .show = proc_cmdline},                                                     \
         {.name = "comm", .mode = FILE_RW, .show = proc_comm, .store = proc_comm_store},                                \
         {.name = "cwd", .mode = LINK, .guarded = true, .follow = proc_cwd},                                            \

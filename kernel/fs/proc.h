@@ -12,6 +12,7 @@ struct space *proc_space(struct synth *s); /* counted, or NULL */
 
 /* proc_maps.c */
 int proc_maps(struct synth *s, struct text *t);
+int proc_clear_refs(struct synth *s, char *text, size_t bytes);
 int proc_numa_maps(struct synth *s, struct text *t);
 int proc_smaps(struct synth *s, struct text *t);
 int proc_smaps_rollup(struct synth *s, struct text *t);

@@ -5,6 +5,7 @@
 #include "fs/io.h"
 #include "fs/proc.h"
 #include "vm/frame.h"
+#include "vm/inner.h" /* zero_frame */
 
 #define BIT(n) (1UL << (n))
 
@@ -32,7 +33,7 @@ static u64 flags_of(const struct frame *f) {
     case FRAME_FILE:
         break;
     default:
-        return 0; /* the kernel's own: no flag says more */
+        return f == zero_frame ? BIT(KPF_ZERO_PAGE) : 0; /* the kernel's own: no flag says more */
     }
     flags |= BIT(KPF_LRU) | (mapped ? BIT(KPF_MMAP) : 0);
     flags |= own & FRAME_DIRTY ? BIT(KPF_DIRTY) : 0;

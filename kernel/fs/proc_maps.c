@@ -177,6 +177,28 @@ int proc_smaps_rollup(struct synth *s, struct text *t) {
     return 0;
 }
 
+/* ---- clear_refs: 1: forget use, 2: of anonymous memory, 3: of files, 5: the largest size. 4, soft-dirty, is not kept:
+ * all memory counts as changed ---- */
+
+int proc_clear_refs(struct synth *s, char *text, size_t bytes) {
+    u64 what;
+    struct mapping m;
+    if (!parse_number(text, &what) || what < 1 || what > 5)
+        return -EINVAL;
+    struct space *space = proc_space(s);
+    if (!space)
+        return 0;
+    for (u64 at = 0; what <= 3 && space_walk(space, at, &m); at = m.end) {
+        if (what == 1 || (what == 3) == (m.view->file != NULL))
+            space_unreference(space, m.start, m.end);
+        space_walk_end(&m);
+    }
+    if (what == 5)
+        space_reset_peak(space);
+    space_put(space);
+    return 0;
+}
+
 /* ---- numa_maps: policies, and pages by node, of which there is one ---- */
 
 static void show_policy(struct text *t, u32 mode, bool is_static, bool is_relative, u64 nodes) {

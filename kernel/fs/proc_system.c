@@ -24,9 +24,57 @@ struct memory {
     struct frame_totals now;
     struct swap_totals swap;
     u64 total, available, kernel_stacks, committed;
+    u64 mapped, dirty; /* frames of files and shared memory that are mapped; of files, to be written back */
+    u64 locked;        /* present in locked mappings; what two processes lock counts twice */
 };
 
+/* What no counter keeps is counted here, frame by frame. */
+static void look_at_frames(struct memory *m) {
+    for (u64 i = 0; i < frame_count; i++) {
+        const struct frame *f = &frames[i];
+        u8 class = atomic_load_relaxed(&f->class);
+        if (class != FRAME_FILE && class != FRAME_SHMEM)
+            continue;
+        m->mapped += atomic_load_relaxed(&f->mapped) != 0;
+        m->dirty += class == FRAME_FILE && atomic_load_relaxed(&f->flags) & FRAME_DIRTY;
+    }
+}
+
+static u64 locked_in(struct space *s) {
+    struct space_totals totals;
+    struct space_usage u;
+    struct mapping m;
+    u64 pages = 0;
+    space_totals(s, &totals);
+    for (u64 at = 0; totals.locked && space_walk(s, at, &m); at = m.end) {
+        if (m.view->flags & VIEW_LOCKED) {
+            space_usage(s, m.start, m.end, &u);
+            pages += u.anon + u.file + u.shmem;
+        }
+        space_walk_end(&m);
+    }
+    return pages;
+}
+
+static u64 locked_pages(void) {
+    struct process *p;
+    u64 pages = 0;
+    for (int pid = 0; (p = process_next(pid));) {
+        struct space *s = process_space(p);
+        pid = p->pid;
+        if (s) {
+            pages += locked_in(s);
+            space_put(s);
+        }
+        process_put(p);
+    }
+    return pages;
+}
+
 static void look(struct memory *m) {
+    m->mapped = m->dirty = 0;
+    look_at_frames(m);
+    m->locked = locked_pages();
     frame_totals(&m->now);
     m->total = m->now.given - m->now.frames[FRAME_RESERVED];
     m->available = m->now.frames[FRAME_FREE] + m->now.frames[FRAME_FILE]; /* a file's frames can be read again */
@@ -78,14 +126,14 @@ int proc_meminfo(struct synth *s, struct text *t) {
         {"Inactive(anon):", f[FRAME_SHMEM]},
         {"Active(file):", 0},
         {"Inactive(file):", f[FRAME_FILE]},
-        {"Unevictable:", 0},
-        {"Mlocked:", 0},
+        {"Unevictable:", m.locked},
+        {"Mlocked:", m.locked},
         {"SwapTotal:", m.swap.slots},
         {"SwapFree:", m.swap.slots - m.swap.used},
-        {"Dirty:", 0},
+        {"Dirty:", m.dirty},
         {"Writeback:", 0},
         {"AnonPages:", f[FRAME_ANON]},
-        {"Mapped:", 0},
+        {"Mapped:", m.mapped},
         {"Shmem:", f[FRAME_SHMEM]},
         {"KReclaimable:", 0},
         {"Slab:", f[FRAME_SLAB]},
@@ -140,12 +188,14 @@ int proc_vmstat(struct synth *s, struct text *t) {
         {"nr_active_anon", f[FRAME_ANON]},
         {"nr_inactive_file", f[FRAME_FILE]},
         {"nr_active_file", 0},
-        {"nr_unevictable", 0},
+        {"nr_unevictable", m.locked},
+        {"nr_mlock", m.locked},
         {"nr_slab_reclaimable", 0},
         {"nr_slab_unreclaimable", f[FRAME_SLAB]},
         {"nr_anon_pages", f[FRAME_ANON]},
         {"nr_file_pages", f[FRAME_FILE] + f[FRAME_SHMEM]},
-        {"nr_dirty", 0},
+        {"nr_mapped", m.mapped},
+        {"nr_dirty", m.dirty},
         {"nr_writeback", 0},
         {"nr_shmem", f[FRAME_SHMEM]},
         {"nr_kernel_stack", m.kernel_stacks * (PAGE_SIZE / KiB)}, /* in KiB, as on Linux */

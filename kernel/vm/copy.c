@@ -162,9 +162,11 @@ static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
         return PAGE_MAPPED | (f ? PAGE_CACHED : 0) | (o ? 0 : PAGE_ANONYMOUS);
     }
     struct frame *f = frame_of_phys(entry_phys(e));
+    bool alone = f->mapped == 1;
+    for (unsigned level = 1; level < TABLE_LEVELS; level++)
+        alone &= atomic_load(&w->table[level]->shares) == 1;
     *number = frame_number(f);
-    return PAGE_MAPPED | PAGE_PRESENT | (f->mapped == 1 && w->writable ? PAGE_EXCLUSIVE : 0) |
-           (f->class != FRAME_ANON ? PAGE_OF_FILE : 0);
+    return PAGE_MAPPED | PAGE_PRESENT | (alone ? PAGE_EXCLUSIVE : 0) | (f->class != FRAME_ANON ? PAGE_OF_FILE : 0);
 }
 
 u32 space_present(struct space *s, u64 address, u64 *frame) {

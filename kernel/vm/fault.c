@@ -345,7 +345,7 @@ static enum verdict object_read(struct fault *f) {
         return verdict;
     map_object_frame(f, frame, false);
     event(EVENT_FAULT_OBJECT, f->page << PAGE_SHIFT, 1);
-    if (!(f->run.view->flags & VIEW_RANDOM) && !f->force)
+    if (!f->force)
         map_around(f);
     return TRY_DONE;
 }

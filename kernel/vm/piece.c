@@ -231,6 +231,32 @@ static void usage_in(struct table *t, u64 first, u64 end, u64 sharers, struct sp
     }
 }
 
+static void unreference_in(struct table *t, u64 first, u64 end) {
+    u64 step = slot_pages(t->level);
+    unsigned from = first > t->base ? (first - t->base) / step : 0;
+    unsigned to = min((end - t->base + step - 1) / step, (u64)TABLE_SLOTS);
+    for (unsigned i = t->level > 1 ? table_next(t, from) : TABLE_SLOTS; i < to; i = table_next(t, i + 1))
+        unreference_in(table_of_entry(slot_read(&t->slots[i])), first, end);
+    if (t->level > 1)
+        return;
+    spin_lock(&t->lock);
+    for (unsigned i = from; i < to; i++)
+        if (entry_present(slot_read(&t->slots[i])))
+            slot_clear_bits(&t->slots[i], ENTRY_ACCESSED);
+    spin_unlock(&t->lock);
+}
+
+void space_unreference(struct space *s, u64 start, u64 end) {
+    mutex_lock(&s->range);
+    space_close(s);
+    epoch_enter();
+    unreference_in(s->root, start >> PAGE_SHIFT, min(end, USER_PAGES << PAGE_SHIFT) >> PAGE_SHIFT);
+    epoch_leave();
+    machine_flush(&s->m, start, end, false); /* what is used from now on is to be seen */
+    space_open(s);
+    mutex_unlock(&s->range);
+}
+
 void space_usage(struct space *s, u64 start, u64 end, struct space_usage *out) {
     *out = (struct space_usage){0};
     mutex_lock(&s->range);
@@ -267,6 +293,15 @@ u64 resident_sample(struct space *s) {
     count_in(s->root, &tables, &resident);
     s->peak_resident = max(s->peak_resident, resident);
     return tables;
+}
+
+void space_reset_peak(struct space *s) {
+    mutex_lock(&s->range);
+    space_close(s);
+    s->peak_resident = 0;
+    resident_sample(s);
+    space_open(s);
+    mutex_unlock(&s->range);
 }
 
 void space_totals(struct space *s, struct space_totals *out) {

@@ -183,6 +183,9 @@ struct space_usage {
     u64 pss_bytes; /* each page divided by the slots and sharers that map it */
     u64 swap_pss_bytes;
 };
+/* space_unreference: forget which pages were used. space_reset_peak: the largest size is today's. */
+void space_unreference(struct space *s, u64 start, u64 end);
+void space_reset_peak(struct space *s);
 void space_usage(struct space *s, u64 start, u64 end, struct space_usage *out);
 
 /* Plan totals, in pages (invariant 8). */
