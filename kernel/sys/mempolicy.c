@@ -104,6 +104,8 @@ static int page_range(u64 start, u64 bytes, u64 *end) {
     return start % PAGE_SIZE || *end < start ? -EINVAL : 0;
 }
 
+static long is_there(const struct mapping *m) { return 1; }
+
 long sys_mbind(u64 start, u64 bytes, int mode, const u64 __user *mask, u64 count, u32 flags) {
     struct memory_policy p;
     u64 end;
@@ -121,9 +123,13 @@ long sys_mbind(u64 start, u64 bytes, int mode, const u64 __user *mask, u64 count
     checked = make_policy(mode, mask, count, &p);
     if (checked)
         return checked;
-    long result = each_covering(start, end, false, NULL);
+    bool holes = p.mode == MPOL_DEFAULT; /* they have it, if something else is mapped */
+    long result = each_covering(start, end, holes, holes ? is_there : NULL);
+    result = holes ? (result > 0 ? 0 : -EFAULT) : result;
     u32 bits = policy_bits(&p), all = VIEW_POLICY | VIEW_POLICY_STATIC | VIEW_POLICY_RELATIVE;
-    return result ? result : space_change(process_current()->space, start, end - start, bits, all & ~bits);
+    if (!result)
+        result = space_change(process_current()->space, start, end - start, bits, all & ~bits);
+    return result == -ENOMEM && holes ? 0 : result;
 }
 
 static long takes_home(const struct mapping *m) {

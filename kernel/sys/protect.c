@@ -19,22 +19,22 @@ static void set_rights(int key, u32 rights) {
     arch_key_rights_set((arch_key_rights() & ~(KEY_RIGHTS << 2 * key)) | rights << 2 * key);
 }
 
-/* The lowest free key, now in use; -ENOSPC. Key 0 is everybody's. */
+/* The lowest free key, now in use; -ENOSPC. Key 0 is in use from the start, so its bit is kept the other way round. */
 static int take_key(struct space_info *info) {
     u16 keys = atomic_load(&info->keys), now;
     int key;
     if (!arch_has_keys())
         return -ENOSPC;
     do {
-        key = __builtin_ctz(~(u32)(keys | 1));
-        now = keys | 1 | (u16)(1u << key);
+        key = __builtin_ctz(~(u32)(keys ^ 1));
+        now = keys ^ (u16)(1u << key);
     } while (key < KEYS &&
              !__atomic_compare_exchange_n(&info->keys, &keys, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     return key < KEYS ? key : -ENOSPC;
 }
 
 static bool is_taken(const struct space_info *info, int key) {
-    return key >= 0 && key < KEYS && (!key || key != info->execute_key) && (atomic_load(&info->keys) | 1) >> key & 1;
+    return key >= 0 && key < KEYS && (!key || key != info->execute_key) && (atomic_load(&info->keys) ^ 1) >> key & 1;
 }
 
 u32 execute_only(struct space *s) {
@@ -61,7 +61,10 @@ long sys_pkey_free(int key) {
     struct space_info *info = space_info(process_current()->space);
     if (!is_taken(info, key))
         return -EINVAL;
-    atomic_and(&info->keys, (u16) ~(1u << key));
+    if (key)
+        atomic_and(&info->keys, (u16) ~(1u << key));
+    else
+        atomic_or(&info->keys, (u16)1);
     return 0;
 }
 

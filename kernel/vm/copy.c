@@ -89,7 +89,7 @@ ssize_t space_copy(struct space *s, u64 address, void *buffer, size_t bytes, boo
         else if (result < 0)
             outcome = FAULT_ACCERR;
         else
-            outcome = space_fault_forced(s, at, write ? FAULT_WRITE : FAULT_READ, force);
+            outcome = space_fault_from(s, at, write ? FAULT_WRITE : FAULT_READ, true, force);
     }
     return done ? (ssize_t)done : bytes ? -EFAULT : 0;
 }

@@ -308,7 +308,7 @@ static void map_around(struct fault *f) {
     entry rights = view_rights(f->run.view);
     struct frame *row[AROUND];
     unsigned start = align_down(f->slot, AROUND);
-    u64 first = max((u64)start, f->run.first), end = min((u64)start + AROUND, f->run.end), mapped = 0;
+    u64 first = max((u64)start, f->run.first), end = min(first + AROUND, f->run.end), mapped = 0;
     u64 index = f->run.offset + (first - f->run.first), pages = object_pages(o);
     end = min(end, first + (pages > index ? pages - index : 0));
     object_peek_row(o, index, end - first, row);
@@ -591,10 +591,10 @@ static enum fault_outcome outcome_of(enum verdict verdict) {
 }
 
 enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access) {
-    return space_fault_forced(s, address, access, false);
+    return space_fault_from(s, address, access, false, false);
 }
 
-enum fault_outcome space_fault_forced(struct space *s, u64 address, enum fault_access access, bool force) {
+enum fault_outcome space_fault_from(struct space *s, u64 address, enum fault_access access, bool remote, bool force) {
     struct fault f;
     f.s = s;
     f.page = address >> PAGE_SHIFT;
@@ -625,7 +625,7 @@ enum fault_outcome space_fault_forced(struct space *s, u64 address, enum fault_a
         else if (verdict == TRY_SWAP)
             verdict = get_swapped(&f);
         else if (verdict == TRY_GROW)
-            verdict = grow(&f);
+            verdict = remote ? TRY_MAPERR : grow(&f);
     }
     if (f.held)
         frame_unpin(f.held);

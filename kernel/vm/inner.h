@@ -42,9 +42,10 @@ extern struct frame *zero_frame;
 extern struct spin all_spaces_lock;
 extern struct list all_spaces; /* every space that has a root: for check.c */
 
-/* space_fault_forced: with `force`, against the view's protection: a read of anything that could be made readable, a
- * write to private memory, which makes a copy in a slot that stays as little accessible as its view says. */
-enum fault_outcome space_fault_forced(struct space *s, u64 address, enum fault_access access, bool force);
+/* space_fault_from: remote: from outside, so that no stack grows; with `force`, against the view's protection: a read
+ * of anything that could be made readable, a write to private memory, which makes a copy in a slot that stays as little
+ * accessible as its view says. */
+enum fault_outcome space_fault_from(struct space *s, u64 address, enum fault_access access, bool remote, bool force);
 
 /* The fork exclusion. Faults, breaks and remote copies run inside it, shared: a store to a line of this CPU, since
  * nothing sleeps inside. Who takes it alone (fork; the commit of a range operation; a walk), with s->range held, waits

@@ -85,6 +85,8 @@ int space_fill(struct space *s, u64 address, u64 bytes) {
     int error = 0;
     while (page < end && !error && next_to_fill(s, &page, end, &stop, &flags)) {
         bool wanted = (flags & LOCK_BITS) != LOCK_BITS, own = (flags & (VIEW_WRITE | VIEW_SHARED)) == VIEW_WRITE;
+        if (wanted && (flags & VIEW_PROT) == VIEW_EXEC && (flags & VIEW_KEY))
+            error = -EFAULT; /* its key lets nobody read it */
         for (; wanted && page < stop && !error; page++) {
             enum fault_access access = own ? FAULT_WRITE : flags & VIEW_PROT & ~VIEW_EXEC ? FAULT_READ : FAULT_EXEC;
             enum fault_outcome o = space_fault(s, page << PAGE_SHIFT, access);

@@ -248,7 +248,9 @@ void space_set_brk(struct space *s, u64 start) {
 static bool brk_fits(struct space *s, u64 old_end, u64 new_end) {
     struct piece p;
     space_close(s);
-    bool fits = new_end <= USER_PAGES && !(piece_next(s, old_end, &p) && p.first < new_end);
+    bool next = piece_next(s, old_end, &p); /* a page is kept free before it, or a stack's gap */
+    u64 guard = 1 + (next && p.view->flags & VIEW_GROWSDOWN ? GUARD_PAGES : 0);
+    bool fits = new_end <= USER_PAGES && !(next && p.first < new_end + guard);
     space_open(s);
     u64 data = s->info.data_end - s->info.data_start;
     return fits && ((new_end << PAGE_SHIFT) - s->brk_start) + data <= s->limits.data;

@@ -608,7 +608,7 @@ static void step_brk(struct model_space *m) {
                           .file = -1,
                           .max_prot = VIEW_PROT,
                           .flags = VIEW_READ | VIEW_WRITE | VIEW_HEAP | VIEW_ACCOUNT};
-    bool may = want >= m->brk_start && !(new_end > old_end && anything_in(m, old_end, new_end));
+    bool may = want >= m->brk_start && !(new_end > old_end && anything_in(m, old_end, new_end + 1));
     arm();
     u64 got = space_brk(m->real, want);
     bool failed = disarm();

@@ -60,7 +60,7 @@ def smaps_agree_with_rollup_and_status(t):
     fields = re.findall(r"^(\w+):", text(t, "cat", "/proc/self/smaps").split("VmFlags")[0], re.M)
     t.equal("fields", "Size KernelPageSize MMUPageSize Rss Pss Pss_Dirty Shared_Clean Shared_Dirty Private_Clean Private_Dirty "
             "Referenced Anonymous LazyFree AnonHugePages ShmemPmdMapped FilePmdMapped Shared_Hugetlb Private_Hugetlb Swap SwapPss "
-            "Locked THPeligible".split(), fields)
+            "Locked THPeligible ProtectionKey".split(), fields)
 
 
 @test
