@@ -108,9 +108,16 @@ static void status(const char *what) {
 
 static int fd;
 
+/* Where 2 MiB begin: no area that is looked at lies under two page tables. */
+static char *room(void) {
+    char *p = mmap(NULL, 4 * MiB, PROT_NONE, ANONYMOUS | MAP_NORESERVE, -1, 0);
+    munmap(p, 4 * MiB);
+    return (char *)(((unsigned long)p + 2 * MiB - 1) & -(2 * MiB));
+}
+
 static void own(void) {
     status(NULL);
-    char *p = mmap(NULL, 64 * PAGE, RW, ANONYMOUS, -1, 0);
+    char *base = room(), *p = mmap(base, 64 * PAGE, RW, ANONYMOUS | MAP_FIXED, -1, 0);
     status("mapped 64 pages");
     memset(p, 1, 16 * PAGE);
     for (int i = 16; i < 24; i++)
@@ -131,7 +138,8 @@ static void own(void) {
     smaps("inaccessible", p + 32 * PAGE);
     munmap(p, 64 * PAGE);
     status("all unmapped");
-    char *f = mmap(NULL, 16 * PAGE, RW, MAP_PRIVATE, fd, 0), *s = mmap(NULL, 16 * PAGE, RW, MAP_SHARED, fd, 0);
+    char *f = mmap(base, 16 * PAGE, RW, MAP_PRIVATE | MAP_FIXED, fd, 0);
+    char *s = mmap(base + 64 * PAGE, 16 * PAGE, RW, MAP_SHARED | MAP_FIXED, fd, 0);
     madvise(f, 16 * PAGE, MADV_RANDOM); /* no page but those touched */
     madvise(s, 16 * PAGE, MADV_RANDOM);
     (void)*(volatile char *)f;
@@ -156,7 +164,7 @@ static void own(void) {
 
 static void families(void) {
     int to[2], from[2];
-    char c = 0, *p = mmap(NULL, 16 * PAGE, RW, ANONYMOUS, -1, 0);
+    char c = 0, *p = mmap(room(), 16 * PAGE, RW, ANONYMOUS | MAP_FIXED, -1, 0);
     memset(p, 1, 12 * PAGE);
     pipe(to), pipe(from);
     smaps("before fork", p);
@@ -182,7 +190,7 @@ static void families(void) {
 }
 
 static void references(void) {
-    char *p = mmap(NULL, 16 * PAGE, RW, ANONYMOUS, -1, 0);
+    char *p = mmap(room(), 16 * PAGE, RW, ANONYMOUS | MAP_FIXED, -1, 0);
     memset(p, 1, 8 * PAGE);
     clear_refs("1", "1");
     smaps("nothing referenced", p);
