@@ -69,7 +69,8 @@ test: ## build with gcc and with clang, and run every test
 	@$(MAKE) --no-print-directory -j$$(nproc) host-test
 	tests/run
 
-soak: all ## the long tests, until one fails or Ctrl-C is typed
+soak: all $(O)/host-explore ## the long tests, until one fails or Ctrl-C is typed
+	$(O)/host-explore --explore --most 500000
 	tests/run --soak
 
 FORMATTED = $(wildcard kernel/*.[ch] kernel/*/*.[ch] kernel/*/*/*.[ch] tool/*.[ch] bench/*.[ch] tests/*/*.[ch])

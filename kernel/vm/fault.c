@@ -39,6 +39,7 @@ enum verdict {
     TRY_BLOCK,  /* f->block: 2 MiB, if they can be had */
     TRY_SWAP,   /* f->in's pages must be read */
     TRY_GROW,   /* nothing is mapped here: perhaps a stack grows */
+    TRY_MOVED,  /* the page is on the move: once that is over */
     TRY_MAPERR,
     TRY_ACCERR,
     TRY_BUS,
@@ -476,6 +477,12 @@ static enum verdict fault_leaf(struct fault *f) {
     return spurious(f);
 }
 
+/* Between its mapping at the new place and its unmapping at the old one a page that mremap moves would be empty in
+ * either: what was written there would be lost. */
+static bool is_moving(const struct space *s, u64 page) {
+    return page - s->moving_from < s->moving_pages || page - s->moving_to < s->moving_pages;
+}
+
 /* With the deepest table of the path locked and the path compared: f->run is what the plan says. */
 static enum verdict fault_locked(struct fault *f, struct table *t) {
     struct table *made;
@@ -485,6 +492,8 @@ static enum verdict fault_locked(struct fault *f, struct table *t) {
     struct run *run = plan_find(t, f->page - t->base);
     if (!run)
         return TRY_GROW;
+    if (unlikely(f->s->moving_pages) && is_moving(f->s, f->page))
+        return TRY_MOVED;
     if (!allowed(run->view, f->access) && !(f->force && forcible(run->view, f->access)))
         return TRY_ACCERR;
     if (f->access == FAULT_WRITE && !f->walk.writable)
@@ -563,6 +572,12 @@ static enum verdict grow(struct fault *f) {
     return verdict;
 }
 
+static enum verdict wait_for_move(struct space *s) {
+    mutex_lock(&s->range);
+    mutex_unlock(&s->range);
+    return TRY_AGAIN;
+}
+
 static enum verdict get_object_page(struct fault *f) {
     if (f->held)
         frame_unpin(f->held);
@@ -626,6 +641,8 @@ enum fault_outcome space_fault_from(struct space *s, u64 address, enum fault_acc
             verdict = get_swapped(&f);
         else if (verdict == TRY_GROW)
             verdict = remote ? TRY_MAPERR : grow(&f);
+        else if (verdict == TRY_MOVED)
+            verdict = wait_for_move(s);
     }
     if (f.held)
         frame_unpin(f.held);

@@ -32,6 +32,8 @@ struct space {
     u64 gap_from[GAP_CLASSES]; /* [r] no gap of >= 2^k pages lies in [gap_from[k], gap_top); falls with k */
     u64 hole_first, hole_end;  /* [r] a whole gap, guard left out, or empty: the one used or freed last */
     u32 locked_default;        /* [r] VIEW_LOCKED/ONFAULT for new mappings (MCL_FUTURE) */
+    u64 moving_from, moving_to,
+        moving_pages; /* what mremap is moving: faults there wait for it; written while closed */
     bool randomise;
     struct list all_link; /* in all_spaces, under its lock */
     struct space_info info;

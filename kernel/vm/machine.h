@@ -6,7 +6,9 @@
 #include "lib/base.h"
 #include "lib/sync.h"
 
+#ifndef MACHINE_CPUS /* the hosted machine has fewer */
 #define MACHINE_CPUS 256
+#endif
 extern unsigned cpu_count; /* CPUs that run: ids 0 .. cpu_count - 1 */
 
 /* What the machine knows of an address space. Embedded in struct space. */

@@ -77,7 +77,7 @@ static struct frame *tree_remove(struct object *o, u64 index) {
     struct frame *f = radix_remove(&o->tree, index);
     while (atomic_xchg(&f->hold, 1)) /* reclaim reads o's address from it */
         machine_pause();
-    f->object.object = NULL;
+    atomic_store_relaxed(&f->object.object, NULL);
     atomic_store(&f->hold, 0);
     o->cached--;
     if (f->flags & FRAME_DIRTY)
@@ -146,7 +146,7 @@ static void fill_done(struct object *o, u64 index, struct frame **frames, unsign
             spin_unlock(&o->lock);
             atomic_or(&frames[i]->flags, FRAME_ERROR);
         }
-        atomic_and(&frames[i]->flags, (u8)~FRAME_FILLING);
+        atomic_and(&frames[i]->flags, (u8) ~(FRAME_FILLING | (error ? FRAME_CLOSING : 0)));
     }
     waitq_wake_all(&o->filling);
     for (unsigned i = error ? 0 : 1; i < count; i++) /* the first stays pinned for the caller */
@@ -186,10 +186,13 @@ int object_get(struct object *o, u64 index, enum object_use use, struct frame **
             error = fill(o, index, use, out);
             continue;
         }
-        wait_until(&o->filling, !(atomic_load(&f->flags) & FRAME_FILLING));
-        if (atomic_load(&f->flags) & FRAME_ERROR) {
+        /* One that is closing is about to leave, and whoever maps pages wants the next one: waiting lets who removes it
+         * go on. */
+        wait_until(&o->filling, !(atomic_load(&f->flags) & (FRAME_FILLING | FRAME_CLOSING)));
+        bool failed = atomic_load(&f->flags) & FRAME_ERROR;
+        if (failed || atomic_load_relaxed(&f->object.object) != o) {
             frame_unpin(f);
-            error = -EIO;
+            error = failed ? -EIO : -EEXIST;
             continue;
         }
         if (!(f->flags & FRAME_REFERENCED))
@@ -345,11 +348,13 @@ static void remove_range(struct object *o, u64 first, u64 end) {
         if (mine)
             tree_remove(o, index);
         spin_unlock(&o->lock);
+        atomic_and(&f->flags, (u8)~FRAME_CLOSING);
         if (mine)
             frame_unpin(f);
         frame_unpin(f);
         first = index + 1;
     }
+    waitq_wake_all(&o->filling); /* who met a frame that was closing */
 }
 
 static void mark_closing(struct object *o, u64 first, u64 end) {

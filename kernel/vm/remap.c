@@ -302,11 +302,9 @@ static int find_target(struct remap *r) {
     return r->to ? 0 : -ENOMEM;
 }
 
-static long move(struct remap *r) {
+static long move_all(struct remap *r) {
     struct space *s = r->s;
-    int error = find_target(r);
-    if (!error)
-        error = space_replace(s, r->to, r->to + r->new_pages, r->view, r->offset);
+    int error = space_replace(s, r->to, r->to + r->new_pages, r->view, r->offset);
     if (error)
         return error;
     u64 old_end = r->old + r->old_pages;
@@ -314,11 +312,32 @@ static long move(struct remap *r) {
     if (error)
         (void)space_replace(s, r->to, r->to + r->new_pages, NULL, 0); /* nothing has moved yet */
     else if (r->old_pages && !(r->how & REMAP_DONT_UNMAP))
-        (void)space_replace(s, r->old, old_end, NULL,
-                            0); /* if a fault has undone the preparation: left mapped, empty, as on Linux */
+        (void)space_replace(s, r->old, old_end, NULL, 0); /* prepared; and faults there wait */
     else if (r->old_pages && r->view->flags & VIEW_LOCKED) /* the lock went with the pages; kept if memory is short */
         (void)space_review(s, r->old, old_end, (struct view_change){.clear = VIEW_LOCKED | VIEW_ONFAULT});
     return error ? error : (long)(r->to << PAGE_SHIFT);
+}
+
+/* Faults at both places wait from now on until range is released; pages 0: no longer. */
+static void say_moving(struct remap *r, u64 pages) {
+    space_close(r->s);
+    r->s->moving_from = r->old;
+    r->s->moving_to = r->to;
+    r->s->moving_pages = pages;
+    space_open(r->s);
+}
+
+static long move(struct remap *r) {
+    u64 pages = r->old_pages ? max(r->old_pages, r->new_pages) : 0;
+    long result = find_target(r);
+    if (result)
+        return result;
+    if (pages)
+        say_moving(r, pages);
+    result = move_all(r);
+    if (pages)
+        say_moving(r, 0);
+    return result;
 }
 
 static bool in_half(u64 page, u64 pages) { return page <= USER_PAGES && pages <= USER_PAGES - page; }

@@ -5,34 +5,14 @@
  * itself is the only task, on CPU 0 or where host_cpu put it. */
 #include <sys/mman.h>
 
-#include "host.h"
+#include "fiber.h"
+#include "rules.h"
 
-#include <sanitizer/common_interface_defs.h>
+#define STEPS_MOST 50000000ULL /* a run of a test has some 100,000 */
 
-#define FIBERS_MOST 64
-#define STACK_BYTES (256 * KiB) /* the sanitizers' frames are several times the kernel's */
-#define STEPS_MOST 50000000ULL  /* a run of a test has some 100,000 */
-
-enum fiber_state { FIBER_READY, FIBER_ASLEEP, FIBER_DONE };
-
-struct fiber {
-    void *sp; /* while it does not run */
-    void *stack;
-    void *fake_stack; /* AddressSanitizer's */
-    const char *name;
-    void (*body)(void *);
-    void *argument;
-    struct space *space;
-    int cpu; /* -1: none, it slept or has not begun */
-    enum fiber_state state;
-    bool woken;
-    unsigned locks;
-    const char *waits; /* why it does not go on */
-};
-
-static struct fiber fibers[FIBERS_MOST] = {{.name = "test"}}; /* the first is the test, and the scheduler */
-static unsigned fiber_count = 1;
-static struct fiber *current = &fibers[0];
+struct fiber fibers[FIBERS_MOST] = {{.name = "test"}};
+unsigned fiber_count = 1;
+struct fiber *current = &fibers[0];
 static unsigned switch_odds;
 static u64 steps;
 static bool running;
@@ -47,7 +27,7 @@ __attribute__((naked)) static void stack_switch(void **from_sp, void *to_sp) {
             "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp; ret");
 }
 
-static void fiber_switch(struct fiber *to, bool last) {
+void fiber_switch(struct fiber *to, bool last) {
     struct fiber *from = current;
     current = to;
     const void *bottom = to == fibers ? main_stack : to->stack;
@@ -69,8 +49,16 @@ static void fiber_main(void) {
     if (current->locks)
         panic("task %s ended holding %u locks", current->name, current->locks);
     current->state = FIBER_DONE;
+    if (exploring())
+        explore_end();
     current->cpu = -1;
     fiber_switch(&fibers[0], true);
+}
+
+void fiber_rewind(struct fiber *f) {
+    void **top = (void **)((char *)f->stack + STACK_BYTES) - 1; /* entered as after a call: 8 below a multiple of 16 */
+    *--top = (void *)fiber_main;
+    f->sp = memset(top - 6, 0, 6 * sizeof(*top)); /* six registers */
 }
 
 void fiber_add(const char *name, void (*body)(void *), void *argument, struct space *space) {
@@ -79,9 +67,7 @@ void fiber_add(const char *name, void (*body)(void *), void *argument, struct sp
     *f = (struct fiber){.name = name, .body = body, .argument = argument, .space = space, .cpu = -1};
     f->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     check(f->stack != MAP_FAILED);
-    void **top = (void **)((char *)f->stack + STACK_BYTES) - 1; /* entered as after a call: 8 below a multiple of 16 */
-    *--top = (void *)fiber_main;
-    f->sp = top - 6; /* six registers, all 0 */
+    fiber_rewind(f);
 }
 
 static unsigned free_cpus(int *out) {
@@ -149,7 +135,24 @@ static void give_way(void) {
     fiber_switch(&fibers[0], false);
 }
 
+static void point(enum host_op op, const volatile void *address, unsigned bytes, const void *from) {
+    if (exploring() && current != &fibers[0])
+        explore_point(op, address, bytes, from);
+    else
+        host_step();
+}
+#define FROM __builtin_return_address(0)
+
+void host_point(enum host_op op, const volatile void *address, unsigned bytes) { point(op, address, bytes, FROM); }
+
+void host_also(enum host_op op, const volatile void *address) {
+    if (exploring() && current != &fibers[0])
+        explore_access(op, address);
+}
+
 void host_step(void) {
+    if (exploring()) /* a step about no word makes no difference */
+        return;
     if (current == &fibers[0] || !switch_odds)
         return;
     if (++steps > STEPS_MOST)
@@ -159,7 +162,7 @@ void host_step(void) {
 }
 
 void fiber_yield(void) {
-    if (current == &fibers[0])
+    if (current == &fibers[0] || exploring())
         return;
     current->cpu = -1;
     give_way();
@@ -168,11 +171,15 @@ void fiber_yield(void) {
 void machine_pause(void) {
     if (current == &fibers[0])
         panic("the only task spins");
-    give_way();
+    if (exploring())
+        explore_point(HOST_PAUSE, NULL, 0, FROM);
+    else
+        give_way();
 }
 
 unsigned cpu_id(void) { return (unsigned)current->cpu; }
 bool fibers_running(void) { return running; }
+void fibers_running_set(bool on) { running = on; }
 const char *fiber_name(void) { return current->name; }
 
 void host_cpu(unsigned cpu) {
@@ -194,13 +201,14 @@ void fibers_print(FILE *to) {
 /* ---- spin locks */
 
 bool host_try(struct spin *lock) {
-    host_step();
+    point(HOST_TRY, lock, sizeof(lock->held), FROM);
     bool got = spin_try(lock);
+    host_also(got ? HOST_LOCK : HOST_TRY, lock);
     current->locks += got;
     return got;
 }
 void host_lock(struct spin *lock) {
-    host_step();
+    point(HOST_LOCK, lock, sizeof(lock->held), FROM);
     if (spin_held(lock))
         panic("spin_lock: CPU %u holds it already", cpu_id());
     while (!spin_try(lock)) {
@@ -209,13 +217,18 @@ void host_lock(struct spin *lock) {
     }
     current->waits = NULL;
     current->locks++;
+    current->last_lock = lock;
 }
 void host_unlock(struct spin *lock) {
+    point(HOST_UNLOCK, lock, sizeof(lock->held), FROM);
     if (!spin_held(lock))
         panic("spin_unlock: held by %d, not by CPU %u", (int)lock->held - 1, cpu_id());
+    if (rule_unlock(lock))
+        return;
     current->locks--;
     spin_unlock(lock);
     host_step();
+    rule_unlocked();
 }
 void spin_wait(struct spin *lock) { /* spin_lock of the host's own files */
     while (!spin_try(lock))
@@ -234,7 +247,9 @@ void host_may_sleep(const char *what) {
 int task_sleep(bool interruptible, u64 deadline_ns) {
     (void)interruptible, (void)deadline_ns;
     host_may_sleep("task_sleep");
-    if (!current->woken) {
+    if (exploring()) {
+        explore_point(HOST_SLEEP, &current->woken, sizeof(current->woken), FROM);
+    } else if (!current->woken) {
         if (current == &fibers[0])
             panic("deadlock: the only task sleeps");
         current->state = FIBER_ASLEEP;
@@ -252,15 +267,18 @@ void waitq_init(struct waitq *q) {
     list_init(&q->sleepers);
 }
 void waitq_add(struct waitq *q, struct waiter *w) {
+    point(HOST_WRITE, &q->sleepers, sizeof(q->sleepers.next), FROM);
     *w = (struct waiter){.task = (struct task *)current, .queue = q};
     list_add_tail(&q->sleepers, &w->link);
 }
 void waitq_remove(struct waiter *w) {
+    point(HOST_WRITE, &w->queue->sleepers, sizeof(w->link.next), FROM);
     if (!w->woken)
         list_del(&w->link);
 }
 static void wake(struct waiter *w) {
     struct fiber *f = (struct fiber *)w->task;
+    host_also(HOST_WRITE, &f->woken);
     list_del(&w->link);
     w->woken = true;
     f->woken = true;
@@ -268,12 +286,12 @@ static void wake(struct waiter *w) {
         f->state = FIBER_READY;
 }
 void waitq_wake_one(struct waitq *q) {
-    host_step();
+    point(HOST_WRITE, &q->sleepers, sizeof(q->sleepers.next), FROM);
     if (!list_empty(&q->sleepers))
         wake(list_first(&q->sleepers, struct waiter, link));
 }
 void waitq_wake_all(struct waitq *q) {
-    host_step();
+    point(HOST_WRITE, &q->sleepers, sizeof(q->sleepers.next), FROM);
     while (!list_empty(&q->sleepers))
         wake(list_first(&q->sleepers, struct waiter, link));
 }
@@ -284,7 +302,8 @@ void mutex_init(struct mutex *m) {
 }
 bool mutex_held(const struct mutex *m) { return m->owner == (struct task *)current; }
 bool mutex_try(struct mutex *m) {
-    host_step();
+    point(HOST_TRY, &m->owner, sizeof(m->owner), FROM);
+    host_also(m->owner ? HOST_TRY : HOST_LOCK, &m->owner);
     if (m->owner)
         return false;
     m->owner = (struct task *)current;
@@ -294,16 +313,24 @@ void mutex_lock(struct mutex *m) {
     host_may_sleep("mutex_lock");
     if (mutex_held(m))
         panic("mutex_lock: %s holds it already", current->name);
+    if (exploring() && current != &fibers[0]) {
+        explore_point(HOST_LOCK, &m->owner, sizeof(m->owner), FROM);
+        m->owner = (struct task *)current;
+        return;
+    }
     while (!mutex_try(m)) {
         struct waiter w;
         waitq_add(&m->waiters, &w);
-        task_sleep(false, SLEEP_FOREVER);
+        if (m->owner) /* it may have been let go before we were on the queue */
+            task_sleep(false, SLEEP_FOREVER);
         waitq_remove(&w);
     }
 }
 void mutex_unlock(struct mutex *m) {
     if (!mutex_held(m))
         panic("mutex_unlock: %s does not hold it", current->name);
+    point(HOST_UNLOCK, &m->owner, sizeof(m->owner), FROM);
     m->owner = NULL;
-    waitq_wake_one(&m->waiters);
+    if (!exploring())
+        waitq_wake_one(&m->waiters);
 }

@@ -20,6 +20,7 @@ static int file_fill(struct object *o, u64 index, struct frame **to, unsigned co
         u64 at = (index + i) * PAGE_SIZE;
         u64 stored = min(f->pages * PAGE_SIZE, (u64)atomic_load(&o->size));
         u64 bytes = at < stored ? min(stored - at, PAGE_SIZE) : 0;
+        host_point(HOST_WRITE, frame_va(to[i]), sizeof(u64));
         memcpy(frame_va(to[i]), f->contents + at, bytes);
         memset((char *)frame_va(to[i]) + bytes, 0, PAGE_SIZE - bytes);
     }
@@ -30,6 +31,7 @@ static int file_fill(struct object *o, u64 index, struct frame **to, unsigned co
 static int file_write_back(struct object *o, u64 index, struct frame *from) {
     struct host_file *f = container_of(o, struct host_file, object);
     host_may_sleep("write_back");
+    host_point(HOST_READ, frame_va(from), sizeof(u64));
     f->writes++;
     if (index < f->pages)
         memcpy(f->contents + index * PAGE_SIZE, frame_va(from), PAGE_SIZE);

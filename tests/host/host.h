@@ -11,6 +11,7 @@
 #include "boot/boot.h"
 #include "lib/base.h"
 #include "lib/sync.h"
+#include "point.h"
 #include "vm/epoch.h"
 #include "vm/frame.h"
 #include "vm/machine.h"
@@ -108,8 +109,12 @@ struct host_count {
     struct frame_totals frames;
     u64 kmalloc, radix_nodes, tables, views;
 };
-void host_check(void);  /* vm_check must find nothing */
-void host_settle(void); /* epochs, slabs, caches: nothing waits */
+void host_flush_own(void);                 /* machine_flush_everyone, of this CPU only */
+void *host_tlbs(size_t *bytes);            /* all CPUs' TLBs */
+void host_tlb_check(void);                 /* no TLB gives more than the tables do (invariant 6, between operations) */
+void host_tlb_none(const struct frame *f); /* no TLB leads to the frame, which is about to be freed */
+void host_check(void);                     /* vm_check must find nothing */
+void host_settle(void);                    /* epochs, slabs, caches: nothing waits */
 struct host_count host_count(void);
 void host_same(const char *file, int line, const struct host_count *before);
 #define check_no_leak(before) host_same(__FILE__, __LINE__, &(before))

@@ -10,10 +10,13 @@
 #include <sys/mman.h>
 
 #include "host.h"
+#include "rules.h"
 #include "vm/commit.h"
 #include "vm/table.h"
 
-#define TLB_SLOTS 1024u /* a power of two; half of it is used at most: more than any test's pages and tables */
+#ifndef TLB_SLOTS
+#define TLB_SLOTS 1024u /* half of it is used at most: more than any test's pages and tables */
+#endif
 #define DIRECT_HOLE (64 * KiB)
 
 struct tlb_line {
@@ -25,7 +28,7 @@ struct host_cpu {
     struct tlb_line tlb[TLB_SLOTS];
     unsigned used;
 };
-static struct host_cpu cpus[MACHINE_CPUS];
+static struct host_cpu *cpus;
 unsigned cpu_count = 1;
 char *frame_direct;
 struct host_sites *host_sites;
@@ -75,6 +78,8 @@ static void lay_out(const struct host_config *c) {
 void machine_start(struct host_config c) {
     c.bytes = c.bytes ? c.bytes : 16 * MiB;
     cpu_count = c.cpus ? c.cpus : 2;
+    cpus = mmap(NULL, cpu_count * sizeof(*cpus), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    check(cpus != MAP_FAILED);
     frame_direct = mmap(NULL, c.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     check(frame_direct != MAP_FAILED);
     lay_out(&c);
@@ -97,8 +102,15 @@ void machine_start(struct host_config c) {
 
 /* ---- the seam */
 
-void machine_zero_page(void *page) { memset(page, 0, PAGE_SIZE); }
-void machine_copy_page(void *to, const void *from) { memcpy(to, from, PAGE_SIZE); }
+void machine_zero_page(void *page) {
+    host_point(HOST_WRITE, page, sizeof(u64));
+    memset(page, 0, PAGE_SIZE);
+}
+void machine_copy_page(void *to, const void *from) {
+    host_point(HOST_WRITE, to, sizeof(u64));
+    host_also(HOST_READ, from);
+    memcpy(to, from, PAGE_SIZE);
+}
 
 #define KERNEL_SLOT (0xfeedULL << 12 | ENTRY_PRESENT) /* what stands for the kernel's half of a root */
 void machine_root_init(entry *root) { root[TABLE_SLOTS / 2] = KERNEL_SLOT; }
@@ -128,7 +140,7 @@ static void tlb_filter(struct host_cpu *c, bool (*gone)(unsigned level, u64 page
         return;
     tlb_forget(c);
     for (unsigned i = 0; i < n; i++) {
-        unsigned at = (unsigned)(kept[i].key * 0x9e3779b97f4a7c15ULL >> 54);
+        unsigned at = (unsigned)(kept[i].key * 0x9e3779b97f4a7c15ULL >> 40) % TLB_SLOTS;
         while (c->tlb[at].key)
             at = (at + 1) % TLB_SLOTS;
         c->tlb[at] = kept[i];
@@ -138,7 +150,7 @@ static void tlb_filter(struct host_cpu *c, bool (*gone)(unsigned level, u64 page
 
 static struct tlb_line *tlb_line(struct host_cpu *c, unsigned level, u64 page) {
     u64 key = 1 + ((page & ~(slot_pages(level) - 1)) | (u64)level << 56);
-    unsigned at = (unsigned)(key * 0x9e3779b97f4a7c15ULL >> 54);
+    unsigned at = (unsigned)(key * 0x9e3779b97f4a7c15ULL >> 40) % TLB_SLOTS;
     while (c->tlb[at].key && c->tlb[at].key != key)
         at = (at + 1) % TLB_SLOTS;
     return &c->tlb[at];
@@ -169,11 +181,16 @@ void machine_load(struct machine_space *m) {
     struct host_cpu *c = &cpus[id];
     if (c->loaded == m)
         return;
-    if (m)
+    if (m) {
+        host_point(HOST_WRITE, &m->cpus[id / 64], sizeof(u64));
         __atomic_fetch_or(&m->cpus[id / 64], 1ULL << (id % 64), __ATOMIC_SEQ_CST);
+    }
     struct machine_space *old = c->loaded;
+    host_point(HOST_WRITE, c, sizeof(u64));
     c->loaded = m;
     tlb_forget(c);
+    if (old)
+        host_point(HOST_WRITE, &old->cpus[id / 64], sizeof(u64));
     if (old)
         __atomic_fetch_and(&old->cpus[id / 64], ~(1ULL << (id % 64)), __ATOMIC_SEQ_CST);
 }
@@ -182,6 +199,7 @@ bool host_loaded(unsigned cpu, struct space *s) { return cpus[cpu].loaded == (st
 
 void machine_evict(struct machine_space *m) {
     for (unsigned i = 0; i < cpu_count; i++) {
+        host_point(HOST_WRITE, &cpus[i], sizeof(u64));
         if (cpus[i].loaded != m)
             continue;
         cpus[i].loaded = NULL;
@@ -193,7 +211,6 @@ void machine_evict(struct machine_space *m) {
 /* mutated: the mutant that this call of a flush meets: 0 none, 1 no flush, 2 not of tables. */
 static int mutated(void *site, bool tables) {
     u64 k = 0;
-    host_step(); /* the others go on until the interrupt reaches them */
     if (!host_sites)
         return 0;
     while (k < host_sites->count && host_sites->site[k] != site)
@@ -207,17 +224,30 @@ static int mutated(void *site, bool tables) {
 
 void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
     int mutant = mutated(__builtin_return_address(0), tables);
-    for (unsigned i = 0; i < cpu_count && mutant != 1; i++)
-        if (m->cpus[i / 64] & 1ULL << (i % 64))
-            tlb_filter(&cpus[i], in_range, start >> PAGE_SHIFT, end >> PAGE_SHIFT, tables && mutant != 2);
+    if (rule_flush(m, start, end, tables))
+        return;
+    host_point(HOST_READ, &m->cpus[0], sizeof(u64));
+    u64 mask = mutant == 1 ? 0 : m->cpus[0];
+    for (; mask; mask &= mask - 1) { /* the others go on until the interrupt reaches them, one by one */
+        unsigned i = (unsigned)__builtin_ctzll(mask);
+        host_point(HOST_WRITE, &cpus[i], sizeof(u64));
+        tlb_filter(&cpus[i], in_range, start >> PAGE_SHIFT, end >> PAGE_SHIFT, tables && mutant != 2);
+    }
     host_step();
 }
 
 void machine_flush_everyone(void) {
     int mutant = mutated(__builtin_return_address(0), false);
-    for (unsigned i = 0; i < cpu_count && mutant != 1; i++)
+    for (unsigned i = 0; i < cpu_count && mutant != 1; i++) {
+        host_point(HOST_WRITE, &cpus[i], sizeof(u64));
         tlb_forget(&cpus[i]);
+    }
     host_step();
+}
+
+void host_flush_own(void) {
+    host_point(HOST_WRITE, &cpus[cpu_id()], sizeof(u64));
+    tlb_forget(&cpus[cpu_id()]);
 }
 
 void machine_flush_local(u64 address) {
@@ -233,6 +263,13 @@ static bool allows(entry e, enum fault_access access) {
 
 /* The entry of the page itself, of one that may cover more. */
 static entry within(entry e, unsigned level, u64 page) { return e + ((page & (slot_pages(level) - 1)) << PAGE_SHIFT); }
+
+static void mark(entry *slot, entry e, entry bits) {
+    if ((e & bits) == bits)
+        return;
+    host_also(HOST_WRITE, slot);
+    *slot |= bits;
+}
 
 /* walk: read the tables, from the lowest that is cached. Returns the leaf entry with the rights of the path, 0: page
  * fault. */
@@ -258,12 +295,13 @@ static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
                 ->dead) /* dead tables are those that no slot points to, flushed before they died */
             panic("CPU %u walks page %#lx through a dead table of level %u", cpu_id(), (unsigned long)page, level);
         entry *slot = (entry *)frame_va(f) + slot_index(page, level);
+        host_also(HOST_READ, slot);
         entry e = *slot;
         if (!entry_present(e) || !(e & ENTRY_USER))
             return 0;
         path = (path & e & ENTRY_WRITE) | ((path | e) & ENTRY_NOEXEC);
         if (level > 1 && entry_is_table(e)) {
-            *slot |= ENTRY_ACCESSED;
+            mark(slot, e, ENTRY_ACCESSED);
             table = entry_phys(e);
             tlb_keep(c, level, page, (e & ~(ENTRY_WRITE | ENTRY_NOEXEC)) | path);
             continue;
@@ -271,7 +309,7 @@ static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
         e = (e & ~(ENTRY_WRITE | ENTRY_NOEXEC)) | path;
         if (!allows(e, access))
             return 0;
-        *slot |= ENTRY_ACCESSED | (access == FAULT_WRITE ? ENTRY_DIRTY : 0);
+        mark(slot, *slot, ENTRY_ACCESSED | (access == FAULT_WRITE ? ENTRY_DIRTY : 0));
         e |= access == FAULT_WRITE ? ENTRY_DIRTY : 0;
         tlb_keep(c, level, page, e);
         return within(e, level, page);
@@ -307,7 +345,8 @@ enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t
         struct host_cpu *c = &cpus[cpu_id()]; /* again each time: a fault may sleep */
         u64 page = address >> PAGE_SHIFT;
         check(c->loaded != NULL);
-        host_step();
+        host_point(HOST_WRITE, c,
+                   sizeof(u64)); /* one instruction: looked up, walked, accessed between two interrupts */
         entry e = translate(c, page, access);
         if (!e) {
             tlb_filter(c, on_path, page, page + 1, true);
@@ -320,6 +359,7 @@ enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t
         struct frame *f = frame_of_phys(entry_phys(e));
         check_frame(f, page, access);
         char *at = (char *)frame_va(f) + (address & (PAGE_SIZE - 1));
+        host_also(access == FAULT_WRITE ? HOST_WRITE : HOST_READ, frame_va(f));
         if (access == FAULT_WRITE)
             memcpy(at, buffer, here);
         else
@@ -329,6 +369,49 @@ enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t
         bytes -= here;
     }
     return outcome;
+}
+
+/* ---- what the TLBs hold */
+
+void *host_tlbs(size_t *bytes) {
+    *bytes = cpu_count * sizeof(*cpus);
+    return cpus;
+}
+
+/* now: what the tables give where the TLB has an entry of `level`, with the rights of the path; 0: nothing. */
+static entry now(const struct machine_space *m, unsigned level, u64 page) {
+    entry path = ENTRY_WRITE, e = m->root | ENTRY_PRESENT | ENTRY_WRITE;
+    for (unsigned l = TABLE_LEVELS; l >= level; l--) {
+        if (l < TABLE_LEVELS && !entry_is_table(e))
+            return 0;
+        e = ((entry *)(frame_direct + entry_phys(e)))[slot_index(page, l)];
+        if (!entry_present(e))
+            return 0;
+        path = (path & e & ENTRY_WRITE) | ((path | e) & ENTRY_NOEXEC);
+    }
+    return (e & ~(ENTRY_WRITE | ENTRY_NOEXEC)) | path;
+}
+
+void host_tlb_check(void) {
+    for (unsigned i = 0; i < cpu_count; i++)
+        for (unsigned k = 0; k < TLB_SLOTS && cpus[i].loaded; k++) {
+            const struct tlb_line *l = &cpus[i].tlb[k];
+            u64 key = l->key - 1, page = key & ~(255ULL << 56);
+            if (!l->key)
+                continue;
+            entry e = now(cpus[i].loaded, (unsigned)(key >> 56), page);
+            if (!e || entry_phys(e) != entry_phys(l->e) || (l->e & ~e & ENTRY_WRITE) || (e & ~l->e & ENTRY_NOEXEC))
+                panic("CPU %u holds %#lx for page %#lx, level %u; the tables give %#lx", i, (unsigned long)l->e,
+                      (unsigned long)page, (unsigned)(key >> 56), (unsigned long)e);
+        }
+}
+
+void host_tlb_none(const struct frame *f) {
+    for (unsigned i = 0; i < cpu_count; i++)
+        for (unsigned k = 0; k < TLB_SLOTS && cpus[i].used; k++)
+            if (cpus[i].tlb[k].key && frame_of_phys(entry_phys(cpus[i].tlb[k].e)) == f)
+                panic("frame %#lx of class %u is freed, and CPU %u still translates page %#lx to it",
+                      (unsigned long)frame_number(f), f->class, i, (unsigned long)(cpus[i].tlb[k].key - 1));
 }
 
 /* ---- what is in use */

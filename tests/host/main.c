@@ -4,17 +4,20 @@
  *     host-tests                    all
  *     host-tests NAME...            those whose name contains NAME
  *     host-tests NAME SEED          one, from that seed
- *     host-tests --mutants          leaves out the flushes of kernel/vm, one place after the other: some test must fail
- * each time -v: random tests tell what they do   --more N: N times as many seeds   --list */
+ *     host-tests --explore [NAME]   every interleaving of the scenarios whose name contains NAME (explore.c); --most N
+ * each host-tests NAME --schedule S  one interleaving of one scenario, step by step host-tests --rules            takes
+ * the rules of concurrency away, one after the other: some scenario must fail host-tests --mutants          leaves out
+ * the flushes of kernel/vm, one place after the other: some test must fail each time -v: random tests tell what they do
+ * --more N: N times as many seeds   --list */
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "host.h"
-
-#include <sanitizer/common_interface_defs.h>
+#include "fiber.h"
+#include "explore.h"
+#include "rules.h"
 
 #define TESTS_MOST 512
 #define SECONDS_MOST 100 /* one test, one seed */
@@ -48,7 +51,10 @@ u64 rnd(void) {
 }
 u64 rnd_below(u64 n) { return (rnd() >> 16) % n; }
 
-static void say_how(void) { fprintf(stderr, "  again: build/host-tests %s %lu\n", running, (unsigned long)test_seed); }
+static void say_how(void) {
+    if (!explore_say(stderr))
+        fprintf(stderr, "  again: build/host-tests %s %lu\n", running, (unsigned long)test_seed);
+}
 
 void test_fail(const char *file, int line, const char *format, ...) {
     va_list args;
@@ -202,7 +208,113 @@ static int mutants(void) {
     return 0;
 }
 
+/* ---- interleavings */
+
+static struct explored *explored; /* by scenario, written by the process that explored it */
+
+static void explored_new(void) {
+    explored =
+        mmap(NULL, scenario_count() * sizeof(*explored), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check(explored != MAP_FAILED);
+}
+
+static void explore_child(unsigned i, u64 most) {
+    signal(SIGALRM, hung);
+    alarm(SECONDS_MOST * 10);
+    running = scenario_at(i)->name;
+    explore(scenario_at(i), most, &explored[i]);
+    _exit(0);
+}
+
+static bool is_one_of(const char *name, char **names, int count) {
+    bool found = count == 0;
+    for (int i = 0; i < count; i++)
+        found |= strstr(name, names[i]) != NULL;
+    return found;
+}
+
+/* By pair: one line a scenario, and a sum. */
+static int explore_all(char **names, int count, u64 most) {
+    unsigned jobs = 0, failed = 0;
+    u64 sum = 0;
+    explored_new();
+    for (unsigned i = 0; i < scenario_count(); i++) {
+        if (!is_one_of(scenario_at(i)->name, names, count))
+            continue;
+        fflush(stdout);
+        if (!fork())
+            explore_child(i, most);
+        if (++jobs == JOBS)
+            failed += !finish(&jobs);
+    }
+    while (jobs)
+        failed += !finish(&jobs);
+    for (unsigned i = 0; i < scenario_count(); i++) {
+        const struct scenario *s = scenario_at(i);
+        if (!explored[i].runs)
+            continue;
+        char bound[40] = "all";
+        if (!explored[i].all)
+            snprintf(bound, sizeof(bound), "all with up to %u preemptions", explored[i].preemptions);
+        printf("%-21s %8lu interleavings of up to %4lu steps, %s (%s)\n", s->name, explored[i].runs, explored[i].steps,
+               bound, s->pair);
+        sum += explored[i].runs;
+    }
+    printf("%lu interleavings, %u scenarios failed\n", sum, failed);
+    return failed || !sum;
+}
+
+/* Which scenario notices that a rule is gone; NULL: none. */
+static const char *noticed(const char *likely, u64 most, u64 *runs) {
+    unsigned count = scenario_count();
+    for (unsigned k = 0; k < 2 * count; k++) { /* the likely ones first */
+        unsigned i = k % count;
+        if ((k < count) != !strncmp(scenario_at(i)->name, likely, strlen(likely)))
+            continue;
+        fflush(stdout);
+        if (!fork())
+            explore_child(i, most);
+        unsigned jobs = 1;
+        bool well = finish(&jobs);
+        *runs += explored[i].runs;
+        if (!well)
+            return scenario_at(i)->name;
+    }
+    return NULL;
+}
+
+static int rules(u64 most) {
+    unsigned unseen = 0;
+    freopen("/dev/null", "w", stderr);
+    for (unsigned r = RULE_NONE + 1; r < RULES; r++) {
+        u64 runs = 0;
+        explored_new();
+        rule_missing = r;
+        const char *name = noticed(rule_likely[r], most, &runs);
+        printf("without rule %-62s %s, after %lu interleavings\n", rule_names[r], name ? name : "NO SCENARIO FAILS",
+               runs);
+        unseen += !name;
+    }
+    printf("%u of %u rules taken away are unseen\n", unseen, RULES - 1);
+    return unseen > 0;
+}
+
+static int replay(const char *name, const char *schedule) {
+    for (unsigned i = 0; i < scenario_count(); i++)
+        if (!strcmp(scenario_at(i)->name, name)) {
+            running = name;
+            explore_replay(scenario_at(i), schedule);
+            printf("nothing is wrong with this interleaving\n");
+            return 0;
+        }
+    printf("no scenario %s\n", name);
+    return 1;
+}
+
 int main(int argc, char **argv) {
+    const char *schedule = NULL;
+    bool all_interleavings = false, without_rules = false;
+    u64 most = 4000; /* of a scenario, of each bound: half a minute for all */
     unsigned more = 1, jobs = 0, runs = 0, failed = 0;
     bool one_seed = false, list = false;
     u64 seed = 0;
@@ -213,7 +325,17 @@ int main(int argc, char **argv) {
         u64 number = strtoul(argv[i], &end, 0);
         if (!strcmp(argv[i], "--mutants"))
             return mutants();
-        if (!strcmp(argv[i], "-v")) {
+        if (!strcmp(argv[i], "--rules")) {
+            without_rules = true;
+        } else if (!strcmp(argv[i], "--without") && i + 1 < argc) {
+            rule_missing = (enum rule)strtol(argv[++i], NULL, 0);
+        } else if (!strcmp(argv[i], "--explore")) {
+            all_interleavings = true;
+        } else if (!strcmp(argv[i], "--schedule") && i + 1 < argc) {
+            schedule = argv[++i];
+        } else if (!strcmp(argv[i], "--most") && i + 1 < argc) {
+            most = strtoul(argv[++i], NULL, 0);
+        } else if (!strcmp(argv[i], "-v")) {
             test_verbose = true;
         } else if (!strcmp(argv[i], "--list")) {
             list = true;
@@ -226,6 +348,12 @@ int main(int argc, char **argv) {
             names[name_count++] = argv[i];
         }
     }
+    if (schedule && name_count)
+        return replay(names[0], schedule);
+    if (without_rules)
+        return rules(most);
+    if (all_interleavings)
+        return explore_all(names, name_count, most);
     time_t began = time(NULL);
     for (unsigned i = 0; i < test_count; i++) {
         const struct one_test *t = &tests[i];
