@@ -123,9 +123,9 @@ static void replace(struct fault *f, struct frame *fresh) {
 static struct frame *take_frame(struct fault *f) {
     struct frame *fresh = f->stock.frame;
     f->stock.frame = NULL;
-    fresh->anon.ring = f->leaf->ring;
-    fresh->anon.index = f->slot;
-    fresh->mapped = 1; /* nobody else knows it yet */
+    atomic_store_relaxed(&fresh->anon.ring, f->leaf->ring);
+    atomic_store_relaxed(&fresh->anon.index, f->slot);
+    atomic_store(&fresh->mapped, 1); /* nobody else knows it yet; last: reclaim believes the ring of a mapped frame */
     return fresh;
 }
 
@@ -170,7 +170,7 @@ static enum verdict take_over_frame(struct fault *f) {
 }
 
 static enum verdict break_frame(struct fault *f, struct frame *frame) {
-    if (atomic_load(&frame->counts) == FRAME_ONE_MAP && (!(frame->flags & FRAME_SWAP) || swap_take(frame)))
+    if (atomic_load(&frame->counts) == FRAME_ONE_MAP && (!(frame_flags(frame) & FRAME_SWAP) || swap_take(frame)))
         return take_over_frame(f);
     return copy_from(f, frame);
 }
@@ -395,7 +395,7 @@ static enum verdict write_to_present(struct fault *f, entry e) {
         return object_write(f, e);
     if (frame == zero_frame)
         return anon_write(f);
-    return frame->class == FRAME_ANON ? break_frame(f, frame) : copy_from(f, frame);
+    return frame_class(frame) == FRAME_ANON ? break_frame(f, frame) : copy_from(f, frame);
 }
 
 static enum verdict spurious(struct fault *f) {

@@ -72,7 +72,7 @@ static void poison_check(struct frame *f) {
 
 static void block_link(struct frame *f, unsigned order) {
     f->order = order;
-    f->flags = FRAME_LISTED;
+    atomic_store_relaxed(&f->flags, FRAME_LISTED);
     f->free.prev = NULL;
     f->free.next = buddy.head[order];
     if (f->free.next)
@@ -87,19 +87,19 @@ static void block_unlink(struct frame *f) {
         buddy.head[f->order] = f->free.next;
     if (f->free.next)
         f->free.next->free.prev = f->free.prev;
-    f->flags = 0;
+    atomic_store_relaxed(&f->flags, 0);
 }
 
 /* buddy_give: a block comes back; joins it with its free buddies. All its frames are of class FRAME_FREE already. */
 static void buddy_give(struct frame *f, unsigned order) {
     u64 number = frame_number(f);
-    buddy.free += 1ULL << order;
+    atomic_hint_add(&buddy.free, 1ULL << order);
     while (order + 1 < ORDERS) {
         u64 other = number ^ (1ULL << order);
         if (other + (1ULL << order) > frame_count)
             break;
         struct frame *b = &frames[other];
-        if (b->class != FRAME_FREE || !(b->flags & FRAME_LISTED) || b->order != order)
+        if (frame_class(b) != FRAME_FREE || !(frame_flags(b) & FRAME_LISTED) || b->order != order)
             break;
         block_unlink(b);
         number &= ~(1ULL << order);
@@ -127,7 +127,7 @@ static struct frame *buddy_cut(unsigned have, unsigned order) {
         have--;
         block_link(f + (1ULL << have), have);
     }
-    buddy.free -= 1ULL << order;
+    atomic_hint_add(&buddy.free, -(1ULL << order));
     return f;
 }
 
@@ -162,10 +162,10 @@ static void cache_refill(struct frame_cpu *c, u64 keep) {
         struct frame *f = buddy_cut(have, order) + (1ULL << order);
         for (u64 i = 1ULL << order; i > 0; i--) {
             f--;
-            f->free.next = c->head;
+            atomic_store_relaxed(&f->free.next, c->head);
             c->head = f;
         }
-        c->count += 1U << order;
+        atomic_hint_add(&c->count, 1U << order);
         want -= 1ULL << order;
     }
     spin_unlock(&buddy.lock);
@@ -177,7 +177,7 @@ static void cache_spill(struct frame_cpu *c, u32 left) {
     while (c->count > left) {
         struct frame *first = c->head, *last = first, *next = first->free.next;
         s64 step = next == first - 1 ? -1 : 1;
-        for (c->count--; c->count > left && next == last + step; c->count--) {
+        for (atomic_hint_add(&c->count, -1); c->count > left && next == last + step; atomic_hint_add(&c->count, -1)) {
             last = next;
             next = next->free.next;
         }
@@ -231,7 +231,7 @@ static struct frame *frame_take(unsigned order, enum frame_class class, u64 keep
         f = c->head;
         if (likely(f)) {
             c->head = f->free.next;
-            c->count--;
+            atomic_hint_add(&c->count, -1);
         }
     } else {
         spin_lock(&buddy.lock);
@@ -239,9 +239,9 @@ static struct frame *frame_take(unsigned order, enum frame_class class, u64 keep
         spin_unlock(&buddy.lock);
     }
     if (likely(f)) {
-        c->used[class] += 1LL << order;
+        atomic_hint_add(&c->used[class], 1LL << order);
         for (u64 i = 0; i < 1ULL << order; i++)
-            f[i].class = class;
+            atomic_store_relaxed(&f[i].class, class);
         f->order = order;
     }
     spin_unlock(&c->lock);
@@ -295,9 +295,9 @@ struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) 
         f = c->head;
         if (likely(f)) {
             c->head = f->free.next;
-            c->count--;
-            c->used[class]++;
-            f->class = class;
+            atomic_hint_add(&c->count, -1);
+            atomic_hint_add(&c->used[class], 1);
+            atomic_store_relaxed(&f->class, class);
             f->order = 0;
         }
         spin_unlock(&c->lock);
@@ -327,12 +327,12 @@ void frame_free_list(struct frame *list) {
         shadow_freed(frame_number(f));
         if (unlikely(frame_poison))
             poison_fill(f);
-        c->used[f->class]--;
-        f->class = FRAME_FREE;
-        f->flags = 0;
-        f->free.next = c->head;
+        atomic_hint_add(&c->used[f->class], -1);
+        atomic_store_relaxed(&f->class, FRAME_FREE);
+        atomic_store_relaxed(&f->flags, 0);
+        atomic_store_relaxed(&f->free.next, c->head);
         c->head = f;
-        c->count++;
+        atomic_hint_add(&c->count, 1);
     }
     if (c->count > CACHE_MOST)
         cache_spill(c, CACHE_MOST - BATCH);
@@ -342,19 +342,19 @@ void frame_free_list(struct frame *list) {
 void frame_reclass(struct frame *f, enum frame_class class) {
     struct frame_cpu *c = &caches[cpu_id()];
     spin_lock(&c->lock);
-    c->used[f->class]--;
-    c->used[class]++;
-    f->class = class;
+    atomic_hint_add(&c->used[f->class], -1);
+    atomic_hint_add(&c->used[class], 1);
+    atomic_store_relaxed(&f->class, class);
     spin_unlock(&c->lock);
 }
 
 static __attribute__((noinline)) void free_block(struct frame *f, unsigned order) {
     struct frame_cpu *c = &caches[cpu_id()];
     spin_lock(&c->lock);
-    c->used[f->class] -= 1LL << order;
+    atomic_hint_add(&c->used[f->class], -(1LL << order));
     for (u64 i = 0; i < 1ULL << order; i++) {
-        f[i].class = FRAME_FREE;
-        f[i].flags = 0;
+        atomic_store_relaxed(&f[i].class, FRAME_FREE);
+        atomic_store_relaxed(&f[i].flags, 0);
         f[i].counts = 0; /* of the frames after the first: whoever used them may have left something */
     }
     spin_lock(&buddy.lock);
@@ -370,7 +370,7 @@ void frame_free(struct frame *f, unsigned order) {
               order, class, f->order, (unsigned long)f->counts);
     wait_for_readers(f);
     shadow_freed(frame_number(f));
-    if (unlikely(f->flags & FRAME_SWAP) && class == FRAME_ANON)
+    if (unlikely(frame_flags(f) & FRAME_SWAP) && class == FRAME_ANON)
         swap_forget(f);
     for (u64 i = 0; unlikely(frame_poison) && i < 1ULL << order; i++)
         poison_fill(f + i);
@@ -380,12 +380,13 @@ void frame_free(struct frame *f, unsigned order) {
     }
     struct frame_cpu *c = &caches[cpu_id()];
     spin_lock(&c->lock);
-    c->used[class]--;
-    f->class = FRAME_FREE;
-    f->flags = 0;
-    f->free.next = c->head;
+    atomic_hint_add(&c->used[class], -1);
+    atomic_store_relaxed(&f->class, FRAME_FREE);
+    atomic_store_relaxed(&f->flags, 0);
+    atomic_store_relaxed(&f->free.next, c->head);
     c->head = f;
-    if (unlikely(++c->count > CACHE_MOST))
+    atomic_hint_add(&c->count, 1);
+    if (unlikely(c->count > CACHE_MOST))
         cache_spill(c, CACHE_MOST - BATCH);
     spin_unlock(&c->lock);
 }

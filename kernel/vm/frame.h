@@ -71,6 +71,10 @@ extern struct frame *frames; /* by frame number */
 extern u64 frame_count;      /* frames described, holes included */
 extern char *frame_direct;   /* where frame 0 appears in the kernel: the direct map */
 
+/* frame_class, frame_flags: reclaim looks at them from outside, while their owner changes them. */
+static inline enum frame_class frame_class(const struct frame *f) { return atomic_load_relaxed(&f->class); }
+static inline u8 frame_flags(const struct frame *f) { return atomic_load_relaxed(&f->flags); }
+
 static inline u64 frame_number(const struct frame *f) { return (u64)(f - frames); }
 static inline u64 frame_phys(const struct frame *f) { return frame_number(f) << PAGE_SHIFT; }
 static inline struct frame *frame_of_phys(u64 phys) { return &frames[phys >> PAGE_SHIFT]; }

@@ -31,11 +31,11 @@ static enum frame_class class_of(const struct object *o) { return o->ops->fill ?
 /* ---- finding and filling ---- */
 
 static void dirty_locked(struct object *o, struct frame *f) {
-    if (f->flags & FRAME_DIRTY)
+    if (frame_flags(f) & FRAME_DIRTY)
         return;
     atomic_or(&f->flags, FRAME_DIRTY);
-    o->dirty++;
-    if (!o->ops->write_back && f->class == FRAME_FILE)
+    atomic_hint_add(&o->dirty, 1);
+    if (!o->ops->write_back && frame_class(f) == FRAME_FILE)
         frame_reclass(f, FRAME_SHMEM);
 }
 
@@ -58,7 +58,7 @@ void object_peek_row(struct object *o, u64 index, unsigned count, struct frame *
         if (!f)
             continue;
         frame_pin(f);
-        if (!(f->flags & FRAME_REFERENCED))
+        if (!(frame_flags(f) & FRAME_REFERENCED))
             atomic_or(&f->flags, FRAME_REFERENCED);
     }
     spin_unlock(&o->lock);
@@ -80,8 +80,8 @@ static struct frame *tree_remove(struct object *o, u64 index) {
     atomic_store_relaxed(&f->object.object, NULL);
     atomic_store(&f->hold, 0);
     o->cached--;
-    if (f->flags & FRAME_DIRTY)
-        o->dirty--;
+    if (frame_flags(f) & FRAME_DIRTY)
+        atomic_hint_add(&o->dirty, -1);
     return f;
 }
 
@@ -90,7 +90,7 @@ static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, s
     f->index_high = index >> 32;
     f->object.index = (u32)index;
     f->object.object = o;
-    f->flags = flags;
+    atomic_store_relaxed(&f->flags, flags);
     f->mapped = 0;
     atomic_store(&f->pins, 2); /* last: hold_object believes a frame with one pin. The tree's and the caller's */
     spin_lock(&o->lock);
@@ -195,7 +195,7 @@ int object_get(struct object *o, u64 index, enum object_use use, struct frame **
             error = failed ? -EIO : -EEXIST;
             continue;
         }
-        if (!(f->flags & FRAME_REFERENCED))
+        if (!(frame_flags(f) & FRAME_REFERENCED))
             atomic_or(&f->flags, FRAME_REFERENCED);
         *out = f;
         error = 0;
@@ -220,8 +220,8 @@ static bool concerns(entry e, enum visit visit) {
     if (entry_swapped(e)) /* a private copy */
         return visit == VISIT_UNMAP;
     if (visit == VISIT_WRITE_PROTECT)
-        return entry_present(e) && entry_writable(e) && frame_of_phys(entry_phys(e))->class != FRAME_ANON;
-    return visit == VISIT_UNMAP || frame_of_phys(entry_phys(e))->class != FRAME_ANON;
+        return entry_present(e) && entry_writable(e) && frame_class(frame_of_phys(entry_phys(e))) != FRAME_ANON;
+    return visit == VISIT_UNMAP || frame_class(frame_of_phys(entry_phys(e))) != FRAME_ANON;
 }
 
 /* A frame that is to be evicted was used since the last harvest: it stays. */
@@ -397,7 +397,8 @@ void object_destroy(struct object *o) {
 }
 
 static bool droppable(const struct frame *f) {
-    return f->counts == FRAME_ONE_PIN && !(f->flags & (FRAME_DIRTY | FRAME_FILLING)) && f->class == FRAME_FILE;
+    return atomic_load(&f->counts) == FRAME_ONE_PIN && !(frame_flags(f) & (FRAME_DIRTY | FRAME_FILLING)) &&
+           frame_class(f) == FRAME_FILE;
 }
 
 void object_drop(struct object *o, u64 first, u64 end) {
@@ -413,10 +414,10 @@ void object_drop(struct object *o, u64 first, u64 end) {
 
 static bool take_dirty(struct object *o, struct frame *f) {
     spin_lock(&o->lock);
-    bool dirty = f->object.object == o && (f->flags & FRAME_DIRTY);
+    bool dirty = f->object.object == o && (frame_flags(f) & FRAME_DIRTY);
     if (dirty) {
         atomic_and(&f->flags, (u8)~FRAME_DIRTY);
-        o->dirty--;
+        atomic_hint_add(&o->dirty, -1);
     }
     spin_unlock(&o->lock);
     return dirty;
@@ -456,7 +457,8 @@ static struct object *hold_object(struct frame *f) {
     struct object *o = NULL;
     if (atomic_xchg(&f->hold, 1))
         return NULL;
-    if (f->class == FRAME_FILE && f->pins == 1 && !(f->flags & (FRAME_DIRTY | FRAME_FILLING | FRAME_CLOSING)))
+    if (frame_class(f) == FRAME_FILE && atomic_load(&f->pins) == 1 &&
+        !(frame_flags(f) & (FRAME_DIRTY | FRAME_FILLING | FRAME_CLOSING)))
         o = f->object.object;
     if (o)
         atomic_add(&o->users, 1);

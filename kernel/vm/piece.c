@@ -176,10 +176,10 @@ void space_walk_end(struct mapping *m) {
 
 static void usage_of_frame(struct frame *f, u64 sharers, entry e, struct space_usage *u) {
     u64 users = (u64)atomic_load(&f->mapped) + sharers - 1;
-    bool dirty = (e & ENTRY_DIRTY) || (f->flags & FRAME_DIRTY) || f->class == FRAME_ANON;
-    if (f->class == FRAME_ANON)
+    bool dirty = (e & ENTRY_DIRTY) || (frame_flags(f) & FRAME_DIRTY) || frame_class(f) == FRAME_ANON;
+    if (frame_class(f) == FRAME_ANON)
         u->anon++;
-    else if (f->class == FRAME_SHMEM)
+    else if (frame_class(f) == FRAME_SHMEM)
         u->shmem++;
     else
         u->file++;
@@ -282,7 +282,7 @@ static void count_in(const struct table *t, u64 *tables, u64 *resident) {
                 *resident += TABLE_SLOTS;
             } else { /* every exit looks at every leaf: no call for each */
                 ++*tables;
-                *resident += lower->anon + lower->object;
+                *resident += atomic_load_relaxed(&lower->anon) + atomic_load_relaxed(&lower->object);
             }
         }
     }

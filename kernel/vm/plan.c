@@ -62,7 +62,7 @@ static void link_add(struct table *t, struct view *view, struct stock *k) {
     }
     l->runs++;
     if (view_counts_as_writer(view))
-        o->writable_shared++;
+        atomic_hint_add(&o->writable_shared, 1);
     spin_unlock(&o->lock);
 }
 
@@ -72,7 +72,7 @@ static void link_remove(struct table *t, struct view *view) {
     assert(l && l->runs > 0);
     spin_lock(&o->lock);
     if (view_counts_as_writer(view))
-        o->writable_shared--;
+        atomic_hint_add(&o->writable_shared, -1);
     bool last = --l->runs == 0;
     if (last)
         list_del(&l->in_object);

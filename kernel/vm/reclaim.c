@@ -77,11 +77,11 @@ static void harvest_large(struct table *t, struct batch *b) {
 static void harvest(struct frame *f, struct batch *b) {
     if (!hold(f))
         return;
-    struct table *t = f->class == FRAME_TABLE && atomic_load(&f->counts) ? f->owner.slab : NULL;
+    struct table *t = frame_class(f) == FRAME_TABLE && atomic_load(&f->counts) ? f->owner.slab : NULL;
     if (t && spin_try(&t->lock)) {
-        if (!t->dead && t->level == 1 && !atomic_load(&t->large))
+        if (!atomic_load(&t->dead) && t->level == 1 && !atomic_load(&t->large))
             harvest_slots(t, b);
-        else if (!t->dead && t->level == 2)
+        else if (!atomic_load(&t->dead) && t->level == 2)
             harvest_large(t, b);
         spin_unlock(&t->lock);
     }
@@ -144,8 +144,8 @@ static bool withdraw(struct table *t, void *argument) {
     w->any = true;
     swap_dup(w->slot);
     slot_exchange(slot, entry_swap(w->slot));
-    t->anon--;
-    t->swapped++;
+    atomic_hint_add(&t->anon, -1);
+    atomic_hint_add(&t->swapped, 1);
     frame_unmap(w->f); /* pinned */
     w->batch->stale = true;
     return true;
@@ -170,7 +170,7 @@ static void withdraw_frame(struct frame *f, struct batch *b) {
     epoch_enter();
     if (hold(f)) {
         u64 counts = atomic_load(&f->counts);
-        if (f->class == FRAME_ANON && counts && counts < FRAME_ONE_PIN) {
+        if (frame_class(f) == FRAME_ANON && counts && counts < FRAME_ONE_PIN) {
             w.index = atomic_load(&f->anon.index);
             ring = atomic_load(&f->anon.ring);
             if (!atomic_load(&f->counts)) /* drop_leaf has begun to use the descriptor otherwise */
@@ -231,7 +231,7 @@ static void drop_kept(struct frame *f, struct batch *b) {
     u64 slot = f->anon.swap;
     if (!hold(f))
         return;
-    if (f->class == FRAME_ANON && (f->flags & (FRAME_ERROR | FRAME_SWAP)) == (FRAME_ERROR | FRAME_SWAP) &&
+    if (frame_class(f) == FRAME_ANON && (frame_flags(f) & (FRAME_ERROR | FRAME_SWAP)) == (FRAME_ERROR | FRAME_SWAP) &&
         atomic_load(&f->counts) == FRAME_ONE_PIN && swap_count(slot) == 1)
         mine = true;
     let_go(f);
@@ -247,16 +247,16 @@ static void drop_kept(struct frame *f, struct batch *b) {
 /* ---- the hand ---- */
 
 static void examine(struct frame *f, struct batch *b) {
-    if (f->class == FRAME_TABLE) {
+    if (frame_class(f) == FRAME_TABLE) {
         harvest(f, b);
         return;
     }
-    if (f->class != FRAME_ANON && f->class != FRAME_FILE)
+    if (frame_class(f) != FRAME_ANON && frame_class(f) != FRAME_FILE)
         return;
     u8 flags = atomic_load_relaxed(&f->flags);
     if (flags & FRAME_REFERENCED) {
         atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
-    } else if (f->class == FRAME_FILE) {
+    } else if (frame_class(f) == FRAME_FILE) {
         b->freed += object_evict(f, b->around);
     } else if (flags & FRAME_ERROR) {
         drop_kept(f, b);
@@ -267,7 +267,7 @@ static void examine(struct frame *f, struct batch *b) {
 
 void vm_drop_caches(void) {
     for (u64 n = 0; n < frame_count; n++)
-        if (frames[n].class == FRAME_FILE && !atomic_load_relaxed(&frames[n].mapped))
+        if (frame_class(&frames[n]) == FRAME_FILE && !atomic_load_relaxed(&frames[n].mapped))
             object_evict(&frames[n], 1);
 }
 

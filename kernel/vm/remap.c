@@ -63,9 +63,9 @@ static enum step copy_slot(struct move *m, struct table *t, unsigned i, entry e)
         return STEP_STOCK;
     }
     m->stock.frame = NULL;
-    fresh->anon.ring = t->ring;
-    fresh->anon.index = i;
-    fresh->mapped = 1;
+    atomic_store_relaxed(&fresh->anon.ring, t->ring);
+    atomic_store_relaxed(&fresh->anon.index, i);
+    atomic_store(&fresh->mapped, 1); /* last: as in take_frame */
     machine_copy_page(frame_va(fresh), frame_va(old));
     entry now = entry_frame(frame_phys(fresh), false, e & (ENTRY_NOEXEC | ENTRY_KEY)) | ENTRY_DIRTY;
     slot_exchange(&t->slots[i], entry_present(e) ? now : entry_withhold(now));
@@ -79,7 +79,7 @@ static bool must_copy(entry e) {
     if (!entry_maps(e) || entry_special(e))
         return false;
     struct frame *f = frame_of_phys(entry_phys(e));
-    return f->class == FRAME_ANON && atomic_load(&f->mapped) > 1 && !(f->flags & FRAME_SWAP);
+    return frame_class(f) == FRAME_ANON && atomic_load(&f->mapped) > 1 && !(frame_flags(f) & FRAME_SWAP);
 }
 
 /* A leaf that can move whole: `leaf` from slot i of `from` to slot j of `to`, the tables above. */
@@ -183,16 +183,16 @@ static void carry(struct move *m, struct table *from, unsigned i, struct table *
                                                    wins, as if it came later */
         lose(m, to, j);
     struct frame *f = entry_maps(e) && !entry_special(e) ? frame_of_phys(entry_phys(e)) : NULL;
-    if (f && f->class == FRAME_ANON && (f->flags & FRAME_SWAP)) {
+    if (f && frame_class(f) == FRAME_ANON && (frame_flags(f) & FRAME_SWAP)) {
         e = entry_swap(f->anon.swap);
         swap_dup(f->anon.swap);
         lose(m, from, i);
     } else {
         e = slot_exchange(&from->slots[i], 0);
         leaf_count(from, e, -1);
-        if (f && f->class == FRAME_ANON) {
-            f->anon.ring = to->ring;
-            f->anon.index = j;
+        if (f && frame_class(f) == FRAME_ANON) {
+            atomic_store_relaxed(&f->anon.ring, to->ring);
+            atomic_store_relaxed(&f->anon.index, j);
         }
     }
     leaf_count(to, e, 1);

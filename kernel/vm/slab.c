@@ -242,7 +242,7 @@ static struct free_object *alloc_slowly(struct slab_cache *c) {
         struct free_object *next = chain->next;
         chain->next = m->head;
         m->head = chain;
-        m->count++;
+        atomic_hint_add(&m->count, 1);
         chain = next;
     }
     spin_unlock(&m->lock);
@@ -255,7 +255,7 @@ static struct free_object *magazine_cut(struct magazine *m, u32 left) {
     while (m->count > left) {
         struct free_object *o = m->head;
         m->head = o->next;
-        m->count--;
+        atomic_hint_add(&m->count, -1);
         o->next = chain;
         chain = o;
     }
@@ -275,8 +275,8 @@ void *slab_alloc(struct slab_cache *c) {
         o = m->head;
         if (likely(o)) {
             m->head = o->next;
-            m->count--;
-            m->live++;
+            atomic_hint_add(&m->count, -1);
+            atomic_hint_add(&m->live, 1);
         }
         spin_unlock(&m->lock);
     }
@@ -338,10 +338,11 @@ void slab_free(struct slab_cache *c, void *object) {
     }
     struct magazine *m = &here->of[c->id];
     spin_lock(&m->lock);
-    m->live--;
+    atomic_hint_add(&m->live, -1);
     o->next = m->head;
     m->head = o;
-    if (unlikely(++m->count > c->magazine))
+    atomic_hint_add(&m->count, 1);
+    if (unlikely(m->count > c->magazine))
         chain = magazine_cut(m, c->magazine / 2);
     spin_unlock(&m->lock);
     if (unlikely(chain))

@@ -51,6 +51,7 @@ static struct space *space_new(bool randomise) {
         slab_free(space_cache, s);
         return NULL;
     }
+    atomic_store(&root->dead, false);
     s->root = root;
     s->m.root = table_phys(root);
     s->references = 1;

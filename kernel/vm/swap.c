@@ -105,7 +105,7 @@ static u64 take_in_chunk(u64 n, u64 from) {
         if (!atomic_load_relaxed(&c->counts[i])) {
             c->counts[i] = 1;
             c->used++;
-            swap.used++;
+            atomic_hint_add(&swap.used, 1);
             slot = n * CHUNK + i;
             break;
         }
@@ -141,7 +141,7 @@ void swap_put(u64 slot) {
         return;
     spin_lock(&swap.lock);
     swap.chunks[slot / CHUNK].used--;
-    swap.used--;
+    atomic_hint_add(&swap.used, -1);
     spin_unlock(&swap.lock);
 }
 
@@ -149,7 +149,7 @@ void swap_bad(u64 slot) {
     spin_lock(&swap.lock);
     assert(*count_of(slot) == 1);
     *count_of(slot) = BAD;
-    swap.used--;
+    atomic_hint_add(&swap.used, -1);
     swap.lost++;
     spin_unlock(&swap.lock);
 }
@@ -157,7 +157,7 @@ void swap_bad(u64 slot) {
 /* ---- the cache ---- */
 
 int swap_insert(u64 slot, struct frame *f, struct radix_reserve *nodes) {
-    assert(f->class == FRAME_ANON && !(f->flags & FRAME_SWAP));
+    assert(frame_class(f) == FRAME_ANON && !(frame_flags(f) & FRAME_SWAP));
     spin_lock(&swap.lock);
     int error = radix_insert(&swap.cache, slot, f, nodes);
     if (!error) {
@@ -250,7 +250,7 @@ static struct frame *insert_blank(u64 slot, int *error) {
     *error = -ENOMEM;
     if (!f)
         return NULL;
-    f->anon.ring = NULL;
+    atomic_store_relaxed(&f->anon.ring, NULL);
     atomic_or(&f->flags, FRAME_FILLING);
     frame_pin(f);
     do
@@ -258,7 +258,7 @@ static struct frame *insert_blank(u64 slot, int *error) {
     while (*error == -ENOMEM && !radix_reserve(&nodes, 0));
     radix_release(&nodes);
     if (*error) {
-        f->flags = 0;
+        atomic_store_relaxed(&f->flags, 0);
         frame_unpin(f);
         f = NULL;
     }
@@ -293,7 +293,7 @@ static int wait_for(u64 slot, struct frame **out) {
         return -EEXIST;
     }
     wait_until(&swap.filling, !(atomic_load(&f->flags) & FRAME_FILLING));
-    if ((f->flags & (FRAME_ERROR | FRAME_SWAP)) == FRAME_ERROR) {
+    if ((frame_flags(f) & (FRAME_ERROR | FRAME_SWAP)) == FRAME_ERROR) {
         frame_unpin(f);
         return -EIO;
     }

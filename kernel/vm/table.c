@@ -101,7 +101,7 @@ u64 tables_drain(void) {
 static struct table *table_begin(struct table *t, unsigned level) {
     t->level = level;
     t->base = 0;
-    t->dead = false;
+    atomic_store_relaxed(&t->dead, true); /* reclaim may look at it */
     t->lo = TABLE_SLOTS;
     t->hi = 0;
     t->shares = 1;
@@ -437,7 +437,7 @@ static void clone_upper(struct table *to, struct table *from) {
 struct table *table_clone(struct table *from, struct stock *k) {
     assert(spin_held(&from->lock));
     struct table *to = table_take(k, from->level, from->base);
-    spin_lock(&to->lock); /* reclaim meets every table that there is */
+    spin_lock(&to->lock); /* reclaim meets every table that there is; who visits an object's mappings, every link */
     if (from->level <= 2)
         ring_join(to, from);
     if (from->level == 1) {
@@ -448,6 +448,7 @@ struct table *table_clone(struct table *from, struct stock *k) {
     to->lo = from->lo;
     to->hi = from->hi;
     clone_plan(to, from, k);
+    atomic_store(&to->dead, false);
     event(EVENT_TABLE_BROKEN, from->base << PAGE_SHIFT, 1);
     return to;
 }
@@ -479,6 +480,7 @@ static struct table *make_lower(struct table *t, unsigned i, struct stock *k) {
         plan_append(lower, a - first, b - first, r->view, r->offset + (a - r->first), k);
     }
     plan_set(t, first, end, NULL, 0, NULL);
+    atomic_store(&lower->dead, false);
     event(EVENT_TABLE_MADE, lower->base << PAGE_SHIFT, 1);
     return lower;
 }
@@ -544,13 +546,13 @@ void table_show_small(struct table *t, unsigned i, struct machine_space *m) {
 
 void leaf_count(struct table *t, entry e, int by) {
     if (entry_special(e))
-        t->special += by;
+        atomic_hint_add(&t->special, by);
     else if (entry_swapped(e))
-        t->swapped += by;
-    else if (frame_of_phys(entry_phys(e))->class == FRAME_ANON)
-        t->anon += by;
+        atomic_hint_add(&t->swapped, by);
+    else if (frame_class(frame_of_phys(entry_phys(e))) == FRAME_ANON)
+        atomic_hint_add(&t->anon, by);
     else
-        t->object += by;
+        atomic_hint_add(&t->object, by);
 }
 
 void leaf_forget(struct table *t, entry e) {
@@ -572,7 +574,7 @@ static void drop_leaf(struct table *t) {
         entry e = atomic_load_relaxed(slot);
         if (entry_empty(e))
             continue;
-        *slot = 0;
+        atomic_store_relaxed(slot, 0);
         if (entry_special(e))
             continue;
         if (entry_swapped(e)) {
@@ -580,7 +582,7 @@ static void drop_leaf(struct table *t) {
             continue;
         }
         struct frame *f = &all[entry_phys(e) >> PAGE_SHIFT];
-        if (atomic_load_relaxed(&f->counts) == FRAME_ONE_MAP && !(f->flags & FRAME_SWAP)) {
+        if (atomic_load_relaxed(&f->counts) == FRAME_ONE_MAP && !(frame_flags(f) & FRAME_SWAP)) {
             atomic_store_relaxed(&f->counts, 0);
             atomic_store(&f->free.next, free); /* after it: reclaim may be reading the ring that was there */
             free = f;
@@ -611,8 +613,8 @@ static void drop_below(struct table *t) {
             struct table *lower = table_below(t->slots[i]);
             if (entry_is_large(t->slots[i]))
                 large_less(lower);
-            t->slots[i] = 0;
-            drop(lower); /* at most TABLE_LEVELS deep */
+            slot_store(&t->slots[i], 0); /* others may still be walking here */
+            drop(lower);                 /* at most TABLE_LEVELS deep */
         }
         t->below[word] = 0;
     }

@@ -53,7 +53,7 @@ struct table {
     struct spin lock;
     u8 level;                    /* 1: slots are pages; TABLE_LEVELS: a root */
     u8 below_words;              /* bit n: below[n] is not 0 */
-    bool dead;                   /* left its last slot: nothing in it is true any more */
+    bool dead;                   /* left its last slot, or has none yet: nothing in it is true */
     u16 lo, hi;                  /* all non-empty slots lie in [lo, hi); lo >= hi: none */
     u32 shares;                  /* slots that point here; 1 for a root */
     u64 base;                    /* page number of slot 0 */
@@ -151,7 +151,7 @@ struct table *table_unpoint(struct table *t, unsigned i); /* ... and loses it. t
 
 /* table_clone: a copy of `from` (locked), returned locked; no slot leads to it yet. Every lower table gains a sharer,
  * every frame a mapping, and write permission goes from the slots of both. The stock has the runs and links: call
- * table_clone_fits first. */
+ * table_clone_fits first. Returns it locked. */
 bool table_clone_fits(struct table *from, struct stock *k);
 struct table *table_clone(struct table *from, struct stock *k);
 /* table_drop: one slot that pointed to t is gone (and no CPU caches it). The last one tears t down, and what is below.

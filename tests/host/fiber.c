@@ -177,6 +177,8 @@ void machine_pause(void) {
         give_way();
 }
 
+void host_guard(unsigned cpu) { (void)cpu; }
+void host_unguard(unsigned cpu) { (void)cpu; }
 unsigned cpu_id(void) { return (unsigned)current->cpu; }
 bool fibers_running(void) { return running; }
 void fibers_running_set(bool on) { running = on; }
@@ -200,11 +202,25 @@ void fibers_print(FILE *to) {
 
 /* ---- spin locks */
 
+static void took(struct spin *lock) {
+    check(current->locks < array_count(current->held));
+    current->held[current->locks++] = lock;
+}
+static void let_go(struct spin *lock) {
+    unsigned i = 0;
+    while (i < current->locks && current->held[i] != lock)
+        i++;
+    check(i < current->locks);
+    for (current->locks--; i < current->locks; i++)
+        current->held[i] = current->held[i + 1];
+}
+
 bool host_try(struct spin *lock) {
     point(HOST_TRY, lock, sizeof(lock->held), FROM);
     bool got = spin_try(lock);
     host_also(got ? HOST_LOCK : HOST_TRY, lock);
-    current->locks += got;
+    if (got)
+        took(lock);
     return got;
 }
 void host_lock(struct spin *lock) {
@@ -216,8 +232,7 @@ void host_lock(struct spin *lock) {
         machine_pause();
     }
     current->waits = NULL;
-    current->locks++;
-    current->last_lock = lock;
+    took(lock);
 }
 void host_unlock(struct spin *lock) {
     point(HOST_UNLOCK, lock, sizeof(lock->held), FROM);
@@ -225,7 +240,7 @@ void host_unlock(struct spin *lock) {
         panic("spin_unlock: held by %d, not by CPU %u", (int)lock->held - 1, cpu_id());
     if (rule_unlock(lock))
         return;
-    current->locks--;
+    let_go(lock);
     spin_unlock(lock);
     host_step();
     rule_unlocked();

@@ -28,9 +28,9 @@ struct fiber {
     enum fiber_state state;
     bool woken;
     unsigned locks;
-    const char *waits; /* why it does not go on */
-    bool faulting;
-    struct spin *last_lock;
+    const char *waits;       /* why it does not go on */
+    bool faulting, unlocked; /* rules.c's */
+    struct spin *held[8];    /* the spin locks, in the order they were taken */
     struct late_flush late;
 };
 

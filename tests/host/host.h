@@ -47,10 +47,14 @@ noreturn void test_fail(const char *file, int line, const char *format, ...) pri
 void test_same_text(const char *file, int line, const char *what, const char *is, const char *should);
 /* check_panics: body ends in a panic whose text contains `says`. Runs it in a process of its own. */
 #define check_panics(says, body) test_panics(__FILE__, __LINE__, says, body)
+/* check_status: body ends with this exit status, and says so. */
+#define check_status(status, says, body) test_ends(__FILE__, __LINE__, status, says, body)
+void test_ends(const char *file, int line, int status, const char *says, void (*body)(void));
 void test_panics(const char *file, int line, const char *says, void (*body)(void));
 
-u64 rnd(void);        /* from the seed */
-u64 rnd_below(u64 n); /* 0 .. n-1 */
+u64 rnd(void);            /* from the seed */
+void rnd_start(u64 seed); /* this thread's numbers */
+u64 rnd_below(u64 n);     /* 0 .. n-1 */
 static inline bool one_in(u64 n) { return rnd_below(n) == 0; }
 
 /* ---- fibers (fiber.c): tasks that are spread over the CPUs by a seeded scheduler */
@@ -63,6 +67,10 @@ void fibers_run(unsigned odds);
 void fiber_use(struct space *space); /* the calling task uses another space from now on, and loads it */
 void fiber_yield(void); /* gives its CPU up, as a preempted program does: goes on later, perhaps on another */
 void host_step(void);
+/* While a CPU's guard is held no instruction of it is under way: where CPUs are threads (threads.c), a flush waits for
+ * that, as it would for the answer to its interrupt. */
+void host_guard(unsigned cpu);
+void host_unguard(unsigned cpu);
 void host_lock(struct spin *lock);
 bool host_try(struct spin *lock);
 void host_unlock(struct spin *lock);

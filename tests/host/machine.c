@@ -187,8 +187,10 @@ void machine_load(struct machine_space *m) {
     }
     struct machine_space *old = c->loaded;
     host_point(HOST_WRITE, c, sizeof(u64));
+    host_guard(id);
     c->loaded = m;
     tlb_forget(c);
+    host_unguard(id);
     if (old)
         host_point(HOST_WRITE, &old->cpus[id / 64], sizeof(u64));
     if (old)
@@ -200,11 +202,13 @@ bool host_loaded(unsigned cpu, struct space *s) { return cpus[cpu].loaded == (st
 void machine_evict(struct machine_space *m) {
     for (unsigned i = 0; i < cpu_count; i++) {
         host_point(HOST_WRITE, &cpus[i], sizeof(u64));
-        if (cpus[i].loaded != m)
-            continue;
-        cpus[i].loaded = NULL;
-        tlb_forget(&cpus[i]);
-        m->cpus[i / 64] &= ~(1ULL << (i % 64));
+        host_guard(i);
+        if (cpus[i].loaded == m) {
+            cpus[i].loaded = NULL;
+            tlb_forget(&cpus[i]);
+            __atomic_fetch_and(&m->cpus[i / 64], ~(1ULL << (i % 64)), __ATOMIC_SEQ_CST);
+        }
+        host_unguard(i);
     }
 }
 
@@ -227,11 +231,13 @@ void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
     if (rule_flush(m, start, end, tables))
         return;
     host_point(HOST_READ, &m->cpus[0], sizeof(u64));
-    u64 mask = mutant == 1 ? 0 : m->cpus[0];
+    u64 mask = mutant == 1 ? 0 : atomic_load(&m->cpus[0]);
     for (; mask; mask &= mask - 1) { /* the others go on until the interrupt reaches them, one by one */
         unsigned i = (unsigned)__builtin_ctzll(mask);
         host_point(HOST_WRITE, &cpus[i], sizeof(u64));
+        host_guard(i);
         tlb_filter(&cpus[i], in_range, start >> PAGE_SHIFT, end >> PAGE_SHIFT, tables && mutant != 2);
+        host_unguard(i);
     }
     host_step();
 }
@@ -240,7 +246,9 @@ void machine_flush_everyone(void) {
     int mutant = mutated(__builtin_return_address(0), false);
     for (unsigned i = 0; i < cpu_count && mutant != 1; i++) {
         host_point(HOST_WRITE, &cpus[i], sizeof(u64));
+        host_guard(i);
         tlb_forget(&cpus[i]);
+        host_unguard(i);
     }
     host_step();
 }
@@ -252,7 +260,9 @@ void host_flush_own(void) {
 
 void machine_flush_local(u64 address) {
     u64 page = address >> PAGE_SHIFT;
+    host_guard(cpu_id());
     tlb_filter(&cpus[cpu_id()], in_range, page, page + 1, false);
+    host_unguard(cpu_id());
 }
 
 /* ---- accesses */
@@ -268,7 +278,18 @@ static void mark(entry *slot, entry e, entry bits) {
     if ((e & bits) == bits)
         return;
     host_also(HOST_WRITE, slot);
-    *slot |= bits;
+    __atomic_fetch_or(slot, bits, __ATOMIC_SEQ_CST);
+}
+
+/* What the walk meets must be a table now. The looks of this file at what kernel/vm may be changing are not races. */
+static __attribute__((no_sanitize("thread"), noinline)) void check_table(u64 table, unsigned level, u64 page) {
+    struct frame *f = frame_of_phys(table);
+    if (f >= frames + frame_count || f->class != FRAME_TABLE)
+        panic("CPU %u walks page %#lx through frame %#lx of class %u, which is no table", cpu_id(), (unsigned long)page,
+              (unsigned long)frame_number(f), f->class);
+    if (((struct table *)f->owner.slab)
+            ->dead) /* dead tables are those that no slot points to, flushed before they died */
+        panic("CPU %u walks page %#lx through a dead table of level %u", cpu_id(), (unsigned long)page, level);
 }
 
 /* walk: read the tables, from the lowest that is cached. Returns the leaf entry with the rights of the path, 0: page
@@ -287,16 +308,10 @@ static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
         break;
     }
     for (;; level--) {
-        struct frame *f = frame_of_phys(table);
-        if (f >= frames + frame_count || f->class != FRAME_TABLE)
-            panic("CPU %u walks page %#lx through frame %#lx of class %u, which is no table", cpu_id(),
-                  (unsigned long)page, (unsigned long)frame_number(f), f->class);
-        if (((struct table *)f->owner.slab)
-                ->dead) /* dead tables are those that no slot points to, flushed before they died */
-            panic("CPU %u walks page %#lx through a dead table of level %u", cpu_id(), (unsigned long)page, level);
-        entry *slot = (entry *)frame_va(f) + slot_index(page, level);
+        check_table(table, level, page);
+        entry *slot = (entry *)(frame_direct + table) + slot_index(page, level);
         host_also(HOST_READ, slot);
-        entry e = *slot;
+        entry e = atomic_load(slot);
         if (!entry_present(e) || !(e & ENTRY_USER))
             return 0;
         path = (path & e & ENTRY_WRITE) | ((path | e) & ENTRY_NOEXEC);
@@ -309,7 +324,7 @@ static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
         e = (e & ~(ENTRY_WRITE | ENTRY_NOEXEC)) | path;
         if (!allows(e, access))
             return 0;
-        mark(slot, *slot, ENTRY_ACCESSED | (access == FAULT_WRITE ? ENTRY_DIRTY : 0));
+        mark(slot, atomic_load(slot), ENTRY_ACCESSED | (access == FAULT_WRITE ? ENTRY_DIRTY : 0));
         e |= access == FAULT_WRITE ? ENTRY_DIRTY : 0;
         tlb_keep(c, level, page, e);
         return within(e, level, page);
@@ -329,7 +344,8 @@ static entry translate(struct host_cpu *c, u64 page, enum fault_access access) {
     return walk(c, page, access);
 }
 
-static void check_frame(const struct frame *f, u64 page, enum fault_access access) {
+static __attribute__((no_sanitize("thread"), noinline)) void check_frame(const struct frame *f, u64 page,
+                                                                         enum fault_access access) {
     bool ours = f->class == FRAME_ANON || f->class == FRAME_FILE || f->class == FRAME_SHMEM;
     if (!ours && !(f->class == FRAME_KERNEL && access != FAULT_WRITE)) /* the zero frame, the vdso */
         panic("CPU %u, %s: access %d to page %#lx reaches frame %#lx of class %u", cpu_id(), fiber_name(), access,
@@ -345,11 +361,12 @@ enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t
         struct host_cpu *c = &cpus[cpu_id()]; /* again each time: a fault may sleep */
         u64 page = address >> PAGE_SHIFT;
         check(c->loaded != NULL);
-        host_point(HOST_WRITE, c,
-                   sizeof(u64)); /* one instruction: looked up, walked, accessed between two interrupts */
+        host_point(HOST_WRITE, c, sizeof(u64));
+        host_guard(cpu_id()); /* one instruction: looked up, walked, accessed between two interrupts */
         entry e = translate(c, page, access);
         if (!e) {
             tlb_filter(c, on_path, page, page + 1, true);
+            host_unguard(cpu_id());
             if (++tries > 10000)
                 panic("the fault at %#lx (access %d) comes again and again", (unsigned long)address, access);
             outcome = space_fault(s, address, access);
@@ -364,6 +381,7 @@ enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t
             memcpy(at, buffer, here);
         else
             memcpy(buffer, at, here);
+        host_unguard(cpu_id());
         buffer = (char *)buffer + here;
         address += here;
         bytes -= here;

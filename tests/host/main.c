@@ -36,7 +36,7 @@ static bool panic_quiet; /* a panic is expected: its text only */
 
 u64 test_seed;
 bool test_verbose;
-static u64 rnd_state;
+static __thread u64 rnd_state;
 
 void test_register(const char *name, const char *file, void (*body)(void), unsigned seeds) {
     tests[test_count++] = (struct one_test){name, file, body, seeds};
@@ -49,6 +49,7 @@ u64 rnd(void) {
     rnd_state ^= rnd_state >> 27;
     return rnd_state * 0x2545f4914f6cdd1dULL;
 }
+void rnd_start(u64 seed) { rnd_state = (seed + 1) * 0x9e3779b97f4a7c15ULL; }
 u64 rnd_below(u64 n) { return (rnd() >> 16) % n; }
 
 static void say_how(void) {
@@ -109,9 +110,9 @@ void test_same_text(const char *file, int line, const char *what, const char *is
         test_fail(file, line, "%s\n   is     |%s|\n   should |%s|", what, is, should);
 }
 
-void test_panics(const char *file, int line, const char *says, void (*body)(void)) {
+void test_ends(const char *file, int line, int wanted, const char *says, void (*body)(void)) {
     int ends[2], status;
-    char text[1000] = "";
+    static char text[100000];
     check(!pipe(ends));
     pid_t child = fork();
     if (!child) {
@@ -125,8 +126,12 @@ void test_panics(const char *file, int line, const char *says, void (*body)(void
         n += more;
     close(ends[0]);
     waitpid(child, &status, 0);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != PANIC_STATUS || !strstr(text, says))
-        test_fail(file, line, "should panic with \"%s\"; status %#x, said \"%s\"", says, status, text);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != wanted || !strstr(text, says))
+        test_fail(file, line, "should end with %d and \"%s\"; status %#x, said \"%s\"", wanted, says, status, text);
+}
+
+void test_panics(const char *file, int line, const char *says, void (*body)(void)) {
+    test_ends(file, line, PANIC_STATUS, says, body);
 }
 
 static void hung(int signal) {
@@ -148,7 +153,7 @@ static pid_t start(const struct one_test *t, u64 seed) {
     alarm(SECONDS_MOST);
     running = t->name;
     test_seed = seed;
-    rnd_state = (seed + 1) * 0x9e3779b97f4a7c15ULL;
+    rnd_start(seed);
     t->body();
     _exit(0);
 }

@@ -75,17 +75,18 @@ void __wrap_machine_flush_everyone(void) {
 /* table_own's flush is the only one of tables and of one page. */
 bool rule_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
     struct fiber *f = current;
-    bool of_break = tables && end == start + PAGE_SIZE && f->last_lock;
+    struct spin *fresh = f->locks ? f->held[f->locks - 1] : NULL; /* locked last */
+    bool of_break = tables && end == start + PAGE_SIZE && fresh && !f->late.space && !f->unlocked;
     if (of_break && missing(RULE_SHARES)) { /* with both locks let go, the old table's first */
-        f->late = (struct late_flush){m, start, end, f->last_lock, NULL};
+        f->late = (struct late_flush){m, start, end, fresh, NULL};
         return true;
     }
     if (of_break && missing(RULE_FRESH)) {
-        struct spin *fresh = f->last_lock;
-        f->last_lock = NULL;
+        f->unlocked = true;
         host_unlock(fresh);
         machine_flush(m, start, end, tables);
         host_lock(fresh);
+        f->unlocked = false;
         return true;
     }
     return false;
@@ -103,8 +104,7 @@ void rule_unlocked(void) {
     struct late_flush late = current->late;
     if (likely(!late.waits))
         return;
-    current->late = (struct late_flush){0};
-    current->last_lock = NULL;
     machine_flush(late.space, late.start, late.end, true);
+    current->late = (struct late_flush){0};
     host_unlock(late.waits);
 }
