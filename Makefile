@@ -66,14 +66,15 @@ test: ## build with gcc and with clang, and run every test
 	@$(MAKE) --no-print-directory -j$$(nproc) EXTRA=-Werror all
 	@$(MAKE) --no-print-directory -j$$(nproc) CC=clang O=build-clang EXTRA=-Werror build-clang/quire.elf build-clang/quire
 	@$(MAKE) --no-print-directory check-format
-	@$(MAKE) --no-print-directory -j$$(nproc) host-test
+	@$(MAKE) --no-print-directory -j$$(nproc) host-test host-tsan
 	tests/run
 
-soak: all $(O)/host-explore ## the long tests, until one fails or Ctrl-C is typed
+soak: all $(O)/host-explore $(O)/host-tsan ## the long tests, until one fails or Ctrl-C is typed
 	$(O)/host-explore --explore --most 500000
+	$(O)/host-tsan --more 20
 	tests/run --soak
 
-FORMATTED = $(wildcard kernel/*.[ch] kernel/*/*.[ch] kernel/*/*/*.[ch] tool/*.[ch] bench/*.[ch] tests/*/*.[ch])
+FORMATTED = $(wildcard kernel/*.[ch] kernel/*/*.[ch] kernel/*/*/*.[ch] tool/*.[ch] bench/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
 abi-record: ## write down again what Debian's 6.1 answers to the programs in tests/abi
 	tests/abi/record
 

@@ -475,8 +475,8 @@ static void release_object(struct object *o) {
 }
 
 static bool evictable(const struct frame *f) {
-    return f && f->class == FRAME_FILE && f->pins == 1 &&
-           !(f->flags & (FRAME_DIRTY | FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR | FRAME_REFERENCED));
+    return f && frame_class(f) == FRAME_FILE && atomic_load(&f->pins) == 1 &&
+           !(frame_flags(f) & (FRAME_DIRTY | FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR | FRAME_REFERENCED));
 }
 
 /* The pages around f, at most `most`, that may go with it: one visit of the mappings, one flush. o->lock held. Returns

@@ -1,9 +1,9 @@
 /* thread_test.c - threads of several processes that fault, fork, unmap, protect, move, reclaim and swap at once, each a
- * fixed number of times, under ThreadSanitizer: two accesses to a word, one of them a write, that nothing orders, end the
- * test. The words of programs are included: a page that is copied while a CPU may still write to it is a race.
+ * fixed number of times, under ThreadSanitizer: two accesses to a word, one of them a write, that nothing orders, end
+ * the test. The words of programs are included: a page that is copied while a CPU may still write to it is a race.
  *
- * Each thread has a word of its own in each page of what all share, and knows what it wrote there last; and pages of its
- * own, in the same leaf, that come and go. */
+ * Each thread has a word of its own in each page of what all share, and knows what it wrote there last; and pages of
+ * its own, in the same leaf, that come and go. */
 #include "host.h"
 #include "vm/inner.h"
 

@@ -1,10 +1,10 @@
 /* threads.c - the hosted machine's CPUs as real threads, for ThreadSanitizer: in place of fiber.c.
  *
  * Each task is a thread that has a CPU of its own. ThreadSanitizer learns what orders what from the same atomic
- * operations that the kernel uses: the spin locks are those of lib/sync.h, a mutex is one atomic word, a wake is another;
- * nothing here takes a lock of the host, which would order more than the kernel does, and hide races. The epoch needs no
- * telling: a section's end is a store with release, and who frees has loaded it with acquire (epoch.c). A CPU's guard
- * stands for the interrupt by which another CPU flushes it. */
+ * operations that the kernel uses: the spin locks are those of lib/sync.h, a mutex is one atomic word, a wake is
+ * another; nothing here takes a lock of the host, which would order more than the kernel does, and hide races. The
+ * epoch needs no telling: a section's end is a store with release, and who frees has loaded it with acquire (epoch.c).
+ * A CPU's guard stands for the interrupt by which another CPU flushes it. */
 #include <pthread.h>
 #include <sched.h>
 
@@ -72,7 +72,8 @@ bool host_broken; /* the planted race: locks exclude, but ThreadSanitizer is not
 
 bool host_try(struct spin *lock) {
     u32 none = 0;
-    bool got = host_broken ? __atomic_compare_exchange_n(&lock->held, &none, cpu_id() + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+    bool got = host_broken ? __atomic_compare_exchange_n(&lock->held, &none, cpu_id() + 1, false, __ATOMIC_RELAXED,
+                                                         __ATOMIC_RELAXED)
                            : spin_try(lock);
     me()->locks += got;
     return got;
