@@ -364,8 +364,9 @@ static __attribute__((noinline)) void free_block(struct frame *f, unsigned order
 }
 
 void frame_free(struct frame *f, unsigned order) {
-    unsigned class = f->class;
-    if (unlikely(class <= FRAME_RESERVED || class >= FRAME_CLASSES || f->counts || f->order != order))
+    unsigned class = frame_class(f);
+    if (unlikely(class <= FRAME_RESERVED || class >= FRAME_CLASSES || atomic_load_relaxed(&f->counts) ||
+                 f->order != order))
         panic("frame_free: frame %#lx, order %u: class %u, order %u, counts %#lx", (unsigned long)frame_number(f),
               order, class, f->order, (unsigned long)f->counts);
     wait_for_readers(f);

@@ -89,7 +89,7 @@ static struct frame *tree_remove(struct object *o, u64 index) {
 static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, struct radix_reserve *nodes) {
     f->index_high = index >> 32;
     f->object.index = (u32)index;
-    f->object.object = o;
+    atomic_store_relaxed(&f->object.object, o);
     atomic_store_relaxed(&f->flags, flags);
     f->mapped = 0;
     atomic_store(&f->pins, 2); /* last: hold_object believes a frame with one pin. The tree's and the caller's */
@@ -459,7 +459,7 @@ static struct object *hold_object(struct frame *f) {
         return NULL;
     if (frame_class(f) == FRAME_FILE && atomic_load(&f->pins) == 1 &&
         !(frame_flags(f) & (FRAME_DIRTY | FRAME_FILLING | FRAME_CLOSING)))
-        o = f->object.object;
+        o = atomic_load_relaxed(&f->object.object);
     if (o)
         atomic_add(&o->users, 1);
     atomic_store(&f->hold, 0);

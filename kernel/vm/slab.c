@@ -135,7 +135,7 @@ static u32 take_objects(struct slab_cache *c, u32 want, struct free_object **cha
             struct frame *slab = &frames[c->empty];
             slab_unlink(&c->empty, slab);
             slab_link(&c->partial, slab);
-            c->empties--;
+            atomic_hint_add(&c->empties, -1);
         }
         struct frame *slab = &frames[c->partial];
         struct free_object *o = first_free(c, slab);
@@ -171,7 +171,7 @@ static u64 give_objects(struct slab_cache *c, struct free_object *chain, u32 kee
         if (--s->used == 0) {
             slab_unlink(&c->partial, slab);
             slab_link(&c->empty, slab);
-            c->empties++;
+            atomic_hint_add(&c->empties, 1);
         }
         chain = next;
     }
@@ -206,7 +206,7 @@ static void count_live(struct slab_cache *c, s64 change) {
     struct cpu_magazines *here = magazines_here();
     struct spin *lock = here ? &here->of[c->id].lock : &c->lock;
     spin_lock(lock);
-    *(here ? &here->of[c->id].live : &c->live) += change;
+    atomic_hint_add(here ? &here->of[c->id].live : &c->live, change);
     spin_unlock(lock);
 }
 
@@ -223,7 +223,7 @@ static struct free_object *alloc_slowly(struct slab_cache *c) {
             return NULL;
         spin_lock(&c->lock);
         slab_link(&c->empty, slab);
-        c->empties++;
+        atomic_hint_add(&c->empties, 1);
         count = take_objects(c, want, &chain);
         spin_unlock(&c->lock);
     }

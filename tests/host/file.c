@@ -2,7 +2,7 @@
  * file is filled with words (letter << 56 | i << 16 | word), so that each page says whose it is. */
 #include "host.h"
 
-static void file_get(struct vm_file *v) { container_of(v, struct host_file, file)->references++; }
+static void file_get(struct vm_file *v) { atomic_add(&container_of(v, struct host_file, file)->references, 1); }
 static void file_put(struct vm_file *v) { host_file_put(container_of(v, struct host_file, file)); }
 static const struct vm_file_ops file_ops = {.get = file_get, .put = file_put};
 
@@ -11,7 +11,7 @@ static int file_fill(struct object *o, u64 index, struct frame **to, unsigned co
     int error = 0;
     host_may_sleep("fill");
     host_step();
-    f->fills++;
+    atomic_add(&f->fills, 1);
     if (f->fail_fills) {
         f->fail_fills--;
         error = -EIO;
@@ -37,7 +37,7 @@ static int file_write_back(struct object *o, u64 index, struct frame *from) {
     struct host_file *f = container_of(o, struct host_file, object);
     host_may_sleep("write_back");
     host_point(HOST_READ, frame_va(from), sizeof(u64));
-    f->writes++;
+    atomic_add(&f->writes, 1);
     if (index < f->pages)
         device_copy(f->contents + index * PAGE_SIZE, frame_va(from), PAGE_SIZE);
     host_step();
@@ -64,7 +64,7 @@ struct host_file *host_file_new(char letter, u64 bytes, bool backed) {
 }
 
 void host_file_put(struct host_file *f) {
-    if (--f->references)
+    if (atomic_sub(&f->references, 1))
         return;
     object_destroy(&f->object);
     free(f->contents);
