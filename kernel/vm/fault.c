@@ -326,7 +326,7 @@ static void map_around(struct fault *f) {
             frame_unpin(frame);
         }
     }
-    f->leaf->object += mapped;
+    atomic_hint_add(&f->leaf->object, mapped);
     event(EVENT_FAULT_AROUND, f->page << PAGE_SHIFT, mapped);
 }
 

@@ -312,7 +312,7 @@ struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) 
 /* Reclaim may be reading what f belongs to: it looks at the counts after it set hold, we at hold after they became 0.
  */
 static inline void wait_for_readers(struct frame *f) {
-    while (unlikely(atomic_load_relaxed(&f->hold)))
+    while (unlikely(atomic_load(&f->hold)))
         machine_pause();
 }
 

@@ -91,7 +91,7 @@ static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, s
     f->object.index = (u32)index;
     atomic_store_relaxed(&f->object.object, o);
     atomic_store_relaxed(&f->flags, flags);
-    f->mapped = 0;
+    atomic_store_relaxed(&f->mapped, 0);
     atomic_store(&f->pins, 2); /* last: hold_object believes a frame with one pin. The tree's and the caller's */
     spin_lock(&o->lock);
     int error = radix_insert(&o->tree, index, f, nodes);
@@ -99,7 +99,7 @@ static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, s
         o->cached++;
     spin_unlock(&o->lock);
     if (error)
-        f->counts = 0;
+        atomic_store_relaxed(&f->counts, 0);
     return error;
 }
 
