@@ -52,7 +52,8 @@ static bool may_write(const struct copy *c, const struct walk *w, entry e) {
     if (!w->writable)
         return false;
     return (entry_present(e) && entry_writable(e)) ||
-           (c->force && frame_class(f) == FRAME_ANON && atomic_load(&f->counts) == FRAME_ONE_MAP && !(frame_flags(f) & FRAME_SWAP));
+           (c->force && frame_class(f) == FRAME_ANON && atomic_load(&f->counts) == FRAME_ONE_MAP &&
+            !(frame_flags(f) & FRAME_SWAP));
 }
 
 /* Copies if the slot allows it now: 1; 0: it must be faulted in first; -EFAULT: the view forbids it. The leaf is

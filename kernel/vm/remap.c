@@ -312,7 +312,7 @@ static long move_all(struct remap *r) {
     if (error)
         (void)space_replace(s, r->to, r->to + r->new_pages, NULL, 0); /* nothing has moved yet */
     else if (r->old_pages && !(r->how & REMAP_DONT_UNMAP))
-        (void)space_replace(s, r->old, old_end, NULL, 0); /* prepared; and faults there wait */
+        (void)space_replace(s, r->old, old_end, NULL, 0);  /* prepared; and faults there wait */
     else if (r->old_pages && r->view->flags & VIEW_LOCKED) /* the lock went with the pages; kept if memory is short */
         (void)space_review(s, r->old, old_end, (struct view_change){.clear = VIEW_LOCKED | VIEW_ONFAULT});
     return error ? error : (long)(r->to << PAGE_SHIFT);
