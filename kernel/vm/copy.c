@@ -167,7 +167,8 @@ static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
     for (unsigned level = 1; level < TABLE_LEVELS; level++)
         alone &= atomic_load(&w->table[level]->shares) == 1;
     *number = frame_number(f);
-    return PAGE_MAPPED | PAGE_PRESENT | (alone ? PAGE_EXCLUSIVE : 0) | (frame_class(f) != FRAME_ANON ? PAGE_OF_FILE : 0);
+    return PAGE_MAPPED | PAGE_PRESENT | (alone ? PAGE_EXCLUSIVE : 0) |
+           (frame_class(f) != FRAME_ANON ? PAGE_OF_FILE : 0);
 }
 
 u32 space_present(struct space *s, u64 address, u64 *frame) {
