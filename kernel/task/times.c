@@ -77,12 +77,14 @@ static void alarm_rings(struct timer *timer) {
     struct itimer_state *it = container_of(timer, struct itimer_state, timer);
     struct process *p = container_of(it, struct process, itimer);
 
+    u64 interval = atomic_load(&it->interval_ns); /* once: setitimer may change it now, and then cancels what we arm */
+
     signal_process(p, SIGALRM, NULL);
-    if (it->interval_ns) {
-        u64 next = timer->deadline_ns + it->interval_ns, now = clock_ns();
+    if (interval) {
+        u64 next = timer->deadline_ns + interval, now = clock_ns();
 
         if (next <= now) /* overrun: the missed ones are lost, the phase is kept */
-            next = now + it->interval_ns - (now - timer->deadline_ns) % it->interval_ns;
+            next = now + interval - (now - timer->deadline_ns) % interval;
         timer_arm(timer, next);
     }
 }
@@ -97,10 +99,10 @@ static int set_real(struct itimer_state *it, const struct itimerval_ns *new, str
         old->value_ns = armed && it->timer.deadline_ns > now ? it->timer.deadline_ns - now : armed;
     }
     if (new) {
-        it->interval_ns = 0;
+        atomic_store(&it->interval_ns, 0);
         timer_cancel(&it->timer);
         it->timer.run = alarm_rings;
-        it->interval_ns = new->interval_ns;
+        atomic_store(&it->interval_ns, new->interval_ns);
         if (new->value_ns)
             timer_arm(&it->timer, now + new->value_ns);
     }

@@ -524,10 +524,35 @@ static bool exceeds(struct range_op *op) {
     return op->review && op->tally.data > 0 && (s->data + op->tally.data) << PAGE_SHIFT > s->limits.data;
 }
 
+/* A plan is an array, so each edit of a long one moves much of it. When one has become long (a large area that nobody
+ * touched, cut into many pieces), the part of the slot that the operation is about moves into a table of its own, and
+ * so on down: no plan gets much longer than this. An operation that only unmaps must not fail for it. */
+#define PLAN_LONG 128u
+static enum step shorten(struct range_op *op, struct walk *w) {
+    struct table *t = w->table[w->level], *made;
+    enum step step = STEP_DONE;
+    while (step == STEP_DONE && unlikely(t->run_count >= PLAN_LONG) && t->level > 1) {
+        unsigned i = slot_index(op->first, t->level);
+        if (!w->writable || slot_index(op->end - 1, t->level) != i || op->end - t->base > table_pages(t) ||
+            table_next(t, i) == i)
+            break;
+        spin_lock(&t->lock);
+        bool fits = table_make(t, i, &op->stock, &made);
+        spin_unlock(&t->lock);
+        if (fits)
+            w->table[--w->level] = t = made;
+        else
+            step = op->view || op->review ? STEP_STOCK : STEP_AGAIN;
+    }
+    return step == STEP_STOCK ? step : STEP_DONE;
+}
+
 /* One try, with the space closed. */
 static enum step range_try(struct range_op *op, int *error) {
     struct walk w;
     walk_down(op->s, op->first, &w);
+    if (shorten(op, &w) != STEP_DONE)
+        return STEP_STOCK;
     survey(op, &w);
     if (op->lacking)
         return STEP_STOCK;

@@ -751,3 +751,20 @@ test_seeds(space_out_of_memory, 4) {
     host_file_put(file);
     check_no_leak(before);
 }
+
+/* A large area that nobody touched, cut into many pieces: no plan becomes long, so no edit is slow. */
+test(space_plans_stay_short) {
+    begin();
+    map(0, 4000, 0, NULL, 0); /* from AT on */
+    for (u64 i = 1; i < 4000; i += 2)
+        check_eq(one_in(2) ? space_unmap(s, (AT + i) << PAGE_SHIFT, PAGE_SIZE)
+                           : space_protect(s, (AT + i) << PAGE_SHIFT, PAGE_SIZE, VIEW_READ),
+                 0);
+    for (u64 i = 0; i < 4000; i++) {
+        struct walk w;
+        walk_down(s, AT + i, &w);
+        for (unsigned level = w.level; level <= TABLE_LEVELS; level++)
+            check(w.table[level]->run_count <= TABLE_SLOTS);
+    }
+    end();
+}
