@@ -71,7 +71,7 @@ static void show_usage(struct text *t, const struct space_usage *u, u64 locked, 
     line_kb(t, "Private_Dirty:", u->private_dirty);
     line_kb(t, "Referenced:", u->referenced);
     line_kb(t, "Anonymous:", u->anon);
-    line_kb(t, "LazyFree:", 0);
+    line_kb(t, "LazyFree:", u->lazy);
     line_kb(t, "AnonHugePages:", u->large);
     static const char *const none[] = {"ShmemPmdMapped:", "FilePmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:"};
     for (unsigned i = 0; i < array_count(none); i++)

@@ -31,7 +31,7 @@ static const struct advice advices[] = {
     [MADV_SEQUENTIAL] = {.set = VIEW_SEQUENTIAL, .clear = VIEW_RANDOM},
     [MADV_DONTNEED] = {.discard = true, .refuses = refuses_locked},
     [MADV_DONTNEED_LOCKED] = {.discard = true},
-    [MADV_FREE] = {.discard = true, .refuses = refuses_files_and_locked}, /* may be taken at any time: now is one */
+    [MADV_FREE] = {.pages = space_pages_free, .refuses = refuses_files_and_locked},
     [MADV_DONTFORK] = {.set = VIEW_DONTFORK},
     [MADV_DOFORK] = {.clear = VIEW_DONTFORK},
     [MADV_MERGEABLE] = {.set = VIEW_MERGEABLE, .spares = spares_shared},

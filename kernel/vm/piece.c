@@ -187,6 +187,8 @@ static void usage_of_frame(struct frame *f, u64 sharers, entry e, struct space_u
         dirty ? u->shared_dirty++ : u->shared_clean++;
     else
         dirty ? u->private_dirty++ : u->private_clean++;
+    if ((e & (ENTRY_LAZY | ENTRY_DIRTY)) == ENTRY_LAZY)
+        u->lazy++;
     if (e & ENTRY_ACCESSED)
         u->referenced++;
     u->pss_bytes += PAGE_SIZE / users;

@@ -22,6 +22,7 @@
 
 static struct mutex reclaiming = MUTEX_INIT(reclaiming); /* one at a time; protects all below */
 static u64 hand;
+static bool lazy_used; /* MADV_FREE was called, ever: without swap there may be frames to take all the same */
 static u64 (*shrinkers[8])(u64 pages);
 static unsigned shrinker_count;
 
@@ -118,6 +119,23 @@ static bool give_slot(struct withdrawal *w) {
     return true;
 }
 
+/* Given up by MADV_FREE, and not written since: the frame goes, with nothing in its place. If it was written just now,
+ * the exchange says so, and it stays: from then on like any other. */
+static bool drop_lazy(struct withdrawal *w, struct table *t, entry *slot) {
+    entry e = slot_exchange(slot, 0);
+    if (e & ENTRY_DIRTY) {
+        slot_store(slot, e & ~ENTRY_LAZY);
+        return true;
+    }
+    if (!w->any)
+        frame_pin(w->f); /* until the flush */
+    w->any = true;
+    t->anon--;
+    frame_unmap(w->f);
+    w->batch->stale = true;
+    return true;
+}
+
 static bool withdraw(struct table *t, void *argument) {
     struct withdrawal *w = argument;
     entry *slot = &t->slots[w->index], e = slot_read(slot);
@@ -134,6 +152,9 @@ static bool withdraw(struct table *t, void *argument) {
         t->large_used &= w->index != 0;
         return false;
     }
+    if ((e & (ENTRY_PRESENT | ENTRY_LAZY | ENTRY_DIRTY)) == (ENTRY_PRESENT | ENTRY_LAZY) &&
+        atomic_load(&w->f->mapped) == 1)
+        return drop_lazy(w, t, slot);
     if (!w->any && entry_present(e) && (e & ENTRY_ACCESSED)) {
         slot_clear_bits(slot, ENTRY_ACCESSED);
         w->batch->stale = true;
@@ -163,7 +184,8 @@ static bool show_small(struct table *t, void *argument) {
 static void withdraw_frame(struct frame *f, struct batch *b) {
     struct withdrawal w = {.f = f, .batch = b};
     struct ring *ring = NULL;
-    if (!(atomic_load(&f->flags) & FRAME_SWAP) && !b->spare && !(b->spare = swap_alloc()))
+    if (!(atomic_load(&f->flags) & FRAME_SWAP) && !b->spare && !(b->spare = swap_alloc()) &&
+        !atomic_load_relaxed(&lazy_used))
         return;
     if (radix_reserve(&b->nodes, 2)) /* else the tree says how many when it is asked */
         return;
@@ -318,9 +340,10 @@ static bool made_small(struct table *t, u64 page) {
     return large;
 }
 
-/* Visits the slots of [page, end) that lie in one leaf, locked, until one visit says false. Returns where to go on.
- * small: also those of leaves shown large. */
-static u64 each_slot(struct space *s, u64 page, u64 end, bool small, bool (*visit)(entry *slot, void *argument),
+/* Visits the slots of [page, end) that lie in one leaf, locked, until one visit says false. Returns where to go on. */
+#define SLOTS_SMALL 1u /* also those of leaves shown large */
+#define SLOTS_OWN 2u   /* not those of leaves that other spaces share */
+static u64 each_slot(struct space *s, u64 page, u64 end, unsigned which, bool (*visit)(entry *slot, void *argument),
                      void *argument) {
     struct walk w;
     bool more = true;
@@ -331,9 +354,10 @@ static u64 each_slot(struct space *s, u64 page, u64 end, bool small, bool (*visi
     u64 span = slot_pages(t->level) * (t->level > 1 ? 1 : TABLE_SLOTS), stop = min(align_down(page, span) + span, end);
     spin_lock(&t->lock);
     if (walk_holds(s, page, &w)) {
-        for (; t->level == 1 && page < stop && more; page++)
+        bool skip = (which & SLOTS_OWN) && !w.writable;
+        for (; t->level == 1 && page < stop && more && !skip; page++)
             more = visit(&t->slots[page - t->base], argument);
-        if (t->level > 1 && !(small && made_small(t, page))) /* nothing is below */
+        if (skip || (t->level > 1 && !((which & SLOTS_SMALL) && made_small(t, page)))) /* or nothing is below */
             page = stop;
     }
     spin_unlock(&t->lock);
@@ -367,7 +391,7 @@ static bool cool(entry *slot, void *argument) {
 
 void space_pages_cold(struct space *s, u64 first, u64 end) {
     while (first < end)
-        first = each_slot(s, first, end, true, cool, NULL);
+        first = each_slot(s, first, end, SLOTS_SMALL, cool, NULL);
 }
 
 void space_pages_out(struct space *s, u64 first, u64 end) {
@@ -376,7 +400,7 @@ void space_pages_out(struct space *s, u64 first, u64 end) {
     while (first < end) {
         struct gathered g = {.count = 0};
         while (first < end && g.count < SWAP_CLUSTER)
-            first = each_slot(s, first, end, true, cool, &g);
+            first = each_slot(s, first, end, SLOTS_SMALL, cool, &g);
         for (unsigned i = 0; i < g.count; i++)
             examine(g.frames[i], &b);
         finish(&b);
@@ -390,8 +414,34 @@ static bool not_swapped(entry *slot, void *found) { return !(*(bool *)found = en
 void space_pages_in(struct space *s, u64 first, u64 end) {
     while (first < end && frame_free_count() > 2 * SWAP_CLUSTER) {
         bool found = false;
-        first = each_slot(s, first, end, false, not_swapped, &found);
+        first = each_slot(s, first, end, 0, not_swapped, &found);
         if (found) /* it is for later: an error is nobody's yet */
             (void)space_fault(s, (first - 1) << PAGE_SHIFT, FAULT_READ);
+    }
+}
+
+/* Its contents are wanted no more unless they are written again, which the dirty bit will say. */
+static bool give_up(entry *slot, void *any) {
+    entry e = slot_read(slot);
+    if (!entry_present(e) || entry_special(e))
+        return true;
+    struct frame *f = frame_of_phys(entry_phys(e));
+    if (f->class != FRAME_ANON || atomic_load(&f->counts) != FRAME_ONE_MAP ||
+        ((atomic_load(&f->flags) & FRAME_SWAP) && !swap_take(f)))
+        return true;
+    slot_set_bits(slot, ENTRY_LAZY);
+    slot_clear_bits(slot, ENTRY_DIRTY);
+    *(bool *)any = true;
+    return true;
+}
+
+void space_pages_free(struct space *s, u64 first, u64 end) {
+    atomic_store(&lazy_used, true);
+    while (first < end) {
+        bool any = false;
+        u64 next = each_slot(s, first, end, SLOTS_SMALL | SLOTS_OWN, give_up, &any);
+        if (any) /* before the call returns: a write after it must set the dirty bit */
+            machine_flush(&s->m, first << PAGE_SHIFT, next << PAGE_SHIFT, false);
+        first = next;
     }
 }

@@ -98,6 +98,9 @@ int space_populate(struct space *s, u64 address, u64 bytes, bool write);
 void space_pages_cold(struct space *s, u64 first, u64 end);
 void space_pages_out(struct space *s, u64 first, u64 end);
 void space_pages_in(struct space *s, u64 first, u64 end);
+/* space_pages_free: what the pages hold may be dropped instead of swapped, until they are written again (MADV_FREE). Of
+ * pages that nobody shares; what is in the swap area stays there. */
+void space_pages_free(struct space *s, u64 first, u64 end);
 /* space_advise: each mapped part of [address, address + bytes): `refuses` may end it with an error, `spares` leave the
  * part as it is; else VIEW_ bits are set and cleared, or what the slots hold is given up, or `pages` looks after it.
  * -ENOMEM if something was not mapped (the rest done). */
@@ -178,6 +181,7 @@ void space_walk_end(struct mapping *m);
 /* space_usage: what the slots of [start, end) hold, in pages. */
 struct space_usage {
     u64 anon, file, shmem, swap; /* mapped pages by kind; swap entries */
+    u64 lazy;                    /* of anon, those given up by MADV_FREE */
     u64 large;                   /* of anon, those that large entries show */
     u64 shared_clean, shared_dirty, private_clean, private_dirty, referenced;
     u64 pss_bytes; /* each page divided by the slots and sharers that map it */

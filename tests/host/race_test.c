@@ -301,6 +301,26 @@ static void watcher(void *argument) {
     }
 }
 
+/* Pages given up by MADV_FREE: what was written before may be lost, what is written after may not. */
+#define LAZY_AT 0x10380ULL
+#define LAZY_PAGES 6
+static void lazy(void *argument) {
+    u64 value = 0, got = 0;
+    while (busy) {
+        u64 page = LAZY_AT + rnd_below(LAZY_PAGES), address = page << PAGE_SHIFT;
+        check_eq(mem_write(parent, address, ++value), FAULT_DONE);
+        space_pages_free(parent, LAZY_AT, LAZY_AT + LAZY_PAGES);
+        check_eq(mem_read(parent, address, &got), FAULT_DONE);
+        check(got == value || got == 0);
+        check_eq(mem_write(parent, address, ++value), FAULT_DONE);
+        for (unsigned i = 0; i < 3; i++) {
+            fiber_yield();
+            check_eq(mem_read(parent, address, &got), FAULT_DONE);
+            check_eq(got, value);
+        }
+    }
+}
+
 /* Another space maps a file that is cut and grown under it: SIGBUS or contents, nothing else. */
 static void cut_user(void *argument) {
     struct space *s = argument;
@@ -327,6 +347,7 @@ static void cutter(void *argument) {
 #define WITH_SWAP 64u
 #define WITH_GIVING 128u
 #define WITH_LARGE 256u /* the first part of ANON lies in a leaf shown large */
+#define WITH_LAZY 512u
 
 static void race(unsigned with, unsigned cpus) {
     machine_start((struct host_config){.cpus = cpus, .swap = with & WITH_SWAP ? 2048 : 0});
@@ -369,6 +390,10 @@ static void race(unsigned with, unsigned cpus) {
         fiber_add("giver", giver, NULL, parent);
         fiber_add("watcher", watcher, NULL, parent);
     }
+    if (with & WITH_LAZY) {
+        map_at(parent, LAZY_AT, LAZY_PAGES, rw, NULL);
+        fiber_add("lazy", lazy, NULL, parent);
+    }
     if (with & WITH_FILES)
         fiber_add("file keeper", file_keeper, NULL, NULL);
     if (with & WITH_CUT) {
@@ -406,4 +431,5 @@ test_seeds(race_of_unmap_and_swap, 60) { race(WITH_SWAP | WITH_LOOSE | WITH_CUT,
 test_seeds(race_of_giving_up_and_swap, 250) { race(WITH_SWAP | WITH_GIVING, 4); }
 test_seeds(race_of_forks_and_large_leaves, 60) { race(WITH_LARGE | WITH_FORK, 4); }
 test_seeds(race_of_swap_and_large_leaves, 60) { race(WITH_LARGE | WITH_SWAP | WITH_FORK | WITH_TOGGLE, 4); }
+test_seeds(race_of_lazy_pages_and_swap, 100) { race(WITH_SWAP | WITH_LAZY | WITH_FORK, 4); }
 test_seeds(race_of_everything, 60) { race(~0u, 4); }

@@ -330,6 +330,55 @@ static void nth_failure(bool write) {
 test(swap_nth_read_fails) { nth_failure(false); }
 test(swap_nth_write_fails) { nth_failure(true); }
 
+/* MADV_FREE: dropped without a write, unless written again; with swap and without. */
+static void free_lazily(u64 swap) {
+    begin(swap);
+    map_at(s, AT, 16, RW);
+    for (u64 i = 0; i < 16; i++)
+        put(s, AT + i, i + 1);
+    space_pages_free(s, AT, AT + 12);
+    struct space_usage u;
+    space_usage(s, AT << PAGE_SHIFT, (AT + 16) << PAGE_SHIFT, &u);
+    check_eq(u.lazy, 12);
+    for (u64 i = 0; i < 12; i++)
+        expect(s, AT + i, i + 1); /* still there, and reading does not keep it */
+    for (u64 i = 0; i < 4; i++)
+        put(s, AT + i, i + 100);
+    check_eq(space_protect(s, AT << PAGE_SHIFT, 16 << PAGE_SHIFT, VIEW_READ), 0);
+    host_check();
+    swap_out();
+    host_check();
+    check_eq(host_swap.writes, swap ? 8 : 0);
+    for (u64 i = 0; i < 16; i++)
+        expect(s, AT + i, i < 4 ? i + 100 : i < 12 ? 0 : i + 1);
+    end();
+}
+test(swap_not_for_what_is_given_up) { free_lazily(2048); }
+test(swap_not_needed_for_what_is_given_up) { free_lazily(0); }
+
+/* What a sharer may still want is not given up. */
+test(swap_of_what_is_given_up_and_shared) {
+    begin(2048);
+    map_at(s, AT, 8, RW);
+    for (u64 i = 0; i < 8; i++)
+        put(s, AT + i, i + 1);
+    struct space *child = space_fork(s);
+    check(!is_err(child));
+    space_pages_free(s, AT, AT + 4);
+    put(s, AT + 7, 70); /* a leaf of its own, but the frames are shared */
+    space_pages_free(s, AT, AT + 8);
+    swap_out();
+    space_load(child);
+    for (u64 i = 0; i < 8; i++)
+        expect(child, AT + i, i + 1);
+    space_load(s);
+    for (u64 i = 0; i < 7; i++)
+        expect(s, AT + i, i + 1);
+    expect(s, AT + 7, 0);
+    space_put(child);
+    end();
+}
+
 /* A debugger's write to a page that came back clean: it must not be taken for what the slot still has. */
 test(swap_and_forced_writes) {
     begin(2048);

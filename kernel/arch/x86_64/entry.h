@@ -17,6 +17,8 @@ typedef u64 entry;
 #define ENTRY_DIRTY (1ULL << 6)
 #define ENTRY_LARGE (1ULL << 7)
 #define ENTRY_SPECIAL (1ULL << 9) /* software: the frame is not counted (zero frame, device, vdso) */
+#define ENTRY_LAZY                                                                                                     \
+    (1ULL << 10) /* software: with the dirty bit clear, the frame's contents are wanted no more (MADV_FREE) */
 #define ENTRY_NOEXEC (1ULL << 63)
 #define ENTRY_KEY (15ULL << 59) /* the protection key: which bits of PKRU apply to data accesses */
 #define ENTRY_PHYS 0x000ffffffffff000ULL
