@@ -63,6 +63,8 @@ static long copy_now(struct walk *w, struct table *t, u64 page, void *argument) 
     entry *slot = &t->slots[page - t->base], e = t->level == 1 ? slot_read(slot) : 0;
     if (!entry_present(e) && !(c->force && entry_withheld(e)))
         return 0;
+    if (entry_withheld(e) && entry_special(e) && frame_of_phys(entry_phys(e)) != zero_frame)
+        return -EFAULT; /* a device's memory: ptrace(2) does not reach what its protection forbids */
     if (!c->force && !(plan_find(t, page - t->base)->view->flags & (c->write ? VIEW_WRITE : VIEW_READ)))
         return -EFAULT;
     if (c->write && !may_write(c, w, e))

@@ -330,12 +330,18 @@ static void map_around(struct fault *f) {
     event(EVENT_FAULT_AROUND, f->page << PAGE_SHIFT, mapped);
 }
 
-static enum verdict object_device(struct fault *f) {
+/* A device's frame: not counted, and a private view copies it when it is written to. */
+static enum verdict object_device(struct fault *f, entry e) {
     struct object *o = view_object(f->run.view);
     struct frame *frame = o->ops->device(o, f->run.offset + (f->page - f->leaf->base - f->run.first));
     if (!frame)
         return TRY_BUS;
-    install(f, frame_phys(frame), f->run.view->flags & VIEW_WRITE, ENTRY_SPECIAL);
+    if (f->access == FAULT_WRITE && !(f->run.view->flags & VIEW_SHARED))
+        return copy_from(f, frame);
+    if (entry_present(e)) /* no flush: a stale, lower right only faults */
+        slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
+    else
+        install(f, frame_phys(frame), f->access == FAULT_WRITE, ENTRY_SPECIAL);
     return TRY_DONE;
 }
 
@@ -383,7 +389,7 @@ static enum verdict empty_slot(struct fault *f) {
     if (!v->file)
         return write ? anon_write(f) : anon_read(f);
     if (view_object(v)->ops->device)
-        return object_device(f);
+        return object_device(f, 0);
     if (!write)
         return object_read(f);
     return v->flags & VIEW_SHARED ? object_write(f, 0) : object_copy(f);
@@ -391,10 +397,10 @@ static enum verdict empty_slot(struct fault *f) {
 
 static enum verdict write_to_present(struct fault *f, entry e) {
     struct frame *frame = frame_of_phys(entry_phys(e));
+    if (entry_special(e))
+        return frame == zero_frame ? anon_write(f) : object_device(f, e);
     if (f->run.view->flags & VIEW_SHARED)
         return object_write(f, e);
-    if (frame == zero_frame)
-        return anon_write(f);
     return frame_class(frame) == FRAME_ANON ? break_frame(f, frame) : copy_from(f, frame);
 }
 
@@ -412,7 +418,7 @@ u32 vm_large = LARGE_ALWAYS;
 static bool wants_large(struct fault *f, struct table *t, const struct run *run) {
     u32 flags = run->view->flags;
     u64 first = align_down(f->page, (u64)TABLE_SLOTS) - t->base;
-    if (f->small || t->level != 2 || f->access != FAULT_WRITE || run->view->file)
+    if (f->small || f->force || t->level != 2 || f->access != FAULT_WRITE || run->view->file)
         return false;
     if ((flags & (VIEW_NOHUGE | VIEW_SHARED | VIEW_GROWSDOWN | VIEW_STACK | VIEW_SPECIAL)) ||
         !(vm_large == LARGE_ALWAYS || (vm_large == LARGE_ADVISED && (flags & VIEW_HUGE))))

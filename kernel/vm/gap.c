@@ -31,18 +31,24 @@ static bool is_free(struct space *s, u64 first, u64 end) {
 }
 
 /* The highest free range of `pages` pages that ends at or below `top`: its end, or 0. *floor: how far it reaches down.
+ * Each gap ends where the mapping right above it wants: what lies in a stack's guard wants something else than the
+ * stack.
  */
 static u64 search(struct space *s, u64 pages, u64 top, u64 *floor) {
-    struct piece above, p;
+    struct piece above, p = {.first = top};
+    u64 end = 0;
+    bool more = true;
     if (piece_next(s, top, &above))
         top = min(top, start_with_guard(above.view, above.first));
-    while (top >= FIRST_PAGE + pages) {
-        *floor = piece_prev(s, top, &p) ? max(p.end, FIRST_PAGE) : FIRST_PAGE;
+    while (more && !end && p.first >= FIRST_PAGE + pages) {
+        more = piece_prev(s, p.first, &p);
+        *floor = more ? max(p.end, FIRST_PAGE) : FIRST_PAGE;
         if (top >= *floor + pages)
-            return top;
-        top = start_with_guard(p.view, p.first);
+            end = top;
+        else if (more)
+            top = start_with_guard(p.view, p.first);
     }
-    return 0;
+    return end;
 }
 
 /* What a search from where it has to begin would find. */
@@ -80,7 +86,9 @@ u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below) {
     return end ? end - pages : 0;
 }
 
-void gap_freed(struct space *s, u64 first, u64 end) {
+void gap_freed(struct space *s, u64 first, u64 end, u64 freed_end) {
+    if (first <= s->hole_first && s->hole_end <= freed_end && s->hole_end > end) /* what shielded it is gone */
+        s->hole_end = max(end, s->hole_first);
     first = max(first, FIRST_PAGE);
     end = min(end, s->gap_top);
     if (end <= first)

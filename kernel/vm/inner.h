@@ -145,7 +145,8 @@ static inline u64 start_with_guard(const struct view *v, u64 first) {
 }
 /* gap_find: the first page of a free range that ends at or below `below`, or 0. Closes the space if it must look. */
 u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below);
-void gap_freed(struct space *s, u64 first, u64 end); /* [first, end), guard left out, is free now: all of that gap */
+/* gap_freed: what ends at freed_end is free now, and belongs to the gap [first, end), a stack's guard left out. */
+void gap_freed(struct space *s, u64 first, u64 end, u64 freed_end);
 void gap_taken(struct space *s, u64 first, u64 end, const struct view *v); /* [first, end) is mapped now */
 void gap_reset(struct space *s);
 

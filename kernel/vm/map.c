@@ -105,15 +105,18 @@ int space_protect(struct space *s, u64 address, u64 bytes, u32 prot) {
     return space_protect_key(s, address, bytes, prot, KEY_STAYS, 0);
 }
 
-/* Private memory that becomes writable is data: how many pages more. range held. */
+/* Private memory that becomes writable is data: how many pages more, as far as mprotect(2) gets: it ends at a hole, and
+ * at what may not become that. range held. */
 static u64 data_gained(struct space *s, u64 first, u64 end, u32 prot) {
-    u64 pages = 0;
+    u64 pages = 0, page = first;
     struct piece p;
     space_close(s);
-    for (u64 page = first; prot & VIEW_WRITE && page < end && piece_next(s, page, &p) && p.first < end; page = p.end) {
+    while (prot & VIEW_WRITE && page < end && piece_next(s, page, &p) && p.first <= page &&
+           !(prot & ~p.view->max_prot)) {
         struct view after = {.flags = p.view->flags | VIEW_WRITE};
         if (view_is_data(&after) && !view_is_data(p.view))
-            pages += min(p.end, end) - max(p.first, page);
+            pages += min(p.end, end) - page;
+        page = p.end;
     }
     space_open(s);
     return pages;

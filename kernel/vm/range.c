@@ -456,7 +456,7 @@ static void account(struct range_op *op) {
     if (op->view)
         gap_taken(op->s, op->first, op->end, op->view);
     else if (!op->review)
-        gap_freed(op->s, op->gap_first, op->gap_end);
+        gap_freed(op->s, op->gap_first, op->gap_end, op->end);
 }
 
 /* Everything in w's deepest table goes, so it leaves whole, and with it every table above that is left with nothing. */

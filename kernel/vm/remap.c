@@ -329,7 +329,7 @@ static void say_moving(struct remap *r, u64 pages) {
 
 static long move(struct remap *r) {
     u64 pages = r->old_pages ? max(r->old_pages, r->new_pages) : 0;
-    long result = find_target(r);
+    long result = r->s->mappings + 3 > vm_max_map_count ? -ENOMEM : find_target(r); /* so the unmapping will not fail */
     if (result)
         return result;
     if (pages)
