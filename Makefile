@@ -69,9 +69,10 @@ test: ## build with gcc and with clang, and run every test
 	@$(MAKE) --no-print-directory -j$$(nproc) host-test host-tsan
 	tests/run
 
-soak: all $(O)/host-explore $(O)/host-tsan ## the long tests, until one fails or Ctrl-C is typed
+soak: all $(O)/host-explore $(O)/host-tsan $(O)/host-model ## the long tests, until one fails or Ctrl-C is typed
 	$(O)/host-explore --explore --most 500000
 	$(O)/host-tsan --more 20
+	$(O)/host-model --quick --more 10
 	tests/run --soak
 
 FORMATTED = $(wildcard kernel/*.[ch] kernel/*/*.[ch] kernel/*/*/*.[ch] tool/*.[ch] bench/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])

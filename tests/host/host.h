@@ -29,7 +29,9 @@
 void test_register(const char *name, const char *file, void (*body)(void), unsigned seeds);
 
 extern u64 test_seed;
-extern bool test_verbose; /* -v: random tests say what they do */
+extern bool test_verbose;    /* -v: random tests say what they do */
+extern bool test_quick;      /* --quick: it only matters whether a test fails */
+extern char *test_signature; /* not NULL: where a failure writes what kind it is (shrink.c) */
 noreturn void test_fail(const char *file, int line, const char *format, ...) printf_like(3, 4);
 #define check(condition)                                                                                               \
     do {                                                                                                               \
@@ -134,6 +136,7 @@ struct host_swap {
     unsigned reads, writes;           /* pages */
     unsigned fail_reads, fail_writes; /* so many transfers end in -EIO ... */
     unsigned spare;                   /* ... after so many that do not */
+    unsigned failures;
 };
 extern struct host_swap host_swap;
 void host_swap_start(u64 pages);
@@ -153,3 +156,16 @@ struct host_file *host_file_new(char letter, u64 bytes, bool backed);
 void host_file_put(struct host_file *f);                         /* the test's own reference */
 void host_file_resize(struct host_file *f, u64 bytes);           /* ftruncate(2) */
 void host_file_write(struct host_file *f, u64 offset, u64 word); /* pwrite(2) of one aligned word */
+void host_file_punch(struct host_file *f, u64 first, u64 end);   /* fallocate(2), a hole of whole pages */
+struct host_file *host_device_new(char letter, u64 bytes);       /* its frames are not an object's: never put */
+
+/* Their device. It carries out each request at once; or, holding, when the test answers: */
+void host_io_fail_at(u64 n); /* the nth request from now ends in -EIO; 0: none */
+bool host_io_failed(void);   /* it did, since */
+bool host_io_fails(void);    /* a device is about to carry out a request: this one? */
+void host_io_hold(bool hold);
+unsigned host_io_waiting(void);
+void host_io_wait(unsigned count); /* a task sleeps until so many have come since it holds */
+/* host_io_answer: the request that is `which`th in the order of arrival is carried out now, or fails. */
+void host_io_answer(unsigned which, int error);
+extern u64 host_io_count; /* requests carried out, or failed by host_io_fail_at */

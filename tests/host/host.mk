@@ -47,9 +47,54 @@ $(O)/host-tsan: $(TSAN_OBJECTS)
 	$(HOST_CC) $(TSAN_FLAGS) $(HOST_EXTRA) $^ -o $@
 host-tsan: $(O)/host-tsan ## run kernel/vm in threads, under ThreadSanitizer
 	$(O)/host-tsan
-host-test: $(O)/host-tests $(O)/host-explore ## test kernel/vm on this machine
+
+# The model again, for speed: optimised, without sanitizers, and CPUs that only switch between operations.
+FAST_FLAGS = $(HOST_BASE) -O2 -DHOST_FAST -include sys/types.h
+FAST_OBJECTS := $(patsubst %.c,$(O)/fast/%.o,$(HOST_VM) $(addprefix tests/host/,main.c fiber.c machine.c file.c flat.c model.c \
+                  model_test.c shrink.c swap_device.c explore.c rules.c wrap.c))
+$(O)/fast/%.o: %.c tests/host/host.mk
+	@mkdir -p $(@D)
+	$(HOST_CC) $(FAST_FLAGS) $(HOST_EXTRA) -MMD -MP -c $< -o $@
+$(O)/host-model: $(FAST_OBJECTS)
+	$(HOST_CC) $(FAST_FLAGS) $(HOST_EXTRA) $(HOST_LINK) $^ -o $@
+host-model: $(O)/host-model ## 400,000 operations of kernel/vm beside the model
+	$(O)/host-model
+
+host-soak: $(O)/host-model ## the model with ever new seeds, until some fail or Ctrl-C is typed
+	$(O)/host-model --quick --more 100000
+
+host-test: $(O)/host-tests $(O)/host-explore $(O)/host-model ## test kernel/vm on this machine
 	$(O)/host-tests
+	$(O)/host-model
 	$(O)/host-explore --explore
 	$(O)/host-explore --rules
--include $(HOST_OBJECTS:.o=.d) $(EXPLORE_OBJECTS:.o=.d) $(TSAN_OBJECTS:.o=.d)
-.PHONY: host-test host-tsan
+
+# Which lines and branches the tests reach. A test ends by _exit, which would write nothing down.
+PLAIN_FLAGS = $(HOST_BASE) -O1 -include sys/types.h
+COV_FLAGS = $(PLAIN_FLAGS) --coverage -D_exit=exit
+COV_OBJECTS := $(patsubst $(O)/host/%,$(O)/coverage/%,$(HOST_OBJECTS))
+$(O)/coverage/kernel/%.o: kernel/%.c tests/host/host.mk tests/host/hooks.h
+	@mkdir -p $(@D)
+	$(HOST_CC) $(COV_FLAGS) -include tests/host/hooks.h -c $< -o $@
+$(O)/coverage/tests/%.o: tests/%.c tests/host/host.mk
+	@mkdir -p $(@D)
+	$(HOST_CC) $(filter-out --coverage,$(COV_FLAGS)) -c $< -o $@
+$(O)/coverage/host-tests: $(COV_OBJECTS)
+	$(HOST_CC) $(COV_FLAGS) $(HOST_LINK) $^ -o $@
+host-coverage: $(O)/coverage/host-tests ## lines and branches of kernel/vm that the host tests reach
+	find $(O)/coverage -name '*.gcda' -delete
+	$(O)/coverage/host-tests
+	python3 tests/host/coverage.py $(O)/coverage kernel/vm
+
+# Is it noticed when a condition of kernel/vm is wrong? Each mutant is one file compiled again and the tests run until
+# one fails. A sample by default: make host-mutate MUTANTS=200 SEED=7 FILES=kernel/vm/gap.c, all of them with MUTANTS=0.
+MUTANTS ?= 60
+SEED ?= 1
+host-mutate: ## change conditions and operators of kernel/vm one at a time: some test must fail
+	HOST_CC="$(HOST_CC)" HOST_FLAGS="$(PLAIN_FLAGS)" HOST_LINK="$(HOST_LINK)" \
+	python3 tests/host/mutate.py --build $(O)/mutate --count $(MUTANTS) --seed $(SEED) $(or $(FILES),$(HOST_VM))
+host-mutants: $(O)/host-tests ## leave out the flushes of kernel/vm one at a time: some test must fail
+	$(O)/host-tests --mutants
+
+-include $(HOST_OBJECTS:.o=.d) $(EXPLORE_OBJECTS:.o=.d) $(TSAN_OBJECTS:.o=.d) $(FAST_OBJECTS:.o=.d)
+.PHONY: host-test host-tsan host-model host-soak host-coverage host-mutate host-mutants

@@ -12,7 +12,7 @@
 #include "host.h"
 #include "rules.h"
 #include "vm/commit.h"
-#include "vm/table.h"
+#include "vm/inner.h"
 
 #ifndef TLB_SLOTS
 #define TLB_SLOTS 1024u /* half of it is used at most: more than any test's pages and tables */
@@ -347,7 +347,9 @@ static entry translate(struct host_cpu *c, u64 page, enum fault_access access) {
 static __attribute__((no_sanitize("thread"), noinline)) void check_frame(const struct frame *f, u64 page,
                                                                          enum fault_access access) {
     bool ours = f->class == FRAME_ANON || f->class == FRAME_FILE || f->class == FRAME_SHMEM;
-    if (!ours && !(f->class == FRAME_KERNEL && access != FAULT_WRITE)) /* the zero frame, the vdso */
+    bool device =
+        f->class == FRAME_KERNEL && !(f == zero_frame && access == FAULT_WRITE); /* or the zero frame, the vdso */
+    if (!ours && !device)
         panic("CPU %u, %s: access %d to page %#lx reaches frame %#lx of class %u", cpu_id(), fiber_name(), access,
               (unsigned long)page, (unsigned long)frame_number(f), f->class);
 }

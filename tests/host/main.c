@@ -8,7 +8,8 @@
  * each host-tests NAME --schedule S  one interleaving of one scenario, step by step host-tests --rules            takes
  * the rules of concurrency away, one after the other: some scenario must fail host-tests --mutants          leaves out
  * the flushes of kernel/vm, one place after the other: some test must fail each time -v: random tests tell what they do
- * --more N: N times as many seeds   --list */
+ * --quick: stops at the first failure, and does not make it smaller (mutate.py) --more N: N times as many seeds --list
+ */
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -35,7 +36,8 @@ static const char *running = "?";
 static bool panic_quiet; /* a panic is expected: its text only */
 
 u64 test_seed;
-bool test_verbose;
+bool test_verbose, test_quick;
+char *test_signature;
 static __thread u64 rnd_state;
 
 void test_register(const char *name, const char *file, void (*body)(void), unsigned seeds) {
@@ -59,6 +61,8 @@ static void say_how(void) {
 
 void test_fail(const char *file, int line, const char *format, ...) {
     va_list args;
+    if (test_signature)
+        snprintf(test_signature, 160, "%s:%d", file, line);
     va_start(args, format);
     fprintf(stderr, "FAILED %s, seed %lu: %s:%d: ", running, (unsigned long)test_seed, file, line);
     vfprintf(stderr, format, args);
@@ -72,6 +76,8 @@ void test_fail(const char *file, int line, const char *format, ...) {
 
 void panic(const char *format, ...) {
     va_list args;
+    if (test_signature)
+        snprintf(test_signature, 160, "%s", format);
     va_start(args, format);
     if (!panic_quiet)
         fprintf(stderr, "FAILED %s, seed %lu: ", running, (unsigned long)test_seed);
@@ -342,6 +348,8 @@ int main(int argc, char **argv) {
             most = strtoul(argv[++i], NULL, 0);
         } else if (!strcmp(argv[i], "-v")) {
             test_verbose = true;
+        } else if (!strcmp(argv[i], "--quick")) {
+            test_quick = true;
         } else if (!strcmp(argv[i], "--list")) {
             list = true;
         } else if (!strcmp(argv[i], "--more") && i + 1 < argc) {
@@ -367,7 +375,7 @@ int main(int argc, char **argv) {
         if (list)
             printf("%s (%u seeds, %s)\n", t->name, t->seeds, t->file);
         unsigned last = list ? 0 : one_seed ? 1 : t->seeds == 1 ? 1 : t->seeds * more;
-        for (unsigned k = 0; k < last && failed < 10; k++) {
+        for (unsigned k = 0; k < last && failed < (test_quick ? 1 : 10); k++) {
             start(t, one_seed ? seed : k);
             runs++;
             if (++jobs == JOBS)

@@ -5,6 +5,8 @@
 struct host_swap host_swap;
 
 static bool fails(bool write) {
+    if (host_io_fails())
+        return true;
     unsigned *fail = write ? &host_swap.fail_writes : &host_swap.fail_reads;
     if (!*fail)
         return false;
@@ -35,6 +37,8 @@ static int transfer(struct swap_device *d, bool write, u64 slot, struct frame **
     }
     atomic_add(write ? &host_swap.writes : &host_swap.reads, count);
     wait_a_while();
+    if (failed)
+        atomic_add(&host_swap.failures, 1);
     return failed ? -EIO : 0;
 }
 
