@@ -10,6 +10,7 @@ static long look_below(struct walk *w, struct table *t, u64 page,
         return look(w, t, page, a);
     struct table *leaf = table_below(e);
     w->writable &= entry_writable(e);
+    w->table[--w->level] = leaf;
     spin_lock(&leaf->lock);
     long result = look(w, leaf, page, a);
     spin_unlock(&leaf->lock);

@@ -333,13 +333,14 @@ static void stop_at_hole(struct range_op *op, u64 reached) {
 static void survey_gap(struct range_op *op, bool left, const struct view *right) {
     struct space *s = op->s;
     struct piece p;
+    bool known = s->hole_first < s->hole_end; /* an empty one says nothing of its neighbours */
     op->gap_first = op->first;
     op->gap_end = right ? start_with_guard(right, op->end) : op->end;
-    if (!left && s->hole_end == op->first)
+    if (!left && known && s->hole_end == op->first)
         op->gap_first = s->hole_first;
     else if (!left)
         op->gap_first = piece_prev(s, op->first, &p) ? p.end : 0;
-    if (!right && s->hole_first == op->end)
+    if (!right && known && s->hole_first == op->end)
         op->gap_end = max(s->hole_end, op->end);
     else if (!right && op->end < s->gap_top) /* what lies above that is nothing to mmap */
         op->gap_end = piece_next(s, op->end, &p) ? start_with_guard(p.view, p.first) : USER_PAGES;

@@ -361,3 +361,41 @@ test(model_forced_read_of_a_protected_device) {
     model_start(3);
     model_replay(forced_device, array_count(forced_device));
 }
+
+/* A fork without a stack that lies in two tables: the hole that mmap remembers was empty, and was believed. */
+static const struct op hole_below_a_stack[] = {
+    {OP_CREATE, .space = 6, .other = 6},
+    {OP_FORK, .space = 6, .other = 2},
+    {OP_FORK, .space = 2, .other = 7},
+    {OP_EXEC, .space = 7, .other = 6},
+    {OP_REMAP, .space = 7, .how = 7, .first = 0x40211, .pages = 2, .to = 0x80001ff, .to_pages = 2},
+    {OP_FORK, .space = 7, .other = 4},
+    {OP_UNMAP, .space = 4, .flags = 0x2, .first = 0x8000200, .pages = 1},
+    {OP_EXIT, .space = 2, .other = 4},
+    {OP_EXIT, .space = 6, .other = 2},
+    {OP_FORK, .space = 4, .other = 2},
+    {OP_WRITE, .space = 2, .first = 0x80001f9, .pages = 1},
+    {OP_MAP, .space = 2, .file = 6, .how = 1, .flags = 0x3, .first = 0x800020d, .pages = 1},
+    {OP_MAP, .space = 2, .file = 6, .how = 1, .flags = 0x4085, .first = 0x80001fd, .pages = 16},
+    {OP_FORK, .space = 2, .other = 6},
+};
+test(model_hole_after_a_fork_without_a_stack) {
+    model_start(0);
+    model_replay(hole_below_a_stack, array_count(hole_below_a_stack));
+}
+/* What a page holds, in a leaf shown large: the walk had ended above it. */
+static const struct op look_into_large[] = {
+    {OP_CREATE},
+    {OP_MAP, .file = 6, .flags = 0x4003, .first = 0x80001f8, .pages = 1},
+    {OP_MAP, .file = 5, .how = 6, .flags = 0x7, .first = 0x40003, .pages = 10},
+    {OP_WRITE, .first = 0x80001f8, .pages = 1},
+    {OP_MAP, .file = 6, .how = 1, .flags = 0x3, .first = 0x10106, .pages = 33538109},
+    {OP_MAP, .file = 4, .how = 1, .flags = 0x3, .first = 0x10000, .pages = 512},
+    {OP_FORK, .other = 7},
+    {OP_WRITE, .space = 7, .first = 0x1020c, .pages = 1},
+    {OP_FILL, .space = 7, .flags = 0x2, .first = 0x101ff, .pages = 10},
+};
+test(model_looks_into_a_large_leaf) {
+    model_start(7);
+    model_replay(look_into_large, array_count(look_into_large));
+}
