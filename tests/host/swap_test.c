@@ -48,6 +48,17 @@ static void expect(struct space *of, u64 page, u64 value) {
     check_eq(got, value);
 }
 
+/* Page i of the first so many holds i + 1. */
+static void map_and_fill(u64 pages) {
+    map_at(s, AT, pages, RW);
+    for (u64 i = 0; i < pages; i++)
+        put(s, AT + i, i + 1);
+}
+static void expect_filled(struct space *of, u64 pages) {
+    for (u64 i = 0; i < pages; i++)
+        expect(of, AT + i, i + 1);
+}
+
 /* All that can go, goes: the accessed bits and marks cost a round each. */
 static void swap_out(void) {
     for (unsigned i = 0; i < 4; i++)
@@ -79,14 +90,11 @@ test(swap_more_than_memory) {
 
 test(swap_keeps_a_clean_page_where_it_is) {
     begin(2048);
-    map_at(s, AT, 20, RW);
-    for (u64 i = 0; i < 20; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(20);
     swap_out();
     check_eq(swapped(s, 20), 20);
     check_eq(host_swap.writes, 20);
-    for (u64 i = 0; i < 20; i++)
-        expect(s, AT + i, i + 1);
+    expect_filled(s, 20);
     check_eq(swapped(s, 20), 0);
     check_eq(totals().cached, 20);
     swap_out(); /* nothing has changed: nothing is written */
@@ -115,9 +123,7 @@ test(swap_reads_neighbours_in_virtual_order) {
 /* One shared leaf: out once, in once, for both; a write makes a copy of one's own. */
 test(swap_of_a_shared_table_is_done_once) {
     begin(2048);
-    map_at(s, AT, 8, RW);
-    for (u64 i = 0; i < 8; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(8);
     struct space *child = space_fork(s);
     check(!is_err(child));
     swap_out();
@@ -143,9 +149,7 @@ test(swap_of_a_shared_table_is_done_once) {
 /* Two leaves, cloned from one another: both name the slot; who comes second finds the frame in the cache. */
 test(swap_of_broken_tables) {
     begin(2048);
-    map_at(s, AT, 8, RW);
-    for (u64 i = 0; i < 8; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(8);
     struct space *child = space_fork(s);
     check(!is_err(child));
     put(s, AT + 7, 70);
@@ -171,9 +175,7 @@ test(swap_of_broken_tables) {
 
 test(swap_leaves_locked_memory) {
     begin(2048);
-    map_at(s, AT, 8, RW);
-    for (u64 i = 0; i < 8; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(8);
     check_eq(space_change(s, (AT + 2) << PAGE_SHIFT, 3 << PAGE_SHIFT, VIEW_LOCKED, 0), 0);
     swap_out();
     check_eq(swapped(s, 8), 5);
@@ -183,14 +185,12 @@ test(swap_leaves_locked_memory) {
     swap_out();
     check_eq(swapped(s, 8), 5);
     space_load(child);
-    for (u64 i = 0; i < 8; i++)
-        expect(child, AT + i, i + 1);
+    expect_filled(child, 8);
     space_load(s);
     for (u64 i = 0; i < 8; i++)
         put(s, AT + i, i + 10);
     space_load(child);
-    for (u64 i = 0; i < 8; i++)
-        expect(child, AT + i, i + 1);
+    expect_filled(child, 8);
     space_load(s);
     space_put(child);
     end();
@@ -199,9 +199,7 @@ test(swap_leaves_locked_memory) {
 /* Swap entries under everything that edits slots. */
 test(swap_entries_are_protected_moved_discarded_and_cut) {
     begin(2048);
-    map_at(s, AT, 16, RW);
-    for (u64 i = 0; i < 16; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(16);
     struct space *child = space_fork(s);
     check(!is_err(child));
     put(s, AT + 15, 16);
@@ -226,8 +224,7 @@ test(swap_entries_are_protected_moved_discarded_and_cut) {
     expect(s, AT + 8, 0);
     expect(s, AT + 12, 13);
     space_load(child);
-    for (u64 i = 0; i < 16; i++)
-        expect(child, AT + i, i + 1);
+    expect_filled(child, 16);
     space_load(s);
     space_put(child);
     end();
@@ -258,9 +255,7 @@ test(swap_on_request) {
 
 test(swap_takes_what_is_cold_first) {
     begin(2048);
-    map_at(s, AT, 60, RW);
-    for (u64 i = 0; i < 60; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(60);
     space_pages_cold(s, AT + 20, AT + 30);
     vm_reclaim(10);
     check_eq(swapped(s, 60), 10);
@@ -288,9 +283,7 @@ static void expect_or_bus(struct space *of, u64 page, u64 value, bool *bus) {
 
 static bool story(void) {
     bool bus = false;
-    map_at(s, AT, 48, RW);
-    for (u64 i = 0; i < 48; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(48);
     for (u64 i = 0; i < 24; i += 4)
         space_pages_out(s, AT + i, AT + i + 4);
     struct space *child = space_fork(s);
@@ -333,9 +326,7 @@ test(swap_nth_write_fails) { nth_failure(true); }
 /* MADV_FREE: dropped without a write, unless written again; with swap and without. */
 static void free_lazily(u64 swap) {
     begin(swap);
-    map_at(s, AT, 16, RW);
-    for (u64 i = 0; i < 16; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(16);
     space_pages_free(s, AT, AT + 12);
     struct space_usage u;
     space_usage(s, AT << PAGE_SHIFT, (AT + 16) << PAGE_SHIFT, &u);
@@ -359,9 +350,7 @@ test(swap_not_needed_for_what_is_given_up) { free_lazily(0); }
 /* What a sharer may still want is not given up. */
 test(swap_of_what_is_given_up_and_shared) {
     begin(2048);
-    map_at(s, AT, 8, RW);
-    for (u64 i = 0; i < 8; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(8);
     struct space *child = space_fork(s);
     check(!is_err(child));
     space_pages_free(s, AT, AT + 4);
@@ -369,11 +358,9 @@ test(swap_of_what_is_given_up_and_shared) {
     space_pages_free(s, AT, AT + 8);
     swap_out();
     space_load(child);
-    for (u64 i = 0; i < 8; i++)
-        expect(child, AT + i, i + 1);
+    expect_filled(child, 8);
     space_load(s);
-    for (u64 i = 0; i < 7; i++)
-        expect(s, AT + i, i + 1);
+    expect_filled(s, 7);
     expect(s, AT + 7, 0);
     space_put(child);
     end();
@@ -382,13 +369,10 @@ test(swap_of_what_is_given_up_and_shared) {
 /* A debugger's write to a page that came back clean: it must not be taken for what the slot still has. */
 test(swap_and_forced_writes) {
     begin(2048);
-    map_at(s, AT, 4, RW);
-    for (u64 i = 0; i < 4; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(4);
     check_eq(space_protect(s, AT << PAGE_SHIFT, 4 << PAGE_SHIFT, VIEW_READ), 0);
     swap_out();
-    for (u64 i = 0; i < 4; i++)
-        expect(s, AT + i, i + 1);
+    expect_filled(s, 4);
     u64 value = 77;
     check_eq(space_copy(s, (AT + 1) << PAGE_SHIFT, &value, sizeof(value), true, true), sizeof(value));
     swap_out();
@@ -412,30 +396,24 @@ test(swap_and_forced_writes) {
 
 test(swap_read_errors_are_a_bus_error_and_pass) {
     begin(2048);
-    map_at(s, AT, 8, RW);
-    for (u64 i = 0; i < 8; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(8);
     swap_out();
     host_swap.fail_reads = 1;
     u64 value;
     check_eq(mem_read(s, AT << PAGE_SHIFT, &value), FAULT_BUS_ADRERR);
     host_check();
-    for (u64 i = 0; i < 8; i++)
-        expect(s, AT + i, i + 1);
+    expect_filled(s, 8);
     end();
 }
 
 test(swap_write_errors_lose_nothing) {
     begin(2048);
-    map_at(s, AT, 64, RW);
-    for (u64 i = 0; i < 64; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(64);
     struct swap_totals first = totals();
     host_swap.fail_writes = 2;
     swap_out();
     host_check();
-    for (u64 i = 0; i < 64; i++)
-        expect(s, AT + i, i + 1);
+    expect_filled(s, 64);
     for (u64 i = 0; i < 64; i++)
         put(s, AT + i, i + 2);
     swap_out();
@@ -449,9 +427,7 @@ test(swap_write_errors_lose_nothing) {
 
 test(swap_that_is_full_refuses_and_forgets_nothing) {
     begin(64);
-    map_at(s, AT, 100, RW);
-    for (u64 i = 0; i < 100; i++)
-        put(s, AT + i, i + 1);
+    map_and_fill(100);
     swap_out();
     check_eq(totals().used, 63);
     for (unsigned round = 0; round < 3; round++)
