@@ -9,7 +9,7 @@ def pressure(name, *words, memory, swap, cpus=2, soak=False, says=()):
         result = t.quire("python3", f"{TESTS}/guest/pressure.py", *map(str, words), timeout=1800,
                          options=["-m", memory, "-s", swap, "-c", str(cpus)])
         lines = [line for line in result.err.split(b"\n") if line and not line.startswith(says)]
-        t.equal("status, stderr", (0, []), (result.status, lines))
+        t.equal("status, stdout, stderr", (0, b"", []), (result.status, result.out if result.status else b"", lines))
         t.true(f"each of {says} in {result.err!r}", all(begin in result.err for begin in says))
         t.true(f"one line: {result.out!r}", result.out.count(b"\n") == 1)
     add(name, function, soak)
