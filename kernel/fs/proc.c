@@ -87,6 +87,7 @@ struct space *proc_space(struct synth *s) {
         {.name = "stack", .mode = FILE_OWN, .guarded = true, .content = ""},                                           \
         {.name = "stat", .mode = FILE_R, .show = proc_stat}, {.name = "statm", .mode = FILE_R, .show = proc_statm},    \
         {.name = "status", .mode = FILE_R, .show = proc_status},                                                       \
+        {.name = "syscall", .mode = FILE_OWN, .guarded = true, .show = proc_syscall},                                  \
         {.name = "uid_map", .mode = FILE_RW, .content = "         0          0 4294967295\n"}, {                       \
         .name = "wchan", .mode = FILE_R, .content = "0"                                                                \
     }

@@ -22,6 +22,7 @@ extern const struct file_ops proc_mem_ops, proc_pagemap_ops;
 extern const struct file_ops proc_kpagecount_ops, proc_kpageflags_ops;
 
 /* proc_process.c */
+int proc_syscall(struct synth *s, struct text *t);
 int proc_status(struct synth *s, struct text *t);
 int proc_stat(struct synth *s, struct text *t);
 int proc_statm(struct synth *s, struct text *t);

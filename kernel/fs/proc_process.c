@@ -10,8 +10,8 @@
 #include "fs/io.h"
 #include "fs/proc.h"
 #include "fs/tty.h"
-#include "task/sched.h"
 #include "task/times.h"
+#include "task/trace.h"
 
 #include "vm/slab.h"
 #include "vm/space.h"
@@ -104,9 +104,10 @@ static bool group_at(struct process *p, u32 i, u32 *gid) {
     return there;
 }
 
-static void status_ids(struct process *p, int tid, struct text *t) {
+static void status_ids(struct process *p, int tid, int tracer, struct text *t) {
     const struct credentials *c = &p->cred;
-    text_print(t, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", p->pid, tid, process_parent_pid(p));
+    text_print(t, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", p->pid, tid, process_parent_pid(p),
+               tracer);
     text_print(t, "Uid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid);
     text_print(t, "Gid:\t%u\t%u\t%u\t%u\n", c->gid, c->egid, c->sgid, c->fsgid);
     text_print(t, "FDSize:\t%u\nGroups:\t", descriptor_slots(p));
@@ -208,7 +209,7 @@ int proc_status(struct synth *s, struct text *t) {
     text_string(t, "Name:\t");
     text_escaped(t, name_of(task), "\n");
     text_print(t, "\nUmask:\t%04o\nState:\t%s\n", umask_of(p), state_word(letter_of(s, task)));
-    status_ids(p, s->tid ? (int)s->tid : p->pid, t);
+    status_ids(p, s->tid ? (int)s->tid : p->pid, task ? trace_tracer_pid(task) : 0, t);
     if (space) {
         status_memory(space, t);
         space_put(space);
@@ -528,6 +529,34 @@ int proc_oom_adj_store(struct synth *s, char *text, size_t bytes) {
         return -EINVAL;
     return set_adjustment(s->process,
                           value == OOM_ADJUST_MAX ? OOM_SCORE_ADJ_MAX : value * OOM_SCORE_ADJ_MAX / -OOM_DISABLE);
+}
+
+/* ---- syscall: where a task sleeps ---- */
+
+/* Its registers hold still while it is on its process's list and its end needs the lock; a task that runs is "running".
+ */
+int proc_syscall(struct synth *s, struct text *t) {
+    struct task *task = proc_task(s);
+    struct process *p = s->process;
+    struct regs r;
+    bool sleeps;
+
+    if (!task)
+        return -ESRCH;
+    spin_lock(&p->signal_lock);
+    sleeps = !list_empty(&task->thread_link) && atomic_load(&task->state) == TASK_SLEEPING;
+    if (sleeps)
+        r = *arch_task_regs(&task->arch);
+    spin_unlock(&p->signal_lock);
+    if (!sleeps)
+        text_string(t, "running\n");
+    else if ((s64)r.orig_rax < 0)
+        text_print(t, "-1 0x%lx 0x%lx\n", r.rsp, r.rip);
+    else
+        text_print(t, "%lu 0x%lx 0x%lx 0x%lx 0x%lx 0x%lx 0x%lx 0x%lx 0x%lx\n", r.orig_rax, r.rdi, r.rsi, r.rdx, r.r10,
+                   r.r8, r.r9, r.rsp, r.rip);
+    task_put(task);
+    return 0;
 }
 
 /* ---- failures on request (task/failing.h). Read and written without an allocation, which would count itself ---- */

@@ -72,6 +72,11 @@ static const struct synth_node random_children[] = {
     {.name = NULL},
 };
 
+static const struct synth_node yama_children[] = {
+    {.name = "ptrace_scope", .mode = S_IFREG | 0644, .content = "0\n"}, /* as Debian: who may attach is ptrace(2)'s */
+    {.name = NULL},
+};
+
 static const struct synth_node kernel_children[] = {
     {.name = "cap_last_cap", .mode = S_IFREG | 0444, .content = "40\n"}, /* CAP_CHECKPOINT_RESTORE */
     {.name = "core_pattern", .mode = S_IFREG | 0444, .content = "core\n"},
@@ -102,6 +107,7 @@ static const struct synth_node kernel_children[] = {
     {.name = "tainted", .mode = S_IFREG | 0444, .content = "0\n"},
     {.name = "threads-max", .mode = S_IFREG | 0644, .value = &threads_max, .least = 20, .most = 4194304},
     {.name = "version", .mode = S_IFREG | 0444, .content = RELEASE_VERSION "\n"},
+    {.name = "yama", .mode = S_IFDIR | 0555, .children = yama_children},
     {.name = NULL},
 };
 

@@ -158,6 +158,8 @@ static int plain_status(const struct wait_request *w) {
         return w->status >> 8 & 0xff;
     case CLD_STOPPED:
         return w->status >> 8 & 0xff;
+    case CLD_TRAPPED: /* with the event */
+        return w->status >> 8;
     case CLD_CONTINUED:
         return SIGCONT;
     default:

@@ -1,11 +1,10 @@
 /* remote.c - process_vm_readv(2) and process_vm_writev(2): another process's memory, by its addresses. */
-#include <linux/capability.h>
 #include <linux/uio.h>
 
 #include "fs/io.h"
 #include "sys/mm.h"
 #include "sys/sys.h"
-#include "task/task.h"
+#include "task/trace.h"
 #include "vm/frame.h"
 #include "vm/slab.h"
 #include "vm/space.h"
@@ -76,14 +75,6 @@ static ssize_t move_all(struct space *other, struct iov *ours, const struct iove
     return done || whole ? done : -EFAULT;
 }
 
-/* ptrace(2), "ptrace access mode checking", PTRACE_MODE_ATTACH_REALCREDS. */
-static bool may_reach(struct process *p) {
-    const struct credentials *c = cred_current(), *o = &p->cred;
-    return p == process_current() || capable(CAP_SYS_PTRACE) ||
-           (p->dumpable && c->uid == o->uid && c->uid == o->euid && c->uid == o->suid && c->gid == o->gid &&
-            c->gid == o->egid && c->gid == o->sgid);
-}
-
 static ssize_t reach(int pid, struct iov *ours, const struct iovec *remote, u64 count, bool write) {
     struct process *p = process_find(pid);
     struct task *t = p ? NULL : task_find(pid);
@@ -94,7 +85,7 @@ static ssize_t reach(int pid, struct iov *ours, const struct iovec *remote, u64 
     if (!p)
         return -ESRCH;
     struct space *other = process_space(p);
-    ssize_t result = !other ? -ESRCH : !may_reach(p) ? -EPERM : move_all(other, ours, remote, count, write);
+    ssize_t result = !other ? -ESRCH : !trace_allowed(p) ? -EPERM : move_all(other, ours, remote, count, write);
     if (other)
         space_put(other);
     process_put(p);

@@ -213,6 +213,9 @@ long sys_pidfd_open(int pid, u32 flags);
 long sys_process_madvise(int pidfd, const struct iovec __user *vector, u64 count, int advice, u32 flags);
 long sys_process_mrelease(int pidfd, u32 flags);
 
+/* sys/ptrace.c */
+long sys_ptrace(long request, int tid, u64 address, u64 data);
+
 /* sys/remote.c */
 long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
                           u64 remote_count, u64 flags);

@@ -7,6 +7,7 @@
 #include "arch/x86_64/cpu.h"
 #include "sys/sys.h"
 #include "sys/table.h"
+#include "task/trace.h"
 
 /* CALL: the cast through void * forgets the argument types; sys.h says why that is sound. */
 #define CALL(name) [__NR_##name] = (void *)sys_##name
@@ -60,6 +61,9 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(mlockall), CALL(munlockall), CALL(madvise), CALL(pidfd_open), CALL(process_madvise), CALL(process_mrelease),
     CALL(process_vm_readv), CALL(process_vm_writev),
 
+    /* sys/ptrace.c */
+    CALL(ptrace),
+
     /* sys/mempolicy.c, sys/membarrier.c */
     CALL(mbind), CALL(set_mempolicy), CALL(get_mempolicy), CALL(set_mempolicy_home_node), CALL(move_pages),
     CALL(migrate_pages), CALL(membarrier),
@@ -100,7 +104,7 @@ static const char *const names[SYSCALL_NUMBERS] = {
 #include "sys/names.h"
 };
 
-long syscall_dispatch(struct regs *regs) {
+static long call(const struct regs *regs) {
     u64 number = regs->orig_rax;
 
     if (likely(number < SYSCALL_NUMBERS && calls[number]))
@@ -108,6 +112,22 @@ long syscall_dispatch(struct regs *regs) {
     if (number < SYSCALL_NUMBERS)
         atomic_add(&missing[number], 1);
     return -ENOSYS;
+}
+
+/* watched: a tracer may look at the call, change it, and forbid it. */
+static __attribute__((noinline)) long watched(struct task *t, struct regs *regs) {
+    regs->rax = -ENOSYS;
+    if (trace_call_enter(t)) {
+        regs->rax = call(regs);
+        trace_call_exit(t);
+    }
+    return regs->rax;
+}
+
+long syscall_dispatch(struct regs *regs) {
+    struct task *t = task_current();
+
+    return unlikely(t->call_work) ? watched(t, regs) : call(regs);
 }
 
 unsigned syscall_missing_count(void) {

@@ -4,14 +4,16 @@
  * meanwhile still undoes it all: so a signal to a group reaches a forking member before it forks, or parent and child.
  */
 #include <linux/capability.h>
+#include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <asm/sigcontext.h>
 
+#include "arch/x86_64/debug.h"
 #include "arch/x86_64/usercopy.h"
 #include "fs/file.h"
 #include "fs/shm.h"
 #include "fs/vfs.h"
-#include "task/family.h"
+#include "task/trace.h"
 #include "vm/space.h"
 
 #define NAMESPACES                                                                                                     \
@@ -180,6 +182,8 @@ static void copy_registers(struct task *t, const struct clone_request *r) {
     regs->rax = 0;
     if (r->stack)
         regs->rsp = r->stack;
+    t->arch.step_forced = self->arch.step_forced;
+    arch_step(t, false);
     arch_fpu_save(&self->arch);
     memcpy(t->arch.fpu, self->arch.fpu, fpu_bytes);
     t->arch.fs_base = r->flags & CLONE_SETTLS ? r->tls : arch_get_fs_base();
@@ -264,7 +268,26 @@ static int add_process(struct process *child, u64 flags) {
     return error;
 }
 
-static long clone_thread(const struct clone_request *r, struct task *t) {
+/* ---- for a tracer ---- */
+
+static int event_of(const struct clone_request *r) {
+    if (r->flags & CLONE_VFORK)
+        return PTRACE_EVENT_VFORK;
+    return r->exit_signal == SIGCHLD ? PTRACE_EVENT_FORK : PTRACE_EVENT_CLONE;
+}
+
+/* start: the child runs, traced if tr says so, which is taken over; and the caller's own tracer hears of it. */
+static void start(const struct clone_request *r, struct task *t, struct trace *tr) {
+    int tid = t->tid;
+
+    if (tr)
+        trace_inherit(tr, t);
+    task_start(t);
+    if (!(r->flags & CLONE_UNTRACED))
+        trace_event(task_current(), event_of(r), tid);
+}
+
+static long clone_thread(const struct clone_request *r, struct task *t, struct trace *tr) {
     struct process *p = process_current();
     int tid = t->tid, error;
 
@@ -274,11 +297,12 @@ static long clone_thread(const struct clone_request *r, struct task *t) {
     error = add_thread(p, t);
     if (error) {
         task_discard(t);
+        kfree(tr);
         return error;
     }
     if (r->flags & CLONE_PARENT_SETTID)
         (void)put_user(tid, r->parent_tid);
-    task_start(t);
+    start(r, t, tr);
     return tid;
 }
 
@@ -289,12 +313,13 @@ void vfork_finish(struct process *p) {
     }
 }
 
-static long clone_process(const struct clone_request *r, struct task *t) {
+static long clone_process(const struct clone_request *r, struct task *t, struct trace *tr) {
     struct process *p = process_fork(r);
     int tid = t->tid, error;
 
     if (is_err(p)) {
         task_discard(t);
+        kfree(tr);
         return ptr_err(p);
     }
     p->pid = tid;
@@ -308,27 +333,34 @@ static long clone_process(const struct clone_request *r, struct task *t) {
     if (error) {
         task_discard(t);
         process_drop(p);
+        kfree(tr);
         return error;
     }
     if (r->flags & CLONE_PARENT_SETTID)
         (void)put_user(tid, r->parent_tid);
     process_get(p);
-    task_start(t);
-    if (r->flags & CLONE_VFORK)
+    start(r, t, tr);
+    if (r->flags & CLONE_VFORK) {
         (void)wait_until_killable(&p->vfork_done, !atomic_load(&p->vfork_pending));
+        trace_event(task_current(), PTRACE_EVENT_VFORK_DONE, tid);
+    }
     process_put(p);
     return tid;
 }
 
 long task_clone(const struct clone_request *r) {
+    struct trace *tr;
     struct task *t;
     int error = check(r->flags, r->tls);
 
+    tr = error ? NULL : trace_prepare(r->flags, event_of(r), &error);
     if (error)
         return error;
     t = task_copy(r);
-    if (!t)
+    if (!t) {
+        kfree(tr);
         return -EAGAIN;
+    }
     atomic_add(&forks, 1);
-    return r->flags & CLONE_THREAD ? clone_thread(r, t) : clone_process(r, t);
+    return r->flags & CLONE_THREAD ? clone_thread(r, t, tr) : clone_process(r, t, tr);
 }

@@ -1,6 +1,7 @@
 /* deliver.c - what a task does before it returns to user mode: stop, die, or run a handler, for the signals that wait.
  *
  * The cases, in this order, until nothing is left:
+ *   traced      a stop for the tracer may stand before each of the others (trace_stop.c)
  *   killed      the process exits, or another thread executes a program: this task ends
  *   stopped     it parks until SIGCONT or death; the last to park tells the parent
  *   default     ignore, stop (unless the group is orphaned and the signal is not SIGSTOP), or end the process
@@ -18,6 +19,7 @@
 #include "task/rseq.h"
 #include "task/signal.h"
 #include "task/times.h"
+#include "task/trace.h"
 #include "vm/space.h"
 
 /* ---- stops ---- */
@@ -49,6 +51,17 @@ static void tell_parent(struct process *p, int code, int status) {
         host_stopped(status);
 }
 
+/* signal_group_stopped: a parent that traces the process has heard of it as a tracer. */
+void signal_group_stopped(struct process *p, int signal) {
+    bool traced;
+
+    spin_lock(&family_lock);
+    traced = p->trace && p->trace->tracer == p->parent;
+    spin_unlock(&family_lock);
+    if (!traced)
+        tell_parent(p, CLD_STOPPED, signal);
+}
+
 /* park: sleep until the stop ends. The last of the process's tasks to do so tells the parent. */
 static void park(struct task *t) {
     struct process *p = t->process;
@@ -56,13 +69,13 @@ static void park(struct task *t) {
     int signal;
 
     spin_lock(&p->signal_lock);
-    last = p->stopped && ++p->parked == p->thread_count;
-    t->parked = p->stopped;
+    last = p->stopped && !t->trace && ++p->parked == p->thread_count;
+    t->parked = p->stopped && !t->trace;
     signal = p->stop_signal;
     spin_unlock(&p->signal_lock);
     if (last)
-        tell_parent(p, CLD_STOPPED, signal);
-    (void)wait_until_killable(&p->resume, !atomic_load(&p->stopped));
+        signal_group_stopped(p, signal);
+    (void)wait_until_killable(&p->resume, !atomic_load(&p->stopped) || t->trace);
     spin_lock(&p->signal_lock);
     t->parked = false;
     tell = p->tell_continued && !t->killed;
@@ -83,6 +96,7 @@ static void stop_process(struct process *p, int signal, u32 continuations) {
     p->stop_signal = signal;
     p->parked = 0;
     list_for_each(t, &p->threads, thread_link) {
+        t->past_stop = false;
         atomic_store(&t->attention, true);
         if (t != task_current())
             task_interrupt(t);
@@ -215,29 +229,37 @@ static void run_handler(struct task *t, struct regs *regs, const siginfo_t *info
     if (!(action->sa_flags & SA_NODEFER))
         mask |= signal_bit(info->si_signo);
     signal_set_blocked(mask);
+    trace_handler_entered(t);
 }
 
-/* next_signal: take one that is not blocked, with its action. 0: none. SA_RESETHAND acts here, so that two cannot get
- * it. */
-static int next_signal(struct task *t, siginfo_t *info, struct sigaction *action, u32 *continuations) {
+/* stopped: its process is, and no tracer has let this task go on. */
+static bool stopped(const struct task *t) { return atomic_load(&t->process->stopped) && !t->past_stop; }
+
+/* next_signal: take one that is not blocked; a tracer may put another in its place. 0: none. */
+static int next_signal(struct task *t, siginfo_t *info, u32 *continuations) {
     struct process *p = t->process;
     int signal;
 
     spin_lock(&p->signal_lock);
     atomic_store(&t->attention, false);
     *continuations = p->continuations;
-    signal = p->stopped || t->killed ? 0 : signal_take_locked(t, ~t->blocked, info);
-    if (p->stopped || t->killed || (t->pending.set | p->pending.set) & ~t->blocked)
+    signal = stopped(t) || t->killed || t->trace_due ? 0 : signal_take_locked(t, ~t->blocked, info);
+    if (stopped(t) || t->killed || t->trace_due || (t->pending.set | p->pending.set) & ~t->blocked)
         atomic_store(&t->attention, true);
-    if (signal) {
-        spin_lock(&p->handlers->lock);
-        *action = p->actions[signal - 1];
-        if (action->sa_flags & SA_RESETHAND && action->sa_handler != SIG_IGN)
-            p->actions[signal - 1].sa_handler = SIG_DFL;
-        spin_unlock(&p->handlers->lock);
-    }
     spin_unlock(&p->signal_lock);
-    return signal;
+    return signal && t->trace ? trace_signal(t, info) : signal;
+}
+
+/* take_action: SA_RESETHAND acts here, so that two cannot get it. */
+static struct sigaction take_action(struct process *p, int signal) {
+    struct sigaction action;
+
+    spin_lock(&p->handlers->lock);
+    action = p->actions[signal - 1];
+    if (action.sa_flags & SA_RESETHAND && action.sa_handler != SIG_IGN)
+        p->actions[signal - 1].sa_handler = SIG_DFL;
+    spin_unlock(&p->handlers->lock);
+    return action;
 }
 
 static void restart_call(struct regs *regs) {
@@ -271,12 +293,17 @@ void signal_deliver(struct regs *regs) {
             t->check_times = false;
             process_times_check();
         }
-        if (atomic_load(&t->process->stopped))
+        if (unlikely(t->trace_due))
+            trace_due_stop(t);
+        if (stopped(t) && !trace_group_stop(t))
             park(t);
-        signal = next_signal(t, &info, &action, &continuations);
-        if (signal && action.sa_handler == SIG_DFL)
+        signal = next_signal(t, &info, &continuations);
+        if (!signal)
+            continue;
+        action = take_action(t->process, signal);
+        if (action.sa_handler == SIG_DFL)
             default_action(t, regs, &info, continuations);
-        else if (signal && action.sa_handler != SIG_IGN)
+        else if (action.sa_handler != SIG_IGN)
             run_handler(t, regs, &info, &action);
     } while (signal || atomic_load(&t->attention));
     restart_call(regs);

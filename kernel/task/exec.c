@@ -14,6 +14,7 @@
 #include "task/exec.h"
 #include "task/signal.h"
 #include "task/times.h"
+#include "task/trace.h"
 
 #define GAP_LEAST (128 * MiB) /* below the stack top before mmap's region begins: as Linux */
 #define GAP_MOST (STACK_TOP / 6 * 5)
@@ -166,7 +167,7 @@ static void gain_ids(struct exec *e) {
     struct process *p = process_current();
     struct inode *inode = e->file->inode;
 
-    if (boot_config.wire.flags & WIRE_IDS_FIXED || p->no_new_privs)
+    if (boot_config.wire.flags & WIRE_IDS_FIXED || p->no_new_privs || !trace_tracer_capable())
         return;
     if (inode->mode & S_ISUID)
         e->cred.euid = inode->uid;
@@ -310,7 +311,7 @@ static void change_over(struct exec *e) {
 
 static int run(struct exec *e) {
     struct process *p = process_current();
-    int error = find_program(e);
+    int tid = task_current()->tid, error = find_program(e);
 
     if (error)
         return error;
@@ -322,8 +323,10 @@ static int run(struct exec *e) {
     }
     if (!error)
         error = threads_kill_others();
-    if (!error)
+    if (!error) {
         change_over(e);
+        trace_executed(task_current(), tid);
+    }
     return error;
 }
 

@@ -7,14 +7,15 @@
  *
  * What a dying task still touches after its process may have been reaped by others: its own stack and its counted
  * process. The next task to run on the CPU frees the stack. */
+#include <linux/ptrace.h>
 #include <linux/wait.h>
 
 #include "arch/x86_64/usercopy.h"
 #include "fs/file.h"
 #include "fs/shm.h"
 #include "fs/vfs.h"
-#include "task/family.h"
 #include "task/times.h"
+#include "task/trace.h"
 #include "vm/space.h"
 
 /* ---- threads ---- */
@@ -37,7 +38,8 @@ void group_exit_locked(struct process *p, int status) {
 }
 
 /* leave: the current task is no thread of p any more. Returns whether it was the last. */
-static bool leave(struct process *p, struct task *t) {
+static bool leave(struct process *p, struct task *t, int status) {
+    struct trace *tr;
     bool last;
 
     spin_lock(&p->signal_lock);
@@ -52,9 +54,15 @@ static bool leave(struct process *p, struct task *t) {
     if (!last)
         signal_retarget(p, p->pending.set & ~t->blocked);
     signal_queue_flush(p, &t->pending, ~0UL);
-    if (last && !p->exiting)
+    if (p->exiting)
+        status = p->exit_status;
+    if (last)
         p->exiting = true;
+    tr = t->trace;
+    t->trace = NULL;
     spin_unlock(&p->signal_lock);
+    if (tr)
+        trace_thread_ends(tr, status);
     ident_unbind(t->ident, t, NULL);
     ident_put(t->ident);
     t->ident = NULL;
@@ -67,12 +75,13 @@ void task_exit(int status) {
     struct task *t = task_current();
     struct process *p = t->process;
 
+    trace_event(t, PTRACE_EVENT_EXIT, p->exiting ? p->exit_status : status);
     futex_task_exit(t);
     spin_lock(&p->signal_lock);
     if (!p->exiting && t->tid == p->pid)
         p->exit_status = status; /* the leading thread's, whoever ends last */
     spin_unlock(&p->signal_lock);
-    if (leave(p, t))
+    if (leave(p, t, status))
         process_exit(p);
     else
         waitq_wake_all(&p->thread_events);
@@ -123,6 +132,7 @@ int threads_kill_others(void) {
         ident_get(p->ident);
         self->tid = p->pid;
         ident_bind(p->ident, self, NULL);
+        trace_renumber(self);
     }
     return 0;
 }
@@ -186,17 +196,21 @@ static void child_info(siginfo_t *info, struct process *p) {
 }
 
 void process_reap(struct process *p) {
+    if (p->trace)
+        trace_drop(p->trace);
     family_remove(p);
     ident_unbind(p->ident, NULL, p);
     process_put(p);
 }
 
-/* tell_parent: family_lock held; p is a zombie. Pid 1 hears of no one, and only looks. */
-static void tell_parent(struct process *p, struct queued_signal **entry) {
+/* process_tell_end: family_lock held; p is a zombie. Pid 1 hears of no one, and only looks. */
+void process_tell_end(struct process *p, struct queued_signal **entry) {
     struct process *parent = p->parent;
     siginfo_t info;
     bool reap = parent == process_kernel;
 
+    if (trace_hides_zombie(p, entry))
+        return;
     if (!reap && p->exit_signal) {
         child_info(&info, p);
         info.si_signo = p->exit_signal;
@@ -246,7 +260,7 @@ static void give_away_children(struct process *p) {
             signal_send_prepared(c, NULL, c->parent_death_signal, NULL, NULL);
         ident_get(group);
         if (c->zombie)
-            tell_parent(c, &none);
+            process_tell_end(c, &none);
         if (linked)
             orphan_group(group, NULL);
         ident_put(group);
@@ -266,11 +280,12 @@ static void process_exit(struct process *p) {
         tty_session_end(p);
     spin_lock(&family_lock);
     p->tty = NULL;
+    trace_tracer_ends(p);
     give_away_children(p);
     p->zombie = true;
     if (p->parent != process_kernel && p->parent->group != p->group && p->parent->session == p->session)
         orphan_group(p->group, p);
-    tell_parent(p, &entry);
+    process_tell_end(p, &entry);
     spin_unlock(&family_lock);
     waitq_wake_all(&p->thread_events); /* who polls a pidfd */
     kfree(entry);

@@ -29,11 +29,12 @@ extern struct process *process_kernel; /* pid 1 */
 extern struct process *process_first;  /* the program's; NULL before. Not counted: compared only */
 void process_init(void);               /* first.c */
 void process_cache_init(void);
-void family_add(struct process *p, struct process *parent);          /* family_lock */
-void family_remove(struct process *p);                               /* family_lock */
-u64 process_count_of(u32 uid);                                       /* processes of a user */
-bool family_empty(void);                                             /* nobody but pid 1 */
-void family_kill(void);                                              /* SIGKILL to all but pid 1 */
+void family_add(struct process *p, struct process *parent); /* family_lock */
+void family_remove(struct process *p);                      /* family_lock */
+u64 process_count_of(u32 uid);                              /* processes of a user */
+bool family_empty(void);                                    /* nobody but pid 1 */
+void family_kill(void);                                     /* SIGKILL to all but pid 1 */
+struct queued_signal;
 struct process *process_make(void);                                  /* empty, one reference; NULL: no memory */
 void process_join_group(struct process *p, struct ident *group);     /* family_lock; counts group */
 void process_join_session(struct process *p, struct ident *session); /* likewise */
@@ -57,7 +58,9 @@ noreturn void task_exit(int status); /* this task; status counts if it is the la
 noreturn void task_exit_group(int status);
 void group_exit_locked(struct process *p, int status); /* signal_lock held: everyone must die */
 void process_reap(struct process *p); /* family_lock; a zombie leaves the family; drops the family's reference */
-int threads_kill_others(void);        /* execve: 0, or -EAGAIN */
+/* process_tell_end: family_lock; a zombie's parent hears of it, with *entry, which may be NULL. */
+void process_tell_end(struct process *p, struct queued_signal **entry);
+int threads_kill_others(void); /* execve: 0, or -EAGAIN */
 
 /* child.c */
 struct wait_request {
@@ -90,6 +93,7 @@ int signal_send_prepared(struct process *p, struct task *t, int signal, const si
 int signal_check(struct process *p, int signal);        /* may the caller send it? 0, -EPERM, -EINVAL */
 int signal_everyone(int signal, const siginfo_t *info); /* process.c: kill(-1). -ESRCH: nobody there; -EPERM */
 void signal_deliver(struct regs *regs);
+void signal_group_stopped(struct process *p, int signal); /* deliver.c: its last task stopped: the parent hears of it */
 void signal_set_blocked(u64 mask);
 void signal_retarget(struct process *p, u64 set); /* signal_lock: others may take what the current task will not */
 /* signal_tell_parent: of p's stop (CLD_STOPPED), continuation or death; family_lock held; entry as above, or NULL */

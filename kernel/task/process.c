@@ -4,7 +4,7 @@
  * clone.c, the very first in first.c, and ends in exit.c; child.c is how a parent hears of it. */
 #include "fs/file.h"
 #include "fs/vfs.h"
-#include "task/family.h"
+#include "task/trace.h"
 #include "vm/space.h"
 
 struct spin family_lock;
@@ -55,6 +55,7 @@ struct process *process_make(void) {
     list_init(&p->sibling);
     list_init(&p->all_link);
     list_init(&p->group_link);
+    list_init(&p->traced);
     list_init(&p->pending.queued);
     list_init(&p->posix_timers);
     waitq_init(&p->child_events);
@@ -281,7 +282,20 @@ struct task *process_thread_next(struct process *p, int tid) {
     return found;
 }
 
-char task_state_letter(const struct task *t) {
+static bool trace_shows(struct task *t) {
+    bool stopped = false;
+
+    if (t->process) {
+        spin_lock(&t->process->signal_lock);
+        stopped = t->trace && t->trace->stopped;
+        spin_unlock(&t->process->signal_lock);
+    }
+    return stopped;
+}
+
+char task_state_letter(struct task *t) {
+    if (trace_shows(t))
+        return 't';
     switch (atomic_load_relaxed(&t->state)) {
     case TASK_SLEEPING:
         return t->parked ? 'T' : t->interruptible ? 'S' : 'D';

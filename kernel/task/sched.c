@@ -15,6 +15,7 @@
  * whenever the lock is free. Two are never waited for at once: a thief only tries the second. */
 #include <linux/sched.h>
 
+#include "arch/x86_64/debug.h"
 #include "task/family.h"
 #include "task/sched.h"
 #include "task/times.h"
@@ -317,6 +318,20 @@ void task_interrupt(struct task *t) {
     }
 }
 
+/* task_wait_off_cpu: until a task that sleeps, or is about to, has left its CPU: then its registers are in memory. */
+void task_wait_off_cpu(struct task *t) {
+    bool off = false;
+
+    while (!off) {
+        struct runq *rq = runq_lock_of(t);
+
+        off = rq->current != t && t->state == TASK_SLEEPING;
+        spin_unlock(&rq->lock);
+        if (!off)
+            schedule();
+    }
+}
+
 /* ---- sleeping ---- */
 
 static void sleep_expired(struct timer *timer) { task_wake(container_of(timer, struct task, sleep_timer)); }
@@ -537,6 +552,7 @@ void task_put(struct task *t) {
         process_put(t->process);
     if (t->arch.fpu)
         slab_free(fpu_cache, t->arch.fpu);
+    arch_debug_forget(&t->arch);
     if (t != &boot_task)
         slab_free(task_cache, t);
 }

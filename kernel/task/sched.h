@@ -17,6 +17,7 @@ noreturn void task_end(void);     /* the current task is over: its last referenc
  * from user mode to trap_return_to_user. Any context but interrupts; t must not go away meanwhile. */
 void task_wake(struct task *t);
 void task_interrupt(struct task *t);
+void task_wait_off_cpu(struct task *t); /* until it sleeps, its registers in memory; it will not be woken meanwhile */
 int task_set_affinity(struct task *t, const u64 *mask); /* -EINVAL: no CPU of it runs */
 void task_times(const struct task *t, u64 *user_ns, u64 *system_ns);
 

@@ -9,8 +9,8 @@
 #include <linux/capability.h>
 
 #include "arch/x86_64/usercopy.h"
-#include "task/family.h"
 #include "task/signal.h"
+#include "task/trace.h"
 
 /* ---- actions ---- */
 
@@ -158,7 +158,8 @@ bool signal_pending(void) {
 
     if (!p || !atomic_load(&t->attention))
         return false;
-    return atomic_load(&t->killed) || p->stopped || signal_pending_set() & ~(t->blocked & ~t->waited_for);
+    return atomic_load(&t->killed) || t->trace_due || (p->stopped && !t->past_stop) ||
+           signal_pending_set() & ~(t->blocked & ~t->waited_for);
 }
 
 bool fatal_signal_pending(void) { return atomic_load(&task_current()->killed); }
@@ -195,12 +196,14 @@ static void resume(struct process *p) {
 /* effects_of_sending: what happens even if the signal is blocked, ignored or caught. */
 static void effects_of_sending(struct process *p, int signal) {
     u64 bit = signal_bit(signal);
+    struct task *t;
 
     if (bit & SIGNALS_STOPPING)
         signal_flush_everywhere(p, signal_bit(SIGCONT));
     if (signal == SIGCONT) {
         signal_flush_everywhere(p, SIGNALS_STOPPING);
         resume(p);
+        list_for_each(t, &p->threads, thread_link) { trace_notify(t); }
     }
 }
 
@@ -232,7 +235,7 @@ static bool send_locked(struct process *p, struct task *t, int signal, const sig
         group_exit_locked(p, SIGKILL);
         return false;
     }
-    if (!judge || (!(judge->blocked & bit) && action_ignores(p, signal)))
+    if (!judge || (!judge->trace && !(judge->blocked & bit) && action_ignores(p, signal)))
         return false;
     if (signal < SIGNAL_REALTIME && queue->set & bit)
         return false;

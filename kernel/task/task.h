@@ -25,6 +25,7 @@ struct tty;
 struct ident;          /* ident.c: a number in use as tid, pid, group or session */
 struct signal_actions; /* signal.c: the counted table behind process->actions */
 struct posix_timer;    /* sys/time.c */
+struct trace;          /* trace.h: the bond with a tracer */
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_SLEEPING, TASK_STOPPED, TASK_DEAD };
 
@@ -112,8 +113,12 @@ struct task {
     u64 waited_for; /* [s] sigtimedwait: signals that wake it although blocked */
     u64 alt_stack, alt_stack_bytes;
     u32 alt_stack_flags;
-    siginfo_t forced; /* [s] of a fault: no allocation can fail */
-    struct {          /* -ERESTART_RESTARTBLOCK */
+    struct trace *trace; /* [s] its tracer's bond, or NULL; others also with family_lock */
+    u32 call_work;       /* [s] to write: CALL_* of trace.h: a system call is not only made */
+    u8 trace_due;        /* [s] DUE_* of trace.h */
+    bool past_stop;      /* [s] its tracer let it go on though its process is stopped */
+    siginfo_t forced;    /* [s] of a fault: no allocation can fail */
+    struct {             /* -ERESTART_RESTARTBLOCK */
         long (*function)(struct task *t);
         u64 arguments[4];
     } restart;
@@ -149,6 +154,8 @@ struct process {
     struct list all_link;                  /* [f] every process by age, for kill(-1) */
     struct ident *ident, *group, *session; /* [f]; ident of its own number */
     struct list group_link;                /* [f] */
+    struct list traced;                    /* [f] of struct trace: whom its tasks trace */
+    struct trace *trace;                   /* [f] its leading thread's, dead or alive; not counted */
     int pgid, sid;                         /* the numbers of group and session */
     struct tty *tty;                       /* [f] controlling terminal, or NULL */
     bool kernel;                           /* pid 1: no signal reaches it, it has no space */
@@ -265,7 +272,7 @@ struct task *task_find(int tid); /* counted (task_put), or NULL */
 struct task *process_thread_next(struct process *p, int tid);
 void task_get(struct task *t);
 void task_put(struct task *t);
-char task_state_letter(const struct task *t); /* R, S, D, T, X as /proc/PID/stat has it */
+char task_state_letter(struct task *t);       /* R, S, D, T, t, X as /proc/PID/stat has it */
 char process_state_letter(struct process *p); /* of its leading thread, or Z */
 
 /* New sessions and groups, for setsid, setpgid and terminals. process_in_session_group: group pgid exists within

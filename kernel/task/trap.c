@@ -1,6 +1,7 @@
 /* trap.c - what a trap means to a task: a page made present, a signal, or the end of a copy from or to user memory.
  *
  * Owns nothing. arch/x86_64/trap.c calls it with interrupts on and no lock held; every function here may sleep. */
+#include "arch/x86_64/debug.h"
 #include "arch/x86_64/usercopy.h"
 #include "task/family.h"
 #include "task/rseq.h"
@@ -134,7 +135,7 @@ void trap_user_fault(struct regs *regs, int vector, u64 error, u64 address) {
         bool with_address;
         int code;
     } table[32] = {
-        [0] = {SIGFPE, true, FPE_INTDIV},   [1] = {SIGTRAP, true, TRAP_TRACE}, [3] = {SIGTRAP, false, SI_KERNEL},
+        [0] = {SIGFPE, true, FPE_INTDIV},   [1] = {SIGTRAP, true, 0},          [3] = {SIGTRAP, false, SI_KERNEL},
         [4] = {SIGSEGV, false, SI_KERNEL},  [5] = {SIGSEGV, false, SI_KERNEL}, [6] = {SIGILL, true, ILL_ILLOPN},
         [10] = {SIGSEGV, false, SI_KERNEL}, [11] = {SIGBUS, false, SI_KERNEL}, [12] = {SIGBUS, false, SI_KERNEL},
         [13] = {SIGSEGV, false, SI_KERNEL}, [16] = {SIGFPE, true, 0},          [17] = {SIGBUS, false, BUS_ADRALN},
@@ -142,7 +143,7 @@ void trap_user_fault(struct regs *regs, int vector, u64 error, u64 address) {
     };
     struct task *t = task_current();
     unsigned i = (unsigned)vector % array_count(table);
-    int code = vector == 16 || vector == 19 ? fpu_code(t, vector) : table[i].code;
+    int code = vector == 1 ? arch_debug_code(t) : vector == 16 || vector == 19 ? fpu_code(t, vector) : table[i].code;
 
     remember(t, vector, error, t->fault_address);
     signal_force(table[i].signal ? table[i].signal : SIGSEGV, table[i].signal ? code : SI_KERNEL,

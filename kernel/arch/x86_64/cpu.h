@@ -107,11 +107,14 @@ void kstack_free(void *top);
  * before. The stack pointer is kept in *prev_sp. Also switches FPU state, FS base, TSS.rsp0 and cpu->kernel_stack
  * through struct arch_task. */
 struct arch_task {
-    u64 sp;          /* kernel stack pointer while not running */
-    u64 fs_base;     /* user FS base; valid while not running, else in the register */
-    u64 gs_base;     /* user GS base, likewise */
-    void *stack_top; /* from kstack_alloc */
-    void *fpu;       /* XSAVE area of fpu_bytes, 64-byte aligned; NULL for kernel threads (they use no FPU) */
+    u64 sp;              /* kernel stack pointer while not running */
+    u64 fs_base;         /* user FS base; valid while not running, else in the register */
+    u64 gs_base;         /* user GS base, likewise */
+    void *stack_top;     /* from kstack_alloc */
+    void *fpu;           /* XSAVE area of fpu_bytes, 64-byte aligned; NULL for kernel threads (they use no FPU) */
+    struct debug *debug; /* debug.c: breakpoints; mostly NULL */
+    u64 debug_status;    /* what the last #DB was for */
+    bool step_forced;    /* the trap flag is a debugger's, not the program's */
 };
 extern unsigned fpu_bytes;
 extern u64 fpu_features; /* XCR0, the mask of a signal frame's sw_bytes; 3 (x87, SSE) where there is no XSAVE: the area
@@ -124,6 +127,12 @@ void arch_fpu_init(void *area);                   /* the state a new program sta
 void arch_fpu_save(struct arch_task *t); /* current's live registers to its area (fork, signal frames, ptrace) */
 void arch_fpu_load(struct arch_task *t); /* back (after sigreturn wrote the area: already sanitised) */
 bool arch_fpu_sanitise(void *area); /* a whole area that a user wrote: make it loadable. false: it was not (SIGSEGV) */
+/* Of a task off its CPU: a whole area, every component as the program would find it; and back: FPU_LEGACY_BYTES, or
+ * all. -EINVAL: it could not be loaded. */
+#define FPU_LEGACY_BYTES 512
+#define FPU_SOFTWARE_OFFSET 464 /* in an area for others to read: the features that it may have */
+void arch_fpu_view(const struct arch_task *t, u8 *to);
+int arch_fpu_set(struct arch_task *t, u8 *from, size_t bytes);
 noreturn void arch_enter_user(struct regs *regs); /* leave for user mode with exactly these registers (exec, new tasks);
                                                      runs trap_return_to_user first */
 /* Protection keys: two bits of rights a key, of the current task, live in a register. False: the CPU has none. */

@@ -114,3 +114,46 @@ bool arch_fpu_sanitise(void *at) {
     }
     return good;
 }
+
+/* ---- as a debugger sees them: of a task off its CPU ---- */
+
+#define FIRST_EXTENDED 2
+#define X87_BYTES 24u /* control to data pointer */
+#define REGISTERS_OFFSET 32u
+#define XMM_OFFSET 160u
+#define XMM_END 416u
+
+/* What XSAVEOPT did not write, since the CPU had it in its initial state, is whatever the area held. */
+void arch_fpu_view(const struct arch_task *t, u8 *to) {
+    const u16 fcw = FCW_START;
+    const struct area *area = t->fpu;
+    u64 live = cpu_has.xsave ? area->features : 3;
+
+    memcpy(to, area, fpu_bytes);
+    if (!(live & 1)) {
+        memset(to, 0, X87_BYTES);
+        memset(to + REGISTERS_OFFSET, 0, XMM_OFFSET - REGISTERS_OFFSET);
+        memcpy(to, &fcw, sizeof(fcw));
+    }
+    if (!(live & 2))
+        memset(to + XMM_OFFSET, 0, XMM_END - XMM_OFFSET);
+    for (u32 i = FIRST_EXTENDED; i < 63; i++) {
+        if (fpu_features & ~live & 1UL << i)
+            memset(to + cpuid(0xd, i).b, 0, cpuid(0xd, i).a);
+    }
+    if (cpu_has.xsave)
+        memcpy(to + FPU_SOFTWARE_OFFSET, &fpu_features, sizeof(fpu_features));
+}
+
+int arch_fpu_set(struct arch_task *t, u8 *from, size_t bytes) {
+    struct area *area = t->fpu;
+    u32 mxcsr;
+
+    memcpy(&mxcsr, from + MXCSR_OFFSET, sizeof(mxcsr));
+    if (mxcsr & ~mxcsr_mask || (bytes > FXSAVE_BYTES && !arch_fpu_sanitise(from)))
+        return -EINVAL;
+    memcpy(area, from, bytes);
+    if (cpu_has.xsave)
+        area->features |= bytes > FXSAVE_BYTES ? 0 : 3;
+    return 0;
+}

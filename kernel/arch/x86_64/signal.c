@@ -78,7 +78,7 @@ static void context_fill(struct ucontext *c, const struct regs *regs, u64 mask, 
     m->rdi = regs->rdi, m->rsi = regs->rsi, m->rbp = regs->rbp, m->rbx = regs->rbx;
     m->rdx = regs->rdx, m->rax = regs->rax, m->rcx = regs->rcx, m->rsp = regs->rsp;
     m->rip = regs->rip;
-    m->eflags = regs->rflags;
+    m->eflags = regs->rflags & ~(t->arch.step_forced ? (u64)FLAGS_TF : 0);
     m->cs = regs->cs;
     m->ss = regs->ss;
     m->err = t->fault_error;
@@ -123,6 +123,7 @@ int arch_signal_frame(struct regs *regs, int signal, const siginfo_t *info, cons
     regs->cs = USER_CS;
     regs->ss = USER_DS;
     regs->rflags &= ~(u64)(FLAGS_DF | FLAGS_RF | FLAGS_TF);
+    t->arch.step_forced = false;
     arch_fpu_init(t->arch.fpu); /* a handler starts with a clean FPU */
     arch_fpu_load(&t->arch);
     return 0;

@@ -1,5 +1,6 @@
 /* switch.c - from one task to another: stack, FS and GS bases, floating-point registers, and where traps find the
  * stack. */
+#include "arch/x86_64/debug.h"
 #include "arch/x86_64/x86.h"
 
 void switch_stacks(u64 *save, u64 load);
@@ -57,6 +58,8 @@ void arch_switch(struct arch_task *prev, struct arch_task *next) {
         arch_set_gs_base(next->gs_base);
         arch_fpu_load(next);
     }
+    if (unlikely(prev->debug || next->debug))
+        debug_load(next);
     switch_stacks(&prev->sp, next->sp);
 }
 

@@ -3,6 +3,7 @@
  *
  * Holds nothing. gate.S made struct regs and has GS right; interrupts are off on entry to all functions here but
  * trap_syscall. */
+#include "arch/x86_64/debug.h"
 #include "arch/x86_64/shadow.h"
 #include "arch/x86_64/usercopy.h"
 #include "arch/x86_64/x86.h"
@@ -143,6 +144,8 @@ void trap_exception(struct regs *regs, unsigned vector, u64 error);
 void trap_exception(struct regs *regs, unsigned vector, u64 error) {
     bool from_user = regs->cs & 3;
     u64 address = vector == VECTOR_PF || vector == VECTOR_DF ? read_cr2() : 0;
+    if (vector == VECTOR_DB)
+        debug_trap(regs);
     if (likely(vector == VECTOR_PF && from_user && !bogus_smap(error, address))) {
         irq_on();
         trap_page_fault(regs, error, address, true);
@@ -150,6 +153,8 @@ void trap_exception(struct regs *regs, unsigned vector, u64 error) {
         nmi(regs);
     } else if (vector == VECTOR_DF || vector == VECTOR_MC) {
         kernel_trap_panic(regs, vector, error, address);
+    } else if (vector == VECTOR_DB && !from_user) {
+        /* a debugger watches what the kernel copies to or from: not its business */
     } else if (!from_user) {
         kernel_trap(regs, vector, error, address);
     } else {
