@@ -9,6 +9,7 @@
 #include "vm/space.h"
 
 /* Intel SDM volume 3, 4.7: the error code of a page fault */
+#define ERROR_PRESENT 1u
 #define ERROR_WRITE 2u
 #define ERROR_USER 4u
 #define ERROR_FETCH 16u
@@ -41,8 +42,12 @@ void trap_return_to_user(struct regs *regs) {
     }
 }
 
+/* A fetch brings the page as a read does, and may fail so; whether it may be executed matters once it is there, as on
+ * Linux. */
 static enum fault_access access_of(u64 error) {
-    return error & ERROR_FETCH ? FAULT_EXEC : error & ERROR_WRITE ? FAULT_WRITE : FAULT_READ;
+    if (error & ERROR_FETCH)
+        return error & ERROR_PRESENT ? FAULT_EXEC : FAULT_READ;
+    return error & ERROR_WRITE ? FAULT_WRITE : FAULT_READ;
 }
 
 static void remember(struct task *t, u64 vector, u64 error, u64 address) {
@@ -62,7 +67,7 @@ static void fault_signal(enum fault_outcome outcome, u64 error, u64 address, int
     remember(task_current(), VECTOR_PAGE_FAULT, error | ERROR_USER, address);
     if (outcome == FAULT_MAPERR)
         signal_force(SIGSEGV, SEGV_MAPERR, address);
-    else if (outcome == FAULT_ACCERR && key >= 0)
+    else if (key >= 0)
         signal_force_key(address, key);
     else if (outcome == FAULT_ACCERR)
         signal_force(SIGSEGV, SEGV_ACCERR, address);
@@ -84,8 +89,7 @@ static __attribute__((noinline)) void fault_failed(struct regs *regs, u64 error,
     if (outcome == FAULT_NOMEM)
         out_of_memory(p);
     else if (from_user)
-        fault_signal(outcome, error, address,
-                     outcome == FAULT_ACCERR && key < 0 ? forbidden_key(p->space, error, address) : key);
+        fault_signal(outcome, error, address, key < 0 ? forbidden_key(p->space, error, address) : key);
     if (!from_user && !trap_fixup(regs))
         panic("a checked copy at %#lx has no landing pad (address %#lx)", regs->rip, address);
 }

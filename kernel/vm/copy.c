@@ -117,10 +117,14 @@ static long find_key(struct walk *w, struct table *t, u64 page, void *argument) 
         return -EFAULT;
     if (!r->view->file && !(r->view->flags & VIEW_WRITE))
         return -EFAULT; /* the page would not be the same one after a write: futex(2) refuses */
-    if (r->view->file && (r->view->flags & VIEW_SHARED))
-        *search->key =
-            (struct futex_key){view_object(r->view), ((r->offset + (page - t->base - r->first)) << PAGE_SHIFT) |
-                                                         (search->address % PAGE_SIZE)};
+    if (!r->view->file)
+        return 0;
+    struct object *o = view_object(r->view);
+    u64 index = r->offset + (page - t->base - r->first);
+    if (!o->ops->device && index >= object_pages(o))
+        return -EFAULT; /* no page is there to wait on */
+    if (r->view->flags & VIEW_SHARED)
+        *search->key = (struct futex_key){o, (index << PAGE_SHIFT) | (search->address % PAGE_SIZE)};
     return 0;
 }
 
