@@ -879,6 +879,8 @@ static void op_futex(const struct op *o, struct flat *m) {
     check_eq(space_futex_key(m->real, address, false, &key), 0);
     check(key.where == m->real && key.offset == address);
     bool fits = x && (x->flags & VIEW_PROT) && (x->file >= 0 || (x->flags & VIEW_WRITE));
+    if (fits && x->file >= 0 && x->file != FILE_DEVICE)
+        fits = x->offset + (o->first - x->first) < flat_file_pages(&flat_files[x->file]);
     check_eq(space_futex_key(m->real, address, true, &key), fits ? 0 : -EFAULT);
     if (!fits)
         return;
