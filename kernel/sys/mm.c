@@ -26,12 +26,13 @@ static struct space *space(void) { return process_current()->space; }
 struct space *limited_space(void) {
     struct process *p = process_current();
     struct space_limits *l = space_limits(p->space);
+    u64 capabilities = p->cred.cap_effective;
     l->address_space = p->limits[RLIMIT_AS].rlim_cur;
     const struct rlimit *data = &p->limits[RLIMIT_DATA];
     l->data = data->rlim_cur ? data->rlim_cur : data->rlim_max; /* 0 counts what there is, as on Linux */
-    l->privileged = capable(CAP_SYS_ADMIN);
+    l->privileged = capabilities >> CAP_SYS_ADMIN & 1;
     l->stack = p->limits[RLIMIT_STACK].rlim_cur;
-    l->locked = capable(CAP_IPC_LOCK) ? ~0UL : p->limits[RLIMIT_MEMLOCK].rlim_cur;
+    l->locked = capabilities >> CAP_IPC_LOCK & 1 ? ~0UL : p->limits[RLIMIT_MEMLOCK].rlim_cur;
     return p->space;
 }
 
@@ -112,7 +113,7 @@ static struct file *shared_memory(struct space *s, u64 bytes, bool reserve) {
     return shm_reserved(s, "/dev/zero (deleted)", bytes, reserve);
 }
 
-long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
+static long map_any(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
     struct map_request r = {.address = address, .bytes = bytes, .flags = view_prot(prot), .offset = offset};
     struct file *f = NULL;
     long result = check_flags(flags, address, bytes, offset);
@@ -146,10 +147,20 @@ long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
     return result;
 }
 
+long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
+    bool plain = (flags & ~(u64)MAP_STACK) == (MAP_PRIVATE | MAP_ANONYMOUS) && view_prot(prot) != VIEW_EXEC;
+    if (!plain || offset & (PAGE_SIZE - 1)) /* what an allocator asks for needs none of the questions below */
+        return map_any(address, bytes, prot, flags, fd, offset);
+    struct map_request r = {.address = address, .bytes = bytes, .flags = view_prot(prot)};
+    return space_map(limited_space(), &r);
+}
+
 long sys_munmap(u64 address, u64 bytes) {
-    if (address % PAGE_SIZE == 0 && bytes <= USER_TOP && address <= USER_TOP - bytes)
-        shm_note(space(), address, address + bytes, false);
-    return space_unmap(space(), address, bytes);
+    struct space *s = space();
+    if (unlikely(space_info(s)->has_segments) && address % PAGE_SIZE == 0 && bytes <= USER_TOP &&
+        address <= USER_TOP - bytes)
+        shm_note(s, address, address + bytes, false);
+    return space_unmap(s, address, bytes);
 }
 
 long sys_brk(u64 address) { return space_brk(limited_space(), address); }

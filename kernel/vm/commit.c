@@ -46,7 +46,7 @@ static u64 limit_for(const struct space *s) {
     if (s && !s->limits.privileged)
         kept += kb_pages(commit_admin_reserve);
     if (s)
-        kept += min(s->total / 32, kb_pages(commit_user_reserve));
+        kept += min(s->sum.total / 32, kb_pages(commit_user_reserve));
     return limit > kept ? limit - kept : 0;
 }
 
@@ -54,9 +54,11 @@ bool commit_charge(const struct space *s, u64 pages) {
     u64 mode = atomic_load_relaxed(&commit_mode);
     bool allowed = true;
     commit_add(pages); /* first, so that of two that come at once not both find room */
+    if (likely(mode != COMMIT_NEVER && pages <= frame_count / 4))
+        return true;
     if (mode == COMMIT_NEVER)
         allowed = commit_total() < limit_for(s);
-    else if (mode == COMMIT_GUESS && unlikely(pages > frame_count / 4)) /* only what is plainly too much */
+    else if (mode == COMMIT_GUESS) /* only what is plainly too much */
         allowed = pages <= memory_pages() + swap_pages();
     if (!allowed)
         commit_add(-(s64)pages);

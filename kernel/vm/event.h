@@ -39,10 +39,12 @@ enum vm_event {
     VM_EVENTS,
 };
 
-#define EVENT_CPUS 256
-extern u64 (*event_counters)[VM_EVENTS]; /* [cpu_count], each CPU writes its own row */
+#define EVENT_ROW 32u                    /* a power of two, so that a CPU's row is found by a shift */
+extern u64 (*event_counters)[EVENT_ROW]; /* [MACHINE_CPUS], each CPU writes its own row */
 /* event_sink: called for each event when not NULL. May not sleep or take a lock. */
 extern void (*event_sink)(enum vm_event event, u64 address, u64 pages);
+
+_Static_assert(VM_EVENTS <= EVENT_ROW, "a row has room for all");
 
 static inline void event(enum vm_event e, u64 address, u64 pages) {
     event_counters[cpu_id()][e] += pages;

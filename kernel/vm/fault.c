@@ -544,8 +544,8 @@ static enum verdict fault_try(struct fault *f) {
 static bool grows_too_far(const struct space *s, const struct piece *stack, u64 page) {
     u64 more = stack->first - page;
     return (stack->end - page) << PAGE_SHIFT > s->limits.stack ||
-           (s->total + more) << PAGE_SHIFT > s->limits.address_space ||
-           ((stack->view->flags & VIEW_LOCKED) && (s->locked + more) << PAGE_SHIFT > s->limits.locked);
+           (s->sum.total + more) << PAGE_SHIFT > s->limits.address_space ||
+           ((stack->view->flags & VIEW_LOCKED) && (s->sum.locked + more) << PAGE_SHIFT > s->limits.locked);
 }
 
 /* Grow down: a range operation, then the fault is tried again. The gap below must stay: 256 pages to the next mapping,

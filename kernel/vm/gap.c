@@ -86,7 +86,26 @@ u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below) {
     return end ? end - pages : 0;
 }
 
-void gap_freed(struct space *s, u64 first, u64 end, u64 freed_end) {
+/* How far the gap [*first, *end) reaches that was just made, between its neighbours; mostly the hole knows. */
+static void reach(struct space *s, u64 *first, u64 *end, bool left, const struct view *right) {
+    bool known = s->hole_first < s->hole_end; /* an empty one says nothing of its neighbours */
+    u64 from = *first, to = *end;
+    struct piece p;
+    if (!left && known && s->hole_end == from)
+        *first = s->hole_first;
+    else if (!left)
+        *first = piece_prev(s, from, &p) ? p.end : 0;
+    if (right)
+        *end = start_with_guard(right, to);
+    else if (known && s->hole_first == to)
+        *end = max(s->hole_end, to);
+    else if (to < s->gap_top) /* what lies above that is nothing to mmap */
+        *end = piece_next(s, to, &p) ? start_with_guard(p.view, p.first) : USER_PAGES;
+}
+
+void gap_freed(struct space *s, u64 first, u64 end, bool left, const struct view *right) {
+    u64 freed_end = end;
+    reach(s, &first, &end, left, right);
     if (first <= s->hole_first && s->hole_end <= freed_end && s->hole_end > end) /* what shielded it is gone */
         s->hole_end = max(end, s->hole_first);
     first = max(first, FIRST_PAGE);

@@ -13,6 +13,17 @@
 #define GUARD_PAGES 256ULL                /* stack_guard_gap: 1 MiB below what grows down */
 #define GAP_CLASSES 36u                   /* powers of two of pages below 2^47 bytes */
 
+/* Pages by what their views say. */
+struct tally {
+    s64 total, data, stack, exec, locked, committed, shared;
+    s64 special; /* VIEW_SPECIAL_FOR_FORK: fork has something to do for them */
+};
+static inline bool view_is_data(const struct view *v) { /* private, writable, no stack: RLIMIT_DATA */
+    return (v->flags & (VIEW_WRITE | VIEW_SHARED | VIEW_GROWSDOWN)) == VIEW_WRITE;
+}
+#define VIEW_SPECIAL_FOR_FORK (VIEW_DONTFORK | VIEW_WIPEONFORK | VIEW_LOCKED | VIEW_ONFAULT)
+void tally_add(struct tally *y, const struct view *v, s64 pages);
+
 /* Legend: [r] the range mutex; [a] atomic; [c] constant. */
 struct space {
     struct machine_space m; /* [a] */
@@ -21,16 +32,16 @@ struct space {
     u32 closed;             /* [a] the fork exclusion is taken alone */
     u64 visitors[MACHINE_CPUS /
                  64]; /* [a] CPUs that are inside without having the space loaded: who closes must wait for them too */
-    struct mutex range; /* range operations, fork and walks exclude each other */
-    u64 total, data, stack, exec, locked, committed, shared,
-        mappings;              /* [r] plan totals in pages; mappings: joined runs */
-    u64 special_for_fork;      /* [r] pages under DONTFORK, WIPEONFORK, LOCKED */
+    struct mutex range;        /* range operations, fork and walks exclude each other */
+    struct tally sum;          /* [r] plan totals (invariant 8) */
+    u64 mappings;              /* [r] runs, joined across tables */
     u64 peak_total;            /* [r] */
     u64 peak_resident;         /* [r] of the samples that resident_sample took */
     u64 brk_start, brk;        /* [r] bytes */
     u64 gap_top;               /* [r] mmap looks for gaps below this page */
     u64 gap_from[GAP_CLASSES]; /* [r] no gap of >= 2^k pages lies in [gap_from[k], gap_top); falls with k */
     u64 hole_first, hole_end;  /* [r] a whole gap, guard left out, or empty: the one used or freed last */
+    struct view *recent;       /* [r] of the last anonymous mapping, a reference of our own; or NULL */
     u32 locked_default;        /* [r] VIEW_LOCKED/ONFAULT for new mappings (MCL_FUTURE) */
     u64 moving_from, moving_to,
         moving_pages; /* what mremap is moving: faults there wait for it; written while closed */
@@ -103,16 +114,13 @@ bool piece_prev_from(struct walk *w, u64 page, u64 limit, struct piece *out);
  * found. */
 bool joined_next(struct space *s, u64 page, struct piece *out);
 
-/* Range operations. */
-struct tally {
-    s64 total, data, stack, exec, locked, committed, shared, special;
-};
-static inline bool view_is_data(const struct view *v) { /* private, writable, no stack: RLIMIT_DATA */
-    return (v->flags & (VIEW_WRITE | VIEW_SHARED | VIEW_GROWSDOWN)) == VIEW_WRITE;
-}
-void tally_add(struct tally *y, const struct view *v, s64 pages);
-void tally_apply(struct space *s, const struct tally *y);
 u64 joined_count(struct space *s, u64 first, u64 end); /* mappings that have pages in [first, end): for check.c */
+
+/* The slots [first, end) of a leaf, its path exclusive, the space closed. slots_withhold and slots_review (t locked)
+ * say whether a flush must follow; slots_sweep comes after that flush, and locks t. */
+bool slots_withhold(struct table *t, unsigned first, unsigned end);
+bool slots_review(struct table *t, unsigned first, unsigned end, const struct view *v);
+void slots_sweep(struct table *t, unsigned first, unsigned end);
 
 /* space_replace: [first, end) becomes `view` (NULL: nothing) with file offset `offset` pages; what was there is gone
  * when it returns. s->range held. -ENOMEM (nothing changed), also for too many mappings. */
@@ -128,6 +136,24 @@ struct view_change {
     u32 leaves;     /* a view with this protection and key loses its key; 0: none */
 };
 int space_review(struct space *s, u64 first, u64 end, struct view_change change);
+/* view_changed: the value of the view that comes after `old`. */
+static inline struct view view_changed(const struct view *old, struct view_change change) {
+    struct view v = {.flags = (old->flags & ~change.clear) | change.set,
+                     .max_prot = old->max_prot,
+                     .file = old->file,
+                     .name = old->name};
+    if (unlikely(change.leaves) && (old->flags & (VIEW_PROT | VIEW_KEY)) == change.leaves)
+        v.flags &= ~VIEW_KEY;
+    if ((v.flags & VIEW_WRITE) && !(v.flags & (VIEW_SHARED | VIEW_NORESERVE)))
+        v.flags |= VIEW_ACCOUNT;
+    return v;
+}
+/* The same operations where one plan has all that they concern (local.c). LOCAL_NOT: it is not so, and nothing was
+ * done. */
+#define LOCAL_NOT 1
+int local_map(struct space *s, u64 first, u64 end, struct view *view, u64 offset);
+int local_unmap(struct space *s, u64 first, u64 end);
+int local_review(struct space *s, u64 first, u64 end, struct view_change change);
 /* space_empty: the slots of [first, end) lose their frames; the plan stays (MADV_DONTNEED). s->range held. -ENOMEM: a
  * prefix was done. */
 int space_empty(struct space *s, u64 first, u64 end);
@@ -145,8 +171,9 @@ static inline u64 start_with_guard(const struct view *v, u64 first) {
 }
 /* gap_find: the first page of a free range that ends at or below `below`, or 0. Closes the space if it must look. */
 u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below);
-/* gap_freed: what ends at freed_end is free now, and belongs to the gap [first, end), a stack's guard left out. */
-void gap_freed(struct space *s, u64 first, u64 end, u64 freed_end);
+/* gap_freed: [first, end) is free now. left: something is mapped right before it; right: what is right after it, or
+ * NULL. The space is closed. */
+void gap_freed(struct space *s, u64 first, u64 end, bool left, const struct view *right);
 void gap_taken(struct space *s, u64 first, u64 end, const struct view *v); /* [first, end) is mapped now */
 void gap_reset(struct space *s);
 

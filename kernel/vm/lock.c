@@ -35,7 +35,7 @@ static u64 locked_within(struct space *s, u64 first, u64 end) {
 static int lock_held(struct space *s, u64 first, u64 end, u32 lock) {
     u64 pages, stop;
     space_close(s);
-    u64 after = s->locked + (end - first) - locked_within(s, first, end);
+    u64 after = s->sum.locked + (end - first) - locked_within(s, first, end);
     stop = without_hole(s, first, end, &pages);
     space_open(s);
     if (lock && after << PAGE_SHIFT > s->limits.locked)

@@ -7,7 +7,7 @@ static bool range_valid(u64 address, u64 bytes) {
 }
 
 /* Pages of [first, first + pages) that are mapped now, and would be replaced. range held. */
-static u64 mapped_within(struct space *s, u64 first, u64 pages) {
+static __attribute__((noinline)) u64 mapped_within(struct space *s, u64 first, u64 pages) {
     struct piece p;
     u64 n = 0;
     space_close(s);
@@ -17,15 +17,16 @@ static u64 mapped_within(struct space *s, u64 first, u64 pages) {
     return n;
 }
 
-static bool within_limits(const struct space *s, const struct view *v, u64 pages) {
-    return (s->total + pages) << PAGE_SHIFT <= s->limits.address_space &&
-           (!view_is_data(v) || (s->data + pages) << PAGE_SHIFT <= s->limits.data);
+static inline bool within_limits(const struct space *s, const struct view *v, u64 pages) {
+    return (s->sum.total + pages) << PAGE_SHIFT <= s->limits.address_space &&
+           (!view_is_data(v) || (s->sum.data + pages) << PAGE_SHIFT <= s->limits.data);
 }
 
-static int check_limits(struct space *s, const struct view *v, u64 first, u64 pages) {
-    bool fits = within_limits(s, v, pages) || within_limits(s, v, pages - mapped_within(s, first, pages));
-    bool locks = !(v->flags & VIEW_LOCKED) || (s->locked + pages) << PAGE_SHIFT <= s->limits.locked;
-    return !fits ? -ENOMEM : locks ? 0 : -EAGAIN;
+static inline int check_limits(struct space *s, const struct view *v, u64 first, u64 pages) {
+    if (unlikely(!within_limits(s, v, pages)) && !within_limits(s, v, pages - mapped_within(s, first, pages)))
+        return -ENOMEM;
+    bool locks = likely(!(v->flags & VIEW_LOCKED)) || (s->sum.locked + pages) << PAGE_SHIFT <= s->limits.locked;
+    return locks ? 0 : -EAGAIN;
 }
 
 /* MAP_FIXED_NOREPLACE. */
@@ -52,6 +53,7 @@ static long place(struct space *s, const struct map_request *r, u64 pages) {
     return first ? (long)first : -ENOMEM;
 }
 
+/* A reference, if it has a file; others are the space's own. range held. */
 static struct view *view_of_request(struct space *s, const struct map_request *r) {
     struct view proto = {.flags = r->flags | s->locked_default,
                          .max_prot = r->max_prot ? r->max_prot : VIEW_PROT,
@@ -59,7 +61,30 @@ static struct view *view_of_request(struct space *s, const struct map_request *r
                          .name = r->name};
     if ((proto.flags & VIEW_WRITE) && !(proto.flags & (VIEW_SHARED | VIEW_NORESERVE)))
         proto.flags |= VIEW_ACCOUNT;
-    return view_intern(&proto);
+    if (s->recent && view_same(s->recent, &proto))
+        return s->recent;
+    struct view *view = view_intern(&proto);
+    if (view && !view->file) {
+        if (s->recent)
+            view_put(s->recent);
+        s->recent = view;
+    }
+    return view;
+}
+
+/* Finds a place and maps it. range held. Returns the first page, or -errno; *fill: it shall be present at once. */
+static long map_held(struct space *s, const struct map_request *r, u64 pages, bool *fill) {
+    long first = place(s, r, pages);
+    struct view *view = first < 0 ? NULL : view_of_request(s, r);
+    if (!view)
+        return first < 0 ? first : -ENOMEM;
+    int error = check_limits(s, view, first, pages);
+    if (!error)
+        error = space_replace(s, first, first + pages, view, r->offset >> PAGE_SHIFT);
+    *fill = (r->how & MAP_FILL) || (view->flags & (VIEW_LOCKED | VIEW_ONFAULT)) == VIEW_LOCKED;
+    if (view->file)
+        view_put(view);
+    return error ? error : first;
 }
 
 long space_map(struct space *s, const struct map_request *r) {
@@ -70,22 +95,16 @@ long space_map(struct space *s, const struct map_request *r) {
         return -ENOMEM;
     if (r->file && (r->offset >> PAGE_SHIFT) + pages >= (1ULL << 63) >> PAGE_SHIFT)
         return -EOVERFLOW;
-    struct view *view = view_of_request(s, r);
-    if (!view)
-        return -ENOMEM;
+    bool fill = false;
     mutex_lock(&s->range);
-    long first = place(s, r, pages);
-    int error = first < 0 ? first : check_limits(s, view, first, pages);
-    if (!error)
-        error = space_replace(s, first, first + pages, view, r->offset >> PAGE_SHIFT);
+    long first = map_held(s, r, pages, &fill);
     mutex_unlock(&s->range);
-    bool fill = (r->how & MAP_FILL) || (view->flags & (VIEW_LOCKED | VIEW_ONFAULT)) == VIEW_LOCKED;
-    view_put(view);
-    event(EVENT_MAP, error ? 0 : (u64)first << PAGE_SHIFT, 1);
-    if (!error && fill) /* mmap(2): failing to populate is not an error */
-        (void)space_fill(s, (u64)first << PAGE_SHIFT, bytes);
+    u64 address = first < 0 ? 0 : (u64)first << PAGE_SHIFT;
+    event(EVENT_MAP, address, 1);
+    if (address && fill) /* mmap(2): failing to populate is not an error */
+        (void)space_fill(s, address, bytes);
     views_reap();
-    return error ? error : (long)((u64)first << PAGE_SHIFT);
+    return first < 0 ? first : (long)address;
 }
 
 int space_unmap(struct space *s, u64 address, u64 bytes) {
@@ -154,11 +173,11 @@ int space_protect_key(struct space *s, u64 address, u64 bytes, u32 prot, u32 key
     u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
     mutex_lock(&s->range);
     bool limited = s->limits.data != ~0UL;
-    u64 data = limited ? s->data + data_gained(s, first, end, prot) : 0;
-    int error = limited && data > s->data && data << PAGE_SHIFT > s->limits.data ? -ENOMEM : 0;
+    u64 data = limited ? s->sum.data + data_gained(s, first, end, prot) : 0;
+    int error = limited && data > s->sum.data && data << PAGE_SHIFT > s->limits.data ? -ENOMEM : 0;
     if (!error)
         error = space_review(s, first, end, change);
-    bool fill = !error && prot & VIEW_WRITE && s->locked;
+    bool fill = !error && prot & VIEW_WRITE && s->sum.locked;
     if (!error && beyond)
         error = -ENOMEM;
     mutex_unlock(&s->range);

@@ -125,32 +125,22 @@ u64 joined_count(struct space *s, u64 first, u64 end) {
 void tally_add(struct tally *y, const struct view *v, s64 pages) {
     u32 f = v->flags;
     y->total += pages;
-    if (f & VIEW_GROWSDOWN)
-        y->stack += pages;
     if (view_is_data(v))
         y->data += pages;
+    if (f & VIEW_ACCOUNT)
+        y->committed += pages;
+    if (!(f & (VIEW_GROWSDOWN | VIEW_EXEC | VIEW_SHARED | VIEW_SPECIAL_FOR_FORK))) /* as most */
+        return;
+    if (f & VIEW_GROWSDOWN)
+        y->stack += pages;
     if ((f & VIEW_EXEC) && !(f & VIEW_WRITE))
         y->exec += pages;
     if (f & VIEW_LOCKED)
         y->locked += pages;
-    if (f & VIEW_ACCOUNT)
-        y->committed += pages;
     if (f & VIEW_SHARED)
         y->shared += pages;
-    if (f & (VIEW_DONTFORK | VIEW_WIPEONFORK | VIEW_LOCKED | VIEW_ONFAULT))
+    if (f & VIEW_SPECIAL_FOR_FORK)
         y->special += pages;
-}
-
-void tally_apply(struct space *s, const struct tally *y) {
-    s->total += y->total;
-    s->data += y->data;
-    s->stack += y->stack;
-    s->exec += y->exec;
-    s->locked += y->locked;
-    s->committed += y->committed;
-    s->shared += y->shared;
-    s->special_for_fork += y->special;
-    s->peak_total = max(s->peak_total, s->total);
 }
 
 /* ---- for /proc ---- */
@@ -310,8 +300,9 @@ void space_totals(struct space *s, struct space_totals *out) {
     mutex_lock(&s->range);
     space_close(s);
     u64 tables = resident_sample(s);
-    *out = (struct space_totals){s->total,  s->data,     s->stack, s->exec,       s->locked,       s->committed,
-                                 s->shared, s->mappings, tables,   s->peak_total, s->peak_resident};
+    const struct tally *y = &s->sum;
+    *out = (struct space_totals){y->total,  y->data,     y->stack, y->exec,       y->locked,       y->committed,
+                                 y->shared, s->mappings, tables,   s->peak_total, s->peak_resident};
     space_open(s);
     mutex_unlock(&s->range);
 }

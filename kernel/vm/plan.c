@@ -47,7 +47,7 @@ static struct link *link_find(const struct table *t, const struct object *o) {
 bool plan_has_link(const struct table *t, const struct object *o) { return link_find(t, o) != NULL; }
 
 /* A run that names view's object comes into t's plan. */
-static void link_add(struct table *t, struct view *view, struct stock *k) {
+static __attribute__((noinline)) void link_add(struct table *t, struct view *view, struct stock *k) {
     struct object *o = view_object(view);
     struct link *l = link_find(t, o);
     spin_lock(&o->lock);
@@ -66,7 +66,7 @@ static void link_add(struct table *t, struct view *view, struct stock *k) {
     spin_unlock(&o->lock);
 }
 
-static void link_remove(struct table *t, struct view *view) {
+static __attribute__((noinline)) void link_remove(struct table *t, struct view *view) {
     struct object *o = view_object(view);
     struct link *l = link_find(t, o);
     assert(l && l->runs > 0);
@@ -83,29 +83,31 @@ static void link_remove(struct table *t, struct view *view) {
     }
 }
 
-static void run_made(struct table *t, struct view *view, struct stock *k) {
+static inline void run_made(struct table *t, struct view *view, struct stock *k) {
     view_get(view);
     if (view->file)
         link_add(t, view, k);
 }
 
-static void run_gone(struct table *t, struct view *view) {
+static inline void run_gone(struct table *t, struct view *view) {
     if (view->file)
         link_remove(t, view);
     view_put(view);
 }
 
-/* The runs [from, to) become `count` others, which the caller fills in. */
-static void runs_replace(struct table *t, unsigned from, unsigned to, unsigned count) {
-    assert(t->run_count - (to - from) + count <= t->run_room);
-    struct run *runs = t->runs;
-    if (from + count < to)
-        for (unsigned i = to; i < t->run_count; i++)
-            runs[from + count + (i - to)] = runs[i];
-    else if (from + count > to)
-        for (unsigned i = t->run_count; i-- > to;)
-            runs[from + count + (i - to)] = runs[i];
-    t->run_count += count - (to - from);
+/* A place for a run in front of run i. */
+static inline void place_open(struct table *t, unsigned i) {
+    assert(t->run_count < t->run_room);
+    for (struct run *r = &t->runs[t->run_count++]; r > &t->runs[i]; r--)
+        r[0] = r[-1];
+}
+
+/* The runs [i, j) go. */
+static inline void places_close(struct table *t, unsigned i, unsigned j) {
+    struct run *to = &t->runs[i], *from = &t->runs[j], *end = &t->runs[t->run_count];
+    t->run_count -= j - i;
+    while (from < end)
+        *to++ = *from++;
 }
 
 static u64 offset_at(const struct run *r, u64 page) { return r->view->file ? r->offset + (page - r->first) : 0; }
@@ -126,18 +128,35 @@ void plan_clear(struct table *t) {
     t->run_count = 0;
 }
 
-/* Room for a run in [first, end), where run *at is the first that overlaps: what lies outside stays, cut; the runs
- * [*at, returned) are gone, but for their places. */
-static unsigned cut_out(struct table *t, unsigned *at, u64 first, u64 end) {
-    unsigned i = *at, j;
+void plan_put(struct table *t, unsigned i, u64 first, u64 end, struct view *view, u64 offset, struct stock *k) {
+    struct run fresh = {first, end, view, view->file ? offset : 0}, *r = &t->runs[i];
+    bool left = i > 0 && continues(r - 1, &fresh), right = i < t->run_count && continues(&fresh, r);
+    if (left && right) {
+        r[-1].end = r->end;
+        run_gone(t, view);
+        places_close(t, i, i + 1);
+    } else if (left) {
+        r[-1].end = end;
+    } else if (right) {
+        r->first = first;
+        r->offset = fresh.offset;
+    } else {
+        run_made(t, view, k);
+        place_open(t, i);
+        *r = fresh;
+    }
+}
+
+unsigned plan_cut(struct table *t, unsigned i, u64 first, u64 end) {
     struct run *r = &t->runs[i];
+    unsigned j;
     if (r->first < first && r->end > end) { /* one becomes two; its link is there */
         run_made(t, r->view, NULL);
-        runs_replace(t, i, i, 1);
+        place_open(t, i);
         r[0].end = first;
         r[1].offset = offset_at(&r[1], end);
         r[1].first = end;
-        return *at = i + 1;
+        return i + 1;
     }
     if (r->first < first)
         t->runs[i++].end = first;
@@ -147,30 +166,21 @@ static unsigned cut_out(struct table *t, unsigned *at, u64 first, u64 end) {
         t->runs[j].offset = offset_at(&t->runs[j], end);
         t->runs[j].first = end;
     }
-    *at = i;
-    return j;
+    if (i < j)
+        places_close(t, i, j);
+    return i;
 }
 
 void plan_set(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k) {
     assert(first < end && end <= table_pages(t));
-    struct run fresh = {first, end, view, offset};
-    unsigned i = plan_from(t, first), j = i;
-    if (view) /* first, so that an equal view that goes does not take the last reference or link with it */
+    unsigned i = plan_from(t, first);
+    bool over = i < t->run_count && t->runs[i].first < end, linked = over && view && view->file;
+    if (linked) /* so that an equal view that goes does not take the last link with it */
         run_made(t, view, k);
-    if (i < t->run_count && t->runs[i].first < end)
-        j = cut_out(t, &i, first, end);
-    if (view && !view->file)
-        fresh.offset = 0;
-    if (view && i > 0 && continues(&t->runs[i - 1], &fresh)) {
-        fresh.first = t->runs[--i].first;
-        fresh.offset = t->runs[i].offset;
-        run_gone(t, view);
-    }
-    if (view && j < t->run_count && continues(&fresh, &t->runs[j])) {
-        fresh.end = t->runs[j++].end;
-        run_gone(t, view);
-    }
-    runs_replace(t, i, j, view != NULL);
+    if (over)
+        i = plan_cut(t, i, first, end);
     if (view)
-        t->runs[i] = fresh;
+        plan_put(t, i, first, end, view, offset, k);
+    if (linked)
+        run_gone(t, view);
 }

@@ -31,15 +31,14 @@ struct range_op {
     unsigned renewal_count, renewal_room;
     struct view *lacking; /* a view of the range that has none yet, since that takes memory; or NULL */
     struct stock stock;
-    struct table *within; /* see locate; NULL: more than one table is concerned */
-    bool near;
     struct table *detached; /* by next: no slot of ours points there any more */
     bool flush, flush_tables;
-    s64 charged;            /* pages promised (commit.h) for this try */
-    struct tally tally;     /* what the operation changes in the totals ... */
-    s64 mappings;           /* ... and in the number of mappings */
-    bool nothing;           /* nothing is mapped in the range, or no view changes */
-    u64 gap_first, gap_end; /* unmap: the free range that will be there */
+    s64 charged;        /* pages promised (commit.h) for this try */
+    struct tally tally; /* what the operation changes in the totals ... */
+    s64 mappings;       /* ... and in the number of mappings */
+    bool nothing;       /* nothing is mapped in the range, or no view changes */
+    bool left;          /* unmap: something is mapped right before the range, ... */
+    struct view *right; /* ... and right after it; NULL: nothing */
 };
 
 static void op_begin(struct range_op *op, struct space *s, u64 first, u64 end) {
@@ -112,49 +111,6 @@ static struct view *renewed(const struct range_op *op, struct view *old) {
     return NULL;
 }
 
-/* A slot stops translating, but keeps its frame. */
-static bool withhold_slot(entry *slot) {
-    entry e = slot_read(slot);
-    if (!entry_present(e))
-        return entry_swapped(e); /* it may be so young that reclaim has not flushed yet: the frame is still in reach */
-    slot_store(slot, entry_withhold(slot_exchange(slot, 0)));
-    return true;
-}
-
-/* The slots [first, end) of a leaf stop translating: until the flush is done and they are swept, or for as long as
- * their view allows nothing. */
-static bool withhold_slots(struct table *t, unsigned first, unsigned end) {
-    bool any = false;
-    for (unsigned i = max(first, (unsigned)t->lo); i < min(end, (unsigned)t->hi); i++)
-        any |= withhold_slot(&t->slots[i]);
-    return any;
-}
-
-/* What the slots [first, end) of a leaf show, under a view that changed. True if a right was lowered. Of the bits that
- * the view decides, `off` are those that a slot has otherwise than wanted; write permission is only ever taken: a fault
- * gives it. */
-static bool review_slots(struct table *t, unsigned first, unsigned end, const struct view *v) {
-    if (!(v->flags & VIEW_PROT))
-        return withhold_slots(t, first, end);
-    entry wanted = ENTRY_PRESENT | view_rights(v), changed = 0;
-    entry decided = ENTRY_PRESENT | ENTRY_NOEXEC | ENTRY_KEY | (v->flags & VIEW_WRITE ? 0 : ENTRY_WRITE);
-    entry *slot = t->slots + max(first, (unsigned)t->lo), *last = t->slots + min(end, (unsigned)t->hi);
-    for (; slot < last; slot++) {
-        entry e = slot_read(slot), off = (e ^ wanted) & decided;
-        if (!off)
-            continue;
-        if (likely(entry_present(e))) {
-            slot_flip_bits(slot, off);
-            changed |= off;
-        } else if (entry_withheld(e)) {
-            slot_store(slot, entry_restore(e, view_rights(v)));
-        } else if (entry_swapped(e)) {
-            changed |= ENTRY_WRITE; /* as in withhold_slot */
-        }
-    }
-    return changed & (ENTRY_WRITE | ENTRY_KEY | wanted);
-}
-
 /* In [first, end) of t each run's view becomes the one after it; of a leaf, the slots follow. */
 static void commit_review(struct range_op *op, struct table *t, u64 first, u64 end) {
     for (u64 page = first; page < end;) {
@@ -168,7 +124,7 @@ static void commit_review(struct range_op *op, struct table *t, u64 first, u64 e
         if (after != r.view) {
             plan_set(t, page, stop, after, r.offset + (page - r.first), NULL); /* the same object: its link is there */
             if (t->level == 1)
-                op->flush |= review_slots(t, page, stop, after);
+                op->flush |= slots_review(t, page, stop, after);
         }
         page = stop;
     }
@@ -222,7 +178,7 @@ static void commit(struct range_op *op, struct table *t) {
         u64 shift = t->base + from - op->first;
         plan_set(t, from, to, op->view, op->offset + shift, &op->stock);
         if (t->level == 1)
-            op->flush |= withhold_slots(t, from, to);
+            op->flush |= slots_withhold(t, from, to);
     }
     spin_unlock(&t->lock);
     for (unsigned n = 0; n < edge_count; n++)
@@ -232,27 +188,10 @@ static void commit(struct range_op *op, struct table *t) {
             commit_below(op, t, i);
 }
 
-/* After the flush: the frames that the edge leaves withhold are forgotten. */
-static void sweep_leaf(struct table *t, unsigned first, unsigned end) {
-    spin_lock(&t->lock);
-    for (unsigned i = max(first, (unsigned)t->lo); i < min(end, (unsigned)t->hi); i++) {
-        entry e = slot_read(&t->slots[i]);
-        if (entry_empty(e))
-            continue;
-        slot_store(&t->slots[i], 0);
-        leaf_forget(t, e);
-    }
-    if (!(t->anon + t->object + t->special + t->swapped)) {
-        t->lo = TABLE_SLOTS;
-        t->hi = 0;
-    }
-    spin_unlock(&t->lock);
-}
-
 static void sweep(struct range_op *op, struct table *t) {
     u64 first = part_first(op, t), end = part_end(op, t), step = slot_pages(t->level);
     if (t->level == 1) {
-        sweep_leaf(t, first, end);
+        slots_sweep(t, first, end);
         return;
     }
     for (unsigned i = table_next(t, first / step); i < TABLE_SLOTS && i * step < end; i = table_next(t, i + 1))
@@ -329,23 +268,6 @@ static void stop_at_hole(struct range_op *op, u64 reached) {
     op->end = reached;
 }
 
-/* How far the gap will reach that an unmapping leaves, between its neighbours, if it has any; mostly the hole knows. */
-static void survey_gap(struct range_op *op, bool left, const struct view *right) {
-    struct space *s = op->s;
-    struct piece p;
-    bool known = s->hole_first < s->hole_end; /* an empty one says nothing of its neighbours */
-    op->gap_first = op->first;
-    op->gap_end = right ? start_with_guard(right, op->end) : op->end;
-    if (!left && known && s->hole_end == op->first)
-        op->gap_first = s->hole_first;
-    else if (!left)
-        op->gap_first = piece_prev(s, op->first, &p) ? p.end : 0;
-    if (!right && known && s->hole_first == op->end)
-        op->gap_end = max(s->hole_end, op->end);
-    else if (!right && op->end < s->gap_top) /* what lies above that is nothing to mmap */
-        op->gap_end = piece_next(s, op->end, &p) ? start_with_guard(p.view, p.first) : USER_PAGES;
-}
-
 struct seen {
     struct piece p;
     struct view *after; /* the view that comes instead of p's; NULL: nothing was seen */
@@ -361,12 +283,16 @@ static void see(struct range_op *op, struct seen *last, const struct piece *p, s
 }
 
 /* Look at the pieces of the range and its neighbours once: totals, the number of mappings that /proc/PID/maps will
- * show, the views that come, and how far the gap will reach. */
-static void survey_far(struct range_op *op, const struct walk *start) {
+ * show, the views that come. */
+static void survey(struct range_op *op, const struct walk *start) {
     struct walk w;
     struct piece left, p;
     struct seen last;
     u64 reached = op->first;
+    op->tally = (struct tally){0};
+    op->mappings = 0;
+    op->nothing = true;
+    op->lacking = NULL;
     walk_copy(&w, start);
     bool has_left = op->first && piece_prev_from(&w, op->first, op->first - 1, &left), more;
     last.after = NULL;
@@ -388,57 +314,8 @@ static void survey_far(struct range_op *op, const struct walk *start) {
         see(op, &last, &p, p.view);
     if (op->view)
         count_replacement(op, has_left ? &left : NULL, has_right ? &p : NULL);
-    else if (!op->review)
-        survey_gap(op, has_left, has_right ? p.view : NULL);
-}
-
-/* The same where one plan has all of it: its runs are maximal, so the number of mappings will change as theirs does,
- * and need not be foretold. Nobody changes the plan of an exclusive table while the space is closed: no lock. */
-static void survey_near(struct range_op *op, struct table *t) {
-    u64 first = op->first - t->base, end = op->end - t->base, reached = op->first;
-    unsigned i = plan_from(t, first);
-    struct run *r = &t->runs[i], *last = &t->runs[t->run_count];
-    bool left = (i > 0 && r[-1].end == first) || (r < last && r->first < first);
-    for (; r < last && r->first < end; r++) {
-        struct piece inside = {t->base + max(r->first, first), t->base + min(r->end, end), r->view, 0};
-        if (!see_inside(op, &inside, reached))
-            break;
-        reached = inside.end;
-    }
-    stop_at_hole(op, reached);
-    if (op->view) {
-        tally_add(&op->tally, op->view, op->end - op->first);
-    } else if (!op->review) {
-        if (reached == op->end && r[-1].end > end) /* the last one goes on */
-            r--;
-        survey_gap(op, left, r < last && r->first <= end ? r->view : NULL);
-    }
-}
-
-/* Most operations lie within one table, the deepest on their path, and within no slot that has a table below: then that
- * is op->within, all there is to prepare and to commit. op->near: their neighbours are in its plan too, and as many
- * mappings as there can come to be are allowed. */
-static void locate(struct range_op *op, const struct walk *w) {
-    struct table *t = w->table[w->level];
-    u64 first = op->first - t->base, end = op->end - t->base, step = slot_pages(t->level), pages = table_pages(t);
-    u64 below = t->below_words ? table_next(t, (first - (first > 0)) / step) * step : pages + 1;
-    bool near = first > 0 && end < pages && below > end;
-    if (below < first) /* beside it */
-        below = table_next(t, first / step) * step;
-    op->within = w->writable && end <= pages && below >= end ? t : NULL;
-    op->near = near && op->within && op->s->mappings + 2 <= vm_max_map_count;
-}
-
-static void survey(struct range_op *op, const struct walk *w) {
-    op->tally = (struct tally){0};
-    op->mappings = 0;
-    op->nothing = true;
-    op->lacking = NULL;
-    locate(op, w);
-    if (op->near)
-        survey_near(op, op->within);
-    else
-        survey_far(op, w);
+    op->left = has_left;
+    op->right = has_right ? p.view : NULL;
 }
 
 static void commit_all(struct range_op *op) {
@@ -449,68 +326,29 @@ static void commit_all(struct range_op *op) {
         sweep(op, s->root);
 }
 
+static void tally_apply(struct space *s, const struct tally *y) {
+    struct tally *sum = &s->sum;
+    sum->total += y->total;
+    sum->data += y->data;
+    sum->stack += y->stack;
+    sum->exec += y->exec;
+    sum->locked += y->locked;
+    sum->committed += y->committed;
+    sum->shared += y->shared;
+    sum->special += y->special;
+    s->peak_total = max(s->peak_total, (u64)sum->total);
+}
+
 static void account(struct range_op *op) {
-    tally_apply(op->s, &op->tally);
+    struct space *s = op->s;
+    tally_apply(s, &op->tally);
     commit_add(op->tally.committed - op->charged);
     op->charged = 0;
-    op->s->mappings += op->mappings;
+    s->mappings += op->mappings;
     if (op->view)
-        gap_taken(op->s, op->first, op->end, op->view);
+        gap_taken(s, op->first, op->end, op->view);
     else if (!op->review)
-        gap_freed(op->s, op->gap_first, op->gap_end, op->end);
-}
-
-/* Everything in w's deepest table goes, so it leaves whole, and with it every table above that is left with nothing. */
-static void fold(struct range_op *op, const struct walk *w) {
-    unsigned level = w->level + 1, slot = slot_index(op->first, level);
-    while (level < TABLE_LEVELS && w->table[level]->run_count == 0 && table_next(w->table[level], 0) == slot &&
-           table_next(w->table[level], slot + 1) == TABLE_SLOTS)
-        slot = slot_index(op->first, ++level);
-    struct table *t = w->table[level];
-    spin_lock(&t->lock);
-    detach(op, t, slot);
-    spin_unlock(&t->lock);
-    event(EVENT_TABLE_FOLDED, op->first << PAGE_SHIFT, 1);
-    flush(op);
-}
-
-/* Room in the plan of t, and a link for the object that comes. t locked. */
-static bool fits_within(struct range_op *op, struct table *t, u64 first, u64 end) {
-    bool linked =
-        !(op->view && op->view->file) || plan_has_link(t, view_object(op->view)) || stock_has(&op->stock, 0, 1, 0);
-    return plan_room(t, runs_more(t, first, end), &op->stock) && linked;
-}
-
-/* STEP_AGAIN: it takes more than one table. */
-static enum step commit_within(struct range_op *op, const struct walk *w) {
-    struct table *t = op->within;
-    if (!t)
-        return STEP_AGAIN;
-    u64 first = op->first - t->base, end = op->end - t->base;
-    unsigned before = t->run_count;
-    if (!op->view && !op->review && t->level < TABLE_LEVELS && first <= t->runs[0].first &&
-        t->runs[before - 1].end <= end && !t->below_words) {
-        op->mappings = op->near ? -(s64)before : op->mappings;
-        fold(op, w);
-        return STEP_DONE;
-    }
-    spin_lock(&t->lock);
-    bool fits = fits_within(op, t, first, end);
-    if (fits && op->review) {
-        commit_review(op, t, first, end);
-    } else if (fits) {
-        plan_set(t, first, end, op->view, op->offset, &op->stock);
-        op->flush |= t->level == 1 && withhold_slots(t, first, end);
-    }
-    spin_unlock(&t->lock);
-    if (!fits)
-        return STEP_STOCK;
-    if (op->near)
-        op->mappings = (s64)t->run_count - before;
-    flush(op);
-    if (t->level == 1 && !op->review)
-        sweep_leaf(t, first, end);
-    return STEP_DONE;
+        gap_freed(s, op->first, op->end, op->left, op->right);
 }
 
 /* More is promised than may be, or becomes data by a change of protection. What was charged is undone by range_run if
@@ -522,7 +360,7 @@ static bool exceeds(struct range_op *op) {
             return true;
         op->charged = op->tally.committed;
     }
-    return op->review && op->tally.data > 0 && (s->data + op->tally.data) << PAGE_SHIFT > s->limits.data;
+    return op->review && op->tally.data > 0 && (u64)(s->sum.data + op->tally.data) << PAGE_SHIFT > s->limits.data;
 }
 
 /* A plan is an array, so each edit of a long one moves much of it. When one has become long (a large area that nobody
@@ -559,7 +397,7 @@ static enum step range_try(struct range_op *op, int *error) {
         return STEP_STOCK;
     if (op->nothing && !op->view)
         return STEP_DONE;
-    if (!op->near && op->mappings > 0 && op->s->mappings + op->mappings > vm_max_map_count) {
+    if (op->mappings > 0 && op->s->mappings + op->mappings > vm_max_map_count) {
         *error = -ENOMEM;
         return STEP_DONE;
     }
@@ -569,14 +407,11 @@ static enum step range_try(struct range_op *op, int *error) {
     }
     if (!op->review && op->end - op->first >= SAMPLE_PAGES && !op->nothing)
         resident_sample(op->s);
-    enum step step = commit_within(op, &w);
-    if (step == STEP_AGAIN) {
-        step = prepare_all(op);
-        if (step == STEP_DONE)
-            commit_all(op);
-    }
-    if (step == STEP_DONE)
+    enum step step = prepare_all(op);
+    if (step == STEP_DONE) {
+        commit_all(op);
         account(op);
+    }
     return step;
 }
 
@@ -618,28 +453,21 @@ int space_prepare_unmap(struct space *s, u64 first, u64 end) {
     return error;
 }
 
-int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
+static __attribute__((noinline)) int replace_far(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
     struct range_op op;
-    assert(first < end && end <= USER_PAGES);
     op_begin(&op, s, first, end);
     op.view = view;
     op.offset = offset;
     return range_run(&op);
 }
 
-/* ---- views that change ---- */
-
-static struct view view_changed(const struct view *old, struct view_change change) {
-    struct view v = {.flags = (old->flags & ~change.clear) | change.set,
-                     .max_prot = old->max_prot,
-                     .file = old->file,
-                     .name = old->name};
-    if (unlikely(change.leaves) && (old->flags & (VIEW_PROT | VIEW_KEY)) == change.leaves)
-        v.flags &= ~VIEW_KEY;
-    if ((v.flags & VIEW_WRITE) && !(v.flags & (VIEW_SHARED | VIEW_NORESERVE)))
-        v.flags |= VIEW_ACCOUNT;
-    return v;
+int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
+    assert(first < end && end <= USER_PAGES);
+    int done = view ? local_map(s, first, end, view, offset) : local_unmap(s, first, end);
+    return done == LOCAL_NOT ? replace_far(s, first, end, view, offset) : done;
 }
+
+/* ---- views that change ---- */
 
 /* The view that comes after `old`, if that takes no memory; else NULL. The space is closed. */
 static struct view *renewal_find(struct range_op *op, struct view *old) {
@@ -691,7 +519,7 @@ static int renew_all(struct range_op *op) {
 /* The first that lacks one may be the only one; if not, all at once. */
 static int renew(struct range_op *op) { return op->renewal_count ? renew_all(op) : renewal_add(op, op->lacking); }
 
-int space_review(struct space *s, u64 first, u64 end, struct view_change change) {
+static __attribute__((noinline)) int review_far(struct space *s, u64 first, u64 end, struct view_change change) {
     struct range_op op;
     op_begin(&op, s, first, end);
     op.review = true;
@@ -705,6 +533,11 @@ int space_review(struct space *s, u64 first, u64 end, struct view_change change)
     if (op.renewals != op.few)
         kfree(op.renewals);
     return error ? error : op.stopped;
+}
+
+int space_review(struct space *s, u64 first, u64 end, struct view_change change) {
+    int done = local_review(s, first, end, change);
+    return done == LOCAL_NOT ? review_far(s, first, end, change) : done;
 }
 
 /* ---- discarding ---- */
@@ -726,11 +559,11 @@ static enum step empty_leaf(struct space *s, u64 page, u64 end, struct stock *k,
         return step;
     struct table *t = w.table[1];
     spin_lock(&t->lock);
-    bool any = withhold_slots(t, page - t->base, *next - t->base);
+    bool any = slots_withhold(t, page - t->base, *next - t->base);
     spin_unlock(&t->lock);
     if (any)
         machine_flush(&s->m, page << PAGE_SHIFT, *next << PAGE_SHIFT, false);
-    sweep_leaf(t, page - t->base, *next - t->base);
+    slots_sweep(t, page - t->base, *next - t->base);
     return STEP_DONE;
 }
 

@@ -362,11 +362,12 @@ static int check_size(const struct remap *r, u64 kept) {
         return -EINVAL;
     if (kept > r->mapping_end - r->old)
         return -EFAULT;
-    if (growth && (r->view->flags & VIEW_LOCKED) && (s->locked + growth) << PAGE_SHIFT > s->limits.locked)
+    if (growth && (r->view->flags & VIEW_LOCKED) && (s->sum.locked + growth) << PAGE_SHIFT > s->limits.locked)
         return -EAGAIN;
     u64 more = r->how & REMAP_DONT_UNMAP ? r->new_pages : growth;
-    if (growth > USER_PAGES || (more && ((s->total + more) << PAGE_SHIFT > s->limits.address_space ||
-                                         (view_is_data(r->view) && (s->data + more) << PAGE_SHIFT > s->limits.data))))
+    if (growth > USER_PAGES ||
+        (more && ((s->sum.total + more) << PAGE_SHIFT > s->limits.address_space ||
+                  (view_is_data(r->view) && (s->sum.data + more) << PAGE_SHIFT > s->limits.data))))
         return -ENOMEM;
     return 0;
 }

@@ -7,7 +7,7 @@
 
 struct frame *zero_frame;
 u64 vm_max_map_count = MAX_MAP_COUNT;
-u64 (*event_counters)[VM_EVENTS];
+u64 (*event_counters)[EVENT_ROW];
 void (*event_sink)(enum vm_event event, u64 address, u64 pages);
 
 struct spin all_spaces_lock = SPIN_INIT; /* protects all_spaces */
@@ -88,7 +88,9 @@ void space_put(struct space *s) {
     machine_evict(&s->m);
     unlist_space(s);
     table_drop(s->root);
-    commit_add(-(s64)s->committed);
+    commit_add(-s->sum.committed);
+    if (s->recent)
+        view_put(s->recent);
     if (s->info.exe)
         s->info.exe->ops->put(s->info.exe);
     slab_free(space_cache, s);
@@ -134,11 +136,19 @@ void space_leave(struct space *s) {
     }
 }
 
-static __attribute__((noinline)) void wait_outside(struct space *s, unsigned word, u64 mask) {
-    for (; mask; mask &= mask - 1) {
-        struct inside *there = &inside[word * 64 + __builtin_ctzll(mask)];
-        while (atomic_load(&there->space) == s)
-            machine_pause();
+/* The CPUs of a word of the masks that may be inside: all but this one. */
+static inline u64 others_of(struct space *s, unsigned word, unsigned self) {
+    u64 mask = atomic_load(&s->m.cpus[word]) | atomic_load(&s->visitors[word]);
+    return word == self / 64 ? mask & ~(1ULL << self % 64) : mask;
+}
+
+static __attribute__((noinline)) void wait_outside(struct space *s, unsigned self) {
+    for (unsigned word = 0; word * 64 < cpu_count; word++) {
+        for (u64 mask = others_of(s, word, self); mask; mask &= mask - 1) {
+            struct inside *there = &inside[word * 64 + __builtin_ctzll(mask)];
+            while (atomic_load(&there->space) == s)
+                machine_pause();
+        }
     }
 }
 
@@ -147,13 +157,8 @@ void space_close(struct space *s) {
     atomic_store(&s->closed, 1);
     atomic_fence(); /* whoever enters after this sees it; whoever entered before is in the masks */
     unsigned self = cpu_id();
-    for (unsigned word = 0; word * 64 < cpu_count; word++) {
-        u64 mask = atomic_load(&s->m.cpus[word]) | atomic_load(&s->visitors[word]);
-        if (word == self / 64)
-            mask &= ~(1ULL << self % 64);
-        if (mask)
-            wait_outside(s, word, mask);
-    }
+    if (unlikely(cpu_count > 64 || others_of(s, 0, self)))
+        wait_outside(s, self);
 }
 
 void space_open(struct space *s) {
@@ -288,9 +293,7 @@ static void fork_commit(struct space *s, struct space *child, struct stock *k) {
 }
 
 static void fork_copy_totals(struct space *s, struct space *child) {
-    child->total = s->total, child->data = s->data, child->stack = s->stack, child->exec = s->exec;
-    child->locked = s->locked, child->committed = s->committed, child->shared = s->shared;
-    child->mappings = s->mappings, child->special_for_fork = s->special_for_fork, child->peak_total = s->total;
+    child->sum = s->sum, child->mappings = s->mappings, child->peak_total = s->sum.total;
     child->brk_start = s->brk_start, child->brk = s->brk, child->gap_top = s->gap_top;
     memcpy(child->gap_from, s->gap_from, sizeof(s->gap_from));
     child->hole_first = s->hole_first, child->hole_end = s->hole_end;
@@ -308,7 +311,7 @@ static int fork_special(struct space *child) {
     struct piece p;
     int error = 0;
     mutex_lock(&child->range);
-    for (u64 page = 0; !error && child->special_for_fork && piece_next(child, page, &p); page = p.end) {
+    for (u64 page = 0; !error && child->sum.special && piece_next(child, page, &p); page = p.end) {
         u32 flags = p.view->flags; /* the view may go with its last run */
         if (flags & VIEW_DONTFORK)
             error = space_replace(child, p.first, p.end, NULL, 0);
@@ -333,14 +336,14 @@ static struct space *fork_blank(void) {
 /* What the child will be promised: all but what it does not inherit. Only mode 2 asks; that part, which goes before the
  * child runs, is added without asking. */
 static bool fork_charge(struct space *s) {
-    u64 pages = s->committed, spared = 0;
+    u64 pages = s->sum.committed, spared = 0;
     struct piece p;
     if (commit_mode != COMMIT_NEVER) {
         commit_add(pages);
         return true;
     }
     space_close(s);
-    for (u64 page = 0; s->special_for_fork && piece_next(s, page, &p); page = p.end)
+    for (u64 page = 0; s->sum.special && piece_next(s, page, &p); page = p.end)
         if ((p.view->flags & (VIEW_DONTFORK | VIEW_ACCOUNT)) == (VIEW_DONTFORK | VIEW_ACCOUNT))
             spared += p.end - p.first;
     space_open(s);
@@ -372,10 +375,10 @@ struct space *space_fork(struct space *s) {
             error = stock_fill(&k);
     }
     if (charged && !done)
-        commit_add(-(s64)s->committed);
+        commit_add(-(s64)s->sum.committed);
     mutex_unlock(&s->range);
     stock_empty(&k);
-    if (done && child->special_for_fork)
+    if (done && child->sum.special)
         error = fork_special(child);
     if (!error) {
         event(EVENT_FORK, 0, 1);

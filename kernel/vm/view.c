@@ -23,19 +23,15 @@ static struct spin aside_lock = SPIN_INIT; /* protects aside; taken inside a buc
 static struct view *aside;                 /* views without references, linked by next */
 static u64 live;                           /* atomic */
 
-static u32 hash_of(const struct view *v) {
+static inline u32 hash_of(const struct view *v) {
     u64 h = (u64)(uintptr_t)v->file ^ (u64)(uintptr_t)v->name * 31;
     h = (h ^ v->flags ^ ((u64)v->max_prot << 32)) * 0x9e3779b97f4a7c15ULL; /* 2^64 / golden ratio (Knuth, TAOCP 6.4) */
     return (u32)(h >> 40);
 }
 
-static bool same(const struct view *a, const struct view *b) {
-    return a->flags == b->flags && a->max_prot == b->max_prot && a->file == b->file && a->name == b->name;
-}
-
-static struct view *find_in(struct bucket *b, const struct view *proto) {
+static inline struct view *find_in(struct bucket *b, const struct view *proto) {
     struct view *v = b->first;
-    while (v && !same(v, proto))
+    while (v && !view_same(v, proto))
         v = v->next;
     if (v)
         view_get(v);
@@ -112,7 +108,7 @@ static void let_go(struct bucket *b, struct view *v) {
     spin_unlock(&aside_lock);
 }
 
-void view_put(struct view *v) {
+void view_put_last(struct view *v) {
     u32 n = atomic_load_relaxed(&v->references);
     while (n > 1)
         if (__atomic_compare_exchange_n(&v->references, &n, n - 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))

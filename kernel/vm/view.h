@@ -12,10 +12,18 @@
 struct view *view_intern(const struct view *proto);
 /* view_find: the same if it is there already; else NULL. Does not sleep. */
 struct view *view_find(const struct view *proto);
+static inline bool view_same(const struct view *a, const struct view *b) {
+    return a->flags == b->flags && a->max_prot == b->max_prot && a->file == b->file && a->name == b->name;
+}
 static inline void view_get(struct view *v) { atomic_add(&v->references, 1); }
 /* view_put: drop one reference. Never sleeps, may be called with table locks held: a view that nobody names is put
  * aside. */
-void view_put(struct view *v);
+void view_put_last(struct view *v); /* what view_put does when it may be the last */
+static inline void view_put(struct view *v) {
+    u32 n = atomic_load_relaxed(&v->references);
+    if (unlikely(n <= 1 || !atomic_cas(&v->references, n, n - 1)))
+        view_put_last(v);
+}
 /* views_reap: free what view_put put aside, which may close files: every operation calls it last, with no lock held. */
 void views_reap(void);
 u64 view_count(void); /* those that somebody names; frees the idle ones */

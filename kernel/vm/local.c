@@ -1,0 +1,241 @@
+/* local.c - range operations within one plan, as most are.
+ *
+ * There one table, the deepest on the path, has in its plan all that there is to see and to change, the neighbours too,
+ * and no table below:
+ *
+ *     plan       AAAAA..BBBCC.....D        the runs are maximal, so that the number of mappings changes
+ *     operation         ^^^^^^^            as the number of runs does, and need not be foretold
+ *
+ * The path is exclusive, or it is not local: nobody else changes such a plan while the space is closed, so it is read
+ * without its lock, which only orders the change against reverse maps. As in range.c, whatever may fail comes before
+ * the first change; and what is not local has changed nothing, and is done there. */
+#include "vm/commit.h"
+#include "vm/inner.h"
+
+struct local {
+    struct space *s;
+    struct table *t;
+    u64 first, end; /* pages, relative to t */
+    unsigned at;    /* in its plan: the first run that ends after `first` */
+    struct walk walk;
+};
+
+#define PLAN_LONG 128u /* range.c moves part of such a plan into a table of its own */
+
+/* No slot of t that has a page of [first - 1, end] leads to a table. */
+static inline bool nothing_below(const struct table *t, u64 first, u64 end) {
+    unsigned shift = 9 * (t->level - 1), i = (first - 1) >> shift, j = end >> shift;
+    return i == j ? !(t->below[i / 64] >> (i % 64) & 1) : table_next(t, i) > j;
+}
+
+/* If the operation is local: closes the space. */
+static inline bool local_begin(struct local *l, struct space *s, u64 first, u64 end) {
+    space_close(s);
+    walk_down(s, first, &l->walk);
+    struct table *t = l->walk.table[l->walk.level];
+    l->s = s;
+    l->t = t;
+    l->first = first - t->base;
+    l->end = end - t->base;
+    bool local = l->walk.writable && l->first > 0 && l->end < table_pages(t) && s->mappings + 2 <= vm_max_map_count;
+    if (local && t->level > 1)
+        local = t->run_count < PLAN_LONG && nothing_below(t, l->first, l->end);
+    if (local)
+        l->at = plan_from(t, l->first);
+    else
+        space_open(s);
+    return local;
+}
+
+static int local_not(struct local *l) {
+    space_open(l->s);
+    return LOCAL_NOT;
+}
+
+static bool has_room(const struct local *l, unsigned more) { return l->t->run_count + more <= l->t->run_room; }
+
+static void flush(const struct local *l, bool tables) {
+    u64 base = l->t->base;
+    machine_flush(&l->s->m, (base + l->first) << PAGE_SHIFT, (base + l->end) << PAGE_SHIFT, tables);
+    event(EVENT_FLUSH, (base + l->first) << PAGE_SHIFT, 1);
+}
+
+/* ---- map ---- */
+
+static bool may_map(const struct local *l, const struct view *view) {
+    const struct table *t = l->t;
+    bool hole = l->at == t->run_count || t->runs[l->at].first >= l->end;
+    return hole && has_room(l, 1) && (!view->file || plan_has_link(t, view_object(view)));
+}
+
+int local_map(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
+    struct local l;
+    int error = 0;
+    if (!local_begin(&l, s, first, end))
+        return LOCAL_NOT;
+    if (!may_map(&l, view))
+        return local_not(&l);
+    if ((view->flags & VIEW_ACCOUNT) && !commit_charge(s, end - first)) {
+        error = -ENOMEM;
+    } else {
+        struct table *t = l.t;
+        unsigned runs = t->run_count;
+        spin_lock(&t->lock);
+        plan_put(t, l.at, l.first, l.end, view, offset, NULL);
+        spin_unlock(&t->lock);
+        s->mappings += (s64)t->run_count - runs;
+        tally_add(&s->sum, view, end - first);
+        s->peak_total = max(s->peak_total, (u64)s->sum.total);
+        gap_taken(s, first, end, view);
+    }
+    space_open(s);
+    return error;
+}
+
+/* ---- unmap ---- */
+
+/* Everything in t goes, so it leaves whole, and with it every table above that is left with nothing. */
+static struct table *fold(struct local *l) {
+    struct walk *w = &l->walk;
+    u64 page = l->t->base;
+    unsigned level = w->level + 1, slot = slot_index(page, level);
+    while (level < TABLE_LEVELS && w->table[level]->run_count == 0 && table_next(w->table[level], 0) == slot &&
+           table_next(w->table[level], slot + 1) == TABLE_SLOTS)
+        slot = slot_index(page, ++level);
+    struct table *t = w->table[level];
+    spin_lock(&t->lock);
+    struct table *gone = table_unpoint(t, slot);
+    spin_unlock(&t->lock);
+    event(EVENT_TABLE_FOLDED, page << PAGE_SHIFT, 1);
+    flush(l, true);
+    return gone;
+}
+
+/* What the range holds goes. Returns the index of the first run after it. */
+static unsigned cut(struct local *l) {
+    struct table *t = l->t;
+    spin_lock(&t->lock);
+    unsigned i = plan_cut(t, l->at, l->first, l->end);
+    bool shown = t->level == 1 && slots_withhold(t, l->first, l->end);
+    spin_unlock(&t->lock);
+    if (shown)
+        flush(l, false);
+    if (t->level == 1) /* also without a flush: what was withheld before left no trace in any TLB */
+        slots_sweep(t, l->first, l->end);
+    return i;
+}
+
+static bool takes_all(const struct local *l) {
+    const struct table *t = l->t;
+    return t->runs[0].first >= l->first && t->runs[t->run_count - 1].end <= l->end && !t->below_words &&
+           t->level < TABLE_LEVELS;
+}
+
+/* Something overlaps the range. Returns the table that leaves, if any: to be dropped with the space open. */
+static struct table *unmap(struct local *l) {
+    struct space *s = l->s;
+    struct table *t = l->t, *gone = NULL;
+    struct run *r = &t->runs[l->at], *end = &t->runs[t->run_count];
+    s64 committed = s->sum.committed;
+    bool left = false;
+    struct view *right = NULL;
+    for (; r < end && r->first < l->end; r++)
+        tally_add(&s->sum, r->view, max(r->first, l->first) - min(r->end, l->end));
+    commit_add(s->sum.committed - committed);
+    s->mappings -= t->run_count;
+    if (unlikely(takes_all(l))) {
+        gone = fold(l);
+    } else {
+        unsigned i = cut(l);
+        s->mappings += t->run_count;
+        left = i > 0 && t->runs[i - 1].end == l->first;
+        right = i < t->run_count && t->runs[i].first == l->end ? t->runs[i].view : NULL;
+    }
+    gap_freed(s, t->base + l->first, t->base + l->end, left, right);
+    return gone;
+}
+
+int local_unmap(struct space *s, u64 first, u64 end) {
+    struct local l;
+    struct table *gone = NULL;
+    if (end - first >= SAMPLE_PAGES || !local_begin(&l, s, first, end))
+        return LOCAL_NOT;
+    const struct run *r = &l.t->runs[l.at];
+    bool mapped = l.at < l.t->run_count && r->first < l.end;
+    if (mapped && r->first < l.first && r->end > l.end && !has_room(&l, 1)) /* it becomes two */
+        return local_not(&l);
+    if (mapped)
+        gone = unmap(&l);
+    space_open(s);
+    if (gone)
+        table_drop(gone);
+    return 0;
+}
+
+/* ---- review ---- */
+
+static bool may_review(const struct local *l, struct view_change change) {
+    const struct table *t = l->t;
+    const struct run *r = &t->runs[l->at];
+    return l->at < t->run_count && r->first <= l->first && l->end <= r->end && has_room(l, 2) &&
+           !(change.set & VIEW_PROT & ~r->view->max_prot);
+}
+
+/* The view that comes after the run's, if that takes no memory: a reference; or NULL. */
+static struct view *view_after(const struct local *l, struct view_change change) {
+    struct view proto = view_changed(l->t->runs[l->at].view, change);
+    return view_find(&proto);
+}
+
+static void review(struct local *l, const struct run *r, struct view *after) {
+    struct table *t = l->t;
+    unsigned runs = t->run_count;
+    spin_lock(&t->lock);
+    if (after->file)
+        plan_set(t, l->first, l->end, after, r->offset + (l->first - r->first), NULL);
+    else
+        plan_put(t, plan_cut(t, l->at, l->first, l->end), l->first, l->end, after, 0, NULL);
+    bool lowered = t->level == 1 && slots_review(t, l->first, l->end, after);
+    spin_unlock(&t->lock);
+    if (lowered)
+        flush(l, false);
+    l->s->mappings += (s64)t->run_count - runs;
+}
+
+/* The totals as they will be; false: that is more data, or more promised, than may be, and they are as they were. */
+static bool account(struct space *s, const struct view *before, const struct view *after, s64 pages) {
+    s64 data = s->sum.data, committed = s->sum.committed;
+    tally_add(&s->sum, before, -pages);
+    tally_add(&s->sum, after, pages);
+    s64 more = s->sum.committed - committed;
+    bool allowed = s->sum.data <= data || (u64)s->sum.data << PAGE_SHIFT <= s->limits.data;
+    if (allowed && more > 0)
+        allowed = commit_charge(s, more);
+    else if (allowed)
+        commit_add(more);
+    if (!allowed) {
+        tally_add(&s->sum, after, -pages);
+        tally_add(&s->sum, before, pages);
+    }
+    return allowed;
+}
+
+int local_review(struct space *s, u64 first, u64 end, struct view_change change) {
+    struct local l;
+    int error = 0;
+    if (!local_begin(&l, s, first, end))
+        return LOCAL_NOT;
+    struct view *after = may_review(&l, change) ? view_after(&l, change) : NULL;
+    if (!after)
+        return local_not(&l);
+    struct run r = l.t->runs[l.at];
+    if (after == r.view)
+        ; /* as it is */
+    else if (account(s, r.view, after, end - first))
+        review(&l, &r, after);
+    else
+        error = -ENOMEM;
+    space_open(s);
+    view_put(after);
+    return error;
+}
