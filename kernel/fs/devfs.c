@@ -9,8 +9,8 @@
 
 #include "arch/x86_64/usercopy.h"
 #include "fs/io.h"
+#include "fs/pty.h"
 #include "fs/synth.h"
-#include "fs/tty.h"
 #include "lib/random.h"
 #include "task/task.h"
 #include "vm/slab.h"
@@ -150,6 +150,7 @@ static const struct device {
     {.number = DEVICE(MEM_MAJOR, 11), .ops = &kmsg_ops},
     {.number = DEVICE(TTYAUX_MAJOR, 0), .open = tty_open_current},
     {.number = DEVICE(TTYAUX_MAJOR, 1), .open = open_console},
+    {.number = DEVICE(TTYAUX_MAJOR, 2), .open = pty_open_master},
 };
 
 int chardev_open(struct inode *inode, struct file *file) {
@@ -174,6 +175,7 @@ static const struct synth_node dev_root = {
             {.name = "full", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 7)},
             {.name = "kmsg", .mode = S_IFCHR | 0644, .rdev = DEVICE(MEM_MAJOR, 11)},
             {.name = "null", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 3)},
+            {.name = "ptmx", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 2)},
             {.name = "pts", .mode = S_IFDIR | 0755},
             {.name = "random", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 8)},
             {.name = "shm", .mode = S_IFDIR | 01777},

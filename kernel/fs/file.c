@@ -55,7 +55,7 @@ struct file *file_alloc(struct inode *inode, const struct path *path, int flags)
 
 void file_fill(struct file *f, struct inode *inode, const struct path *path, int flags) {
     f->references = 1;
-    f->flags = (u32)flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+    f->flags = (u32)flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC);
     f->mode = mode_of_flags(flags);
     f->path = *path;
     path_get(&f->path);

@@ -103,6 +103,7 @@ static struct file *open_inode(struct file *f, const struct path *p, int flags, 
         file_discard(f);
         return err_ptr(error);
     }
+    f->flags &= ~O_NOCTTY; /* it was about the opening */
     return f;
 }
 

@@ -255,7 +255,7 @@ static void stat_memory(struct synth *s, struct stat_memory *m) {
 /* Fields 4 to 17: the family, the terminal, faults and times. */
 static void stat_family(struct synth *s, struct task *task, struct text *t) {
     struct process *p = s->process;
-    struct tty *tty = p->tty;
+    struct tty *tty = tty_of_process(p);
     u64 user, system;
     if (s->tid && task)
         task_times(task, &user, &system);
@@ -264,6 +264,8 @@ static void stat_family(struct synth *s, struct task *task, struct text *t) {
     u32 flags = p->kernel ? PF_KTHREAD : PF_RANDOMIZE | (p->executed ? 0 : PF_FORKNOEXEC);
     text_print(t, "%d %d %d %d %d %u ", process_parent_pid(p), p->pgid, p->sid, tty ? (int)tty->device : 0,
                tty ? tty->foreground : -1, flags);
+    if (tty)
+        tty_put(tty);
     text_print(t, "%lu %lu %lu %lu ", (unsigned long)p->faults_minor, (unsigned long)p->children_faults_minor,
                (unsigned long)p->faults_major, (unsigned long)p->children_faults_major);
     text_print(t, "%lu %lu %lu %lu ", TICKS(user), TICKS(system), TICKS(p->children_user_ns),

@@ -6,6 +6,7 @@
 
 #include "fs/pipe.h"
 #include "fs/proc.h"
+#include "fs/pty.h"
 #include "fs/shm.h"
 #include "lib/random.h"
 #include "lib/release.h"
@@ -95,6 +96,14 @@ static const struct synth_node kernel_children[] = {
     {.name = "overflowuid", .mode = S_IFREG | 0444, .content = "65534\n"},
     {.name = "panic", .mode = S_IFREG | 0644, .value = &panic_seconds, .most = 1UL << 31},
     {.name = "perf_event_paranoid", .mode = S_IFREG | 0644, .value = &perf_paranoid, .most = 4},
+    {.name = "pty",
+     .mode = S_IFDIR | 0555,
+     .children =
+         (const struct synth_node[]){
+             {.name = "max", .mode = S_IFREG | 0644, .value = &pty_most, .most = 1 << 20},
+             {.name = "nr", .mode = S_IFREG | 0444, .value = &pty_count},
+             {.name = NULL},
+         }},
     {.name = "pid_max", .mode = S_IFREG | 0644, .value = &pid_max, .least = 301, .most = 4194304},
     {.name = "printk", .mode = S_IFREG | 0644, .value = &printk_level, .most = 15},
     {.name = "random", .mode = S_IFDIR | 0555, .children = random_children},

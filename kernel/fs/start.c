@@ -1,7 +1,7 @@
 /* start.c - the tree of files as the first process finds it: what is mounted where; and each process's root and cwd.
  *
  *     /          the host's files, under an overlay        /dev      devices        /proc, /sys
- *     /run       empty, in memory                          /dev/shm  empty, in memory
+ *     /run       empty, in memory                          /dev/shm  empty, in memory     /dev/pts  pseudo-terminals
  *     and what --ro and --rw asked for, on directories made in the overlay where they are missing. */
 #include "fs/dentry.h"
 #include "fs/file_alloc.h"
@@ -95,6 +95,7 @@ int vfs_mount_all(const struct boot_config *config) {
     (void)mount_here("/proc", proc_super(), "proc");
     (void)mount_here("/sys", sysfs_super(), "sysfs");
     (void)mount_here("/dev", devfs_super(), "devtmpfs");
+    (void)mount_here("/dev/pts", devpts_super(), "devpts");
     (void)mount_here("/dev/shm", memory_super(01777), "tmpfs");
     for (unsigned n = 0; !error && n < config->mount_count; n++)
         if (config->mounts[n].where[1])

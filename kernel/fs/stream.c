@@ -206,7 +206,7 @@ static u32 stream_poll(struct file *file, struct poll_table *table) {
 
 static long stream_ioctl(struct file *file, u32 command, u64 argument) {
     struct stream *s = file->private_data;
-    return s->terminal && command != FIONREAD ? tty_ioctl(s->terminal, command, argument) : -ENOTTY;
+    return s->terminal && command != FIONREAD ? tty_ioctl(s->terminal, command, argument, false) : -ENOTTY;
 }
 
 /* Through /dev/stdin, /proc/self/fd/0 and the like: a new description of the same stream. */
@@ -378,8 +378,8 @@ static int stream_terminal(struct stream *s) {
             return -ENOMEM;
         reader_runs = true;
     }
-    if (p && p->sid == p->pid && !p->tty && !t->session)
-        tty_adopt(t, p);
+    if (p)
+        tty_adopt(t, p, true);
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* tty.c - the line discipline (Linux's N_TTY) and a terminal's place in job control.
+/* tty.c - the line discipline (Linux's N_TTY).
  *
  *     typed --> tty_input --> [tail .. lines .. canon .. line being typed .. head] --> read
  *                   |  echo
@@ -10,13 +10,14 @@
  * writer.
  *
  * Locks: t->output (sleeping), then t->lock. Signals are sent with neither.
- * Not here: who is at the other end (stream.c); packet mode; ECHOPRT; delays. */
+ * Not here: who is at the other end (stream.c, pty.c); job control (tty_job.c); settings (tty_ioctl.c); ECHOPRT;
+ * delays. */
 #include <asm/poll.h>
 #include <asm/signal.h>
+#include <linux/capability.h>
 
-#include "arch/x86_64/usercopy.h"
 #include "fs/io.h"
-#include "fs/tty.h"
+#include "fs/tty_inner.h"
 #include "task/task.h"
 
 #define TAB_COLUMNS 8u
@@ -24,9 +25,6 @@
 #define TENTH_NS 100000000UL
 #define DRAIN_STEP_NS 1000000UL
 
-static bool has_input(struct tty *t, u32 flag) { return t->settings.c_iflag & flag; }
-static bool has_output(struct tty *t, u32 flag) { return t->settings.c_oflag & flag; }
-static bool has_local(struct tty *t, u32 flag) { return t->settings.c_lflag & flag; }
 /* Is c the special character `which`? One set to 0 is disabled (_POSIX_VDISABLE). */
 static bool is_special(struct tty *t, unsigned which, u8 c) { return c && t->settings.c_cc[which] == c; }
 static bool is_control(u8 c) { return c < ' ' || c == 0x7f; }
@@ -146,6 +144,9 @@ static ssize_t show(struct tty *t, const u8 *raw, size_t bytes) {
     return done ? (ssize_t)done : error;
 }
 
+/* Would the other end take output? */
+static bool has_room(struct tty *t) { return !t->ops->room || t->ops->room(t); }
+
 static u32 echo_take(struct tty *t, u8 *out, u32 most) {
     u32 count = 0;
     spin_lock(&t->lock);
@@ -157,8 +158,13 @@ static u32 echo_take(struct tty *t, u8 *out, u32 most) {
 
 /* Output held. */
 static void echo_show(struct tty *t) {
-    for (u32 count; (count = echo_take(t, t->raw, TTY_CHUNK)) != 0;)
+    for (u32 count; has_room(t) && (count = echo_take(t, t->raw, TTY_CHUNK)) != 0;)
         (void)show(t, t->raw, count); /* an echo that fails has nobody to tell */
+}
+
+/* Is there an echo that can be shown? */
+static bool echo_waits(struct tty *t) {
+    return atomic_load(&t->echo_head) != atomic_load(&t->echo_tail) && !atomic_load(&t->stopped) && has_room(t);
 }
 
 /* Lets go of the output. What came to be echoed meanwhile is shown first; and what comes between that and the unlock,
@@ -167,13 +173,17 @@ static void output_end(struct tty *t) {
     do {
         echo_show(t);
         mutex_unlock(&t->output);
-    } while (atomic_load(&t->echo_head) != atomic_load(&t->echo_tail) && !atomic_load(&t->stopped) &&
-             mutex_try(&t->output));
+    } while (echo_waits(t) && mutex_try(&t->output));
 }
 
 static void echo_flush(struct tty *t) {
-    if (atomic_load(&t->echo_head) != atomic_load(&t->echo_tail) && !atomic_load(&t->stopped) && mutex_try(&t->output))
+    if (echo_waits(t) && mutex_try(&t->output))
         output_end(t);
+}
+
+void tty_output_room(struct tty *t) {
+    waitq_wake_all(&t->writable);
+    echo_flush(t);
 }
 
 void tty_drain(struct tty *t, u64 deadline_ns) {
@@ -340,8 +350,17 @@ static bool edit(struct tty *t, u8 c) {
     return true;
 }
 
-static void input_drop(struct tty *t) {
+void tty_input_drop(struct tty *t) {
     t->tail = t->canon = t->head;
+    t->literal_next = false;
+    tty_status(t, TIOCPKT_FLUSHREAD);
+}
+
+void tty_canonical_changed(struct tty *t) {
+    bool canonical = has_local(t, ICANON);
+    for (u32 at = t->tail; at != t->head; at++)
+        set_end(t, at, canonical && at + 1 == t->head);
+    t->canon = t->head;
     t->literal_next = false;
 }
 
@@ -371,14 +390,21 @@ static void input_canonical(struct tty *t, u8 c) {
     }
 }
 
+void tty_stop(struct tty *t, bool stop) {
+    if (atomic_load(&t->stopped) != stop) {
+        atomic_store(&t->stopped, stop);
+        tty_status(t, stop ? TIOCPKT_STOP : TIOCPKT_START);
+    }
+}
+
 /* START and STOP. true: c was one of them. */
 static bool flow(struct tty *t, u8 c) {
     if (!has_input(t, IXON))
         return false;
     if (is_special(t, VSTOP, c) && !(is_special(t, VSTART, c) && t->stopped))
-        atomic_store(&t->stopped, true);
+        tty_stop(t, true);
     else if (is_special(t, VSTART, c))
-        atomic_store(&t->stopped, false);
+        tty_stop(t, false);
     else
         return false;
     return true;
@@ -398,9 +424,10 @@ static void input_byte(struct tty *t, u8 c, u64 *signals) {
     int signal = signal_of(t, c);
     if (signal) {
         *signals |= signal_bit(signal);
-        atomic_store(&t->stopped, false);
+        tty_stop(t, false);
         if (!has_local(t, NOFLSH)) {
-            input_drop(t);
+            tty_input_drop(t);
+            tty_status(t, TIOCPKT_FLUSHWRITE);
             atomic_store(&t->echo_tail, t->echo_head);
         }
         if (has_local(t, ECHO))
@@ -408,7 +435,7 @@ static void input_byte(struct tty *t, u8 c, u64 *signals) {
         return;
     }
     if (t->stopped && has_input(t, IXANY))
-        atomic_store(&t->stopped, false);
+        tty_stop(t, false);
     if (c == '\r' && has_input(t, IGNCR))
         return;
     if (c == '\r' && has_input(t, ICRNL))
@@ -434,11 +461,11 @@ bool tty_full(struct tty *t) {
     return full;
 }
 
-/* A signal to the foreground group, if there is one. */
-static void signal_foreground(struct tty *t, int signal) {
-    int group = atomic_load(&t->foreground);
-    if (group)
-        signal_group(group, signal, NULL);
+size_t tty_room(struct tty *t) {
+    spin_lock(&t->lock);
+    u32 count = input_count(t);
+    spin_unlock(&t->lock);
+    return count < TTY_INPUT - 1 ? TTY_INPUT - 1 - count : 1;
 }
 
 size_t tty_input(struct tty *t, const u8 *bytes, size_t count) {
@@ -451,7 +478,7 @@ size_t tty_input(struct tty *t, const u8 *bytes, size_t count) {
     spin_unlock(&t->lock);
     for (int signal = 1; signals >> (signal - 1); signal++)
         if (signals & signal_bit(signal))
-            signal_foreground(t, signal);
+            tty_signal_foreground(t, signal);
     if (ready)
         waitq_wake_all(&t->readable);
     if (!atomic_load(&t->stopped))
@@ -460,94 +487,25 @@ size_t tty_input(struct tty *t, const u8 *bytes, size_t count) {
     return taken;
 }
 
-/* ---- job control ---- */
-
-/* May the caller, of this group, do what only the foreground may? 0, or -errno after `signal` was sent. */
-static int foreground_check(struct tty *t, int signal, int when_ignored) {
-    struct process *p = process_current();
-    int foreground = atomic_load(&t->foreground);
-    if (!p || atomic_load(&p->tty) != t || !foreground || p->pgid == foreground)
-        return 0;
-    if (signal_ignored_or_blocked(signal))
-        return when_ignored;
-    if (process_orphaned())
-        return -EIO;
-    signal_group(p->pgid, signal, NULL);
-    return -ERESTARTSYS;
-}
-
-struct change_tty {
-    struct process *only; /* NULL: everyone */
-    struct tty *from, *to;
-};
-static void change_tty(struct process *p, void *argument) {
-    struct change_tty *c = argument;
-    if ((!c->only || p == c->only) && (!c->from || p->tty == c->from))
-        atomic_store(&p->tty, c->to);
-}
-
-void tty_adopt(struct tty *t, struct process *p) {
-    struct change_tty change = {.only = p, .to = t};
-    spin_lock(&t->lock);
-    t->session = p->sid;
-    atomic_store(&t->foreground, p->pgid);
-    spin_unlock(&t->lock);
-    process_each_in_session(p->sid, change_tty, &change);
-}
-
-/* Takes the terminal from its session; returns the group that was in the foreground. */
-static int session_lose(struct tty *t, int session) {
-    struct change_tty change = {.from = t};
-    process_each_in_session(session, change_tty, &change);
-    spin_lock(&t->lock);
-    int foreground = t->foreground;
-    t->session = 0;
-    atomic_store(&t->foreground, 0);
-    spin_unlock(&t->lock);
-    return foreground;
-}
-
-void tty_session_end(struct process *leader) {
-    struct tty *t = atomic_load(&leader->tty);
-    if (!t || t->session != leader->sid)
-        return;
-    int foreground = session_lose(t, leader->sid);
-    if (foreground) {
-        signal_group(foreground, SIGHUP, NULL);
-        signal_group(foreground, SIGCONT, NULL);
-    }
-}
-
-void tty_hangup(struct tty *t) {
-    int session = atomic_load(&t->session);
-    atomic_store(&t->hung_up, true);
-    atomic_store(&t->stopped, false);
-    waitq_wake_all(&t->readable);
-    waitq_wake_all(&t->writable);
-    waitq_wake_all(&t->room);
-    int foreground = session ? session_lose(t, session) : 0;
-    struct process *leader = session ? process_find(session) : NULL;
-    if (leader) {
-        signal_process(leader, SIGHUP, NULL);
-        signal_process(leader, SIGCONT, NULL);
-        process_put(leader);
-    }
-    if (foreground) {
-        signal_group(foreground, SIGHUP, NULL);
-        signal_group(foreground, SIGCONT, NULL);
-    }
-}
-
-void tty_set_window(struct tty *t, const struct winsize *window) {
-    spin_lock(&t->lock);
-    bool changed = memcmp(&t->window, window, sizeof(*window)) != 0;
-    t->window = *window;
-    spin_unlock(&t->lock);
-    if (changed)
-        signal_foreground(t, SIGWINCH);
-}
-
 /* ---- read ---- */
+
+void tty_input_room(struct tty *t) {
+    waitq_wake_all(&t->room);
+    if (t->ops->more)
+        t->ops->more(t);
+}
+
+u32 tty_input_count(struct tty *t) {
+    u32 count = 0;
+    spin_lock(&t->lock);
+    if (!has_local(t, ICANON))
+        count = input_count(t);
+    else
+        for (u32 at = t->tail; at != t->canon; at++)
+            count += !(is_end(t, at) && !t->input[at % TTY_INPUT]);
+    spin_unlock(&t->lock);
+    return count;
+}
 
 /* Moves input to out: in canonical mode of one line at most. *end: the line's end was reached (an end of file is one,
  * and is not counted). */
@@ -586,11 +544,11 @@ static u64 read_deadline(struct tty *t, size_t done, u64 started_ns) {
 /* Sleeps until there is input. 0: go on; 1: the read ends with what it has; -errno. */
 static int read_sleep(struct tty *t, struct file *file, size_t done, u64 started_ns) {
     u64 deadline = read_deadline(t, done, started_ns);
-    if (!deadline || atomic_load(&t->hung_up))
+    if (!deadline || is_hung_up(t, file))
         return 1;
     if (file->flags & O_NONBLOCK)
         return -EAGAIN;
-    int error = wait_until_deadline(&t->readable, input_ready(t) || atomic_load(&t->hung_up), true, deadline);
+    int error = wait_until_deadline(&t->readable, input_ready(t) || is_hung_up(t, file), true, deadline);
     return error == -ETIMEDOUT ? 1 : error ? -ERESTARTSYS : 0;
 }
 
@@ -598,7 +556,7 @@ static ssize_t tty_read(struct file *file, struct iov *to, u64 *position) {
     struct tty *t = file->private_data;
     u64 started = clock_ns();
     ssize_t done = 0;
-    int outcome = foreground_check(t, SIGTTIN, -EIO);
+    int outcome = is_hung_up(t, file) ? 1 : tty_foreground_check(t, SIGTTIN, -EIO);
     while (!outcome && to->bytes) {
         u8 bytes[COPY_BYTES];
         bool end;
@@ -612,39 +570,42 @@ static ssize_t tty_read(struct file *file, struct iov *to, u64 *position) {
         else if (!got)
             outcome = read_sleep(t, file, done, started);
     }
-    waitq_wake_all(&t->room);
+    if (done)
+        tty_input_room(t);
     return done ? done : min(outcome, 0);
 }
 
 /* ---- write ---- */
 
+static bool takes_output(struct tty *t) { return !atomic_load(&t->stopped) && has_room(t); }
+
 /* Waits until output may flow. 0, or -errno. */
 static int write_wait(struct tty *t, struct file *file) {
-    if (atomic_load(&t->hung_up))
+    if (is_hung_up(t, file))
         return -EIO;
     if (file->flags & O_NONBLOCK)
-        return atomic_load(&t->stopped) || (t->ops->room && !t->ops->room(t)) ? -EAGAIN : 0;
-    if (wait_until_interruptible(&t->writable, !atomic_load(&t->stopped) || atomic_load(&t->hung_up)) < 0)
+        return takes_output(t) ? 0 : -EAGAIN;
+    if (wait_until_interruptible(&t->writable, takes_output(t) || is_hung_up(t, file)) < 0)
         return -ERESTARTSYS;
-    return atomic_load(&t->hung_up) ? -EIO : 0;
+    return is_hung_up(t, file) ? -EIO : 0;
 }
 
 static ssize_t tty_write(struct file *file, struct iov *from, u64 *position) {
     struct tty *t = file->private_data;
     ssize_t done = 0;
-    ssize_t error = has_local(t, TOSTOP) ? foreground_check(t, SIGTTOU, 0) : 0;
+    ssize_t error = has_local(t, TOSTOP) && !is_hung_up(t, file) ? tty_foreground_check(t, SIGTTOU, 0) : 0;
     while (!error && from->bytes) {
         error = write_wait(t, file);
         if (error)
             break;
         size_t most = min(from->bytes, (size_t)TTY_CHUNK);
-        if (t->ops->room && file->flags & O_NONBLOCK)
-            most = min(most, max(t->ops->room(t) / 2, (size_t)1)); /* a newline becomes two bytes */
         mutex_lock(&t->output);
         echo_show(t); /* what was typed before comes before: the reader may have been quicker than its echo */
         size_t taken = iov_take(from, t->raw, most);
         ssize_t shown = taken ? show(t, t->raw, taken) : -EFAULT;
         output_end(t);
+        if (shown == -EAGAIN)
+            continue; /* somebody else was quicker: wait again */
         if (shown < 0)
             error = shown == -EINTR ? -ERESTARTSYS : shown;
         else
@@ -665,253 +626,57 @@ static u32 tty_poll(struct file *file, struct poll_table *table) {
     if (has_local(t, ICANON) ? input_ready(t) : input_count(t) >= wanted)
         events |= POLLIN | POLLRDNORM;
     spin_unlock(&t->lock);
-    if (atomic_load(&t->hung_up))
-        return events | POLLHUP | POLLIN | POLLRDNORM | POLLERR;
-    if (!atomic_load(&t->stopped) && (!t->ops->room || t->ops->room(t)))
+    if (is_hung_up(t, file))
+        return events | POLLHUP | POLLIN | POLLRDNORM | POLLERR | POLLOUT | POLLWRNORM;
+    if (takes_output(t))
         events |= POLLOUT | POLLWRNORM;
     return events;
 }
 
-/* ---- ioctl ---- */
+/* ---- opening ---- */
 
-/* Canonical mode begins or ends: what was typed so far becomes one line, or is no line any more. Locked. */
-static void canonical_changed(struct tty *t) {
-    bool canonical = has_local(t, ICANON);
-    for (u32 at = t->tail; at != t->head; at++)
-        set_end(t, at, canonical && at + 1 == t->head);
-    t->canon = t->head;
-    t->literal_next = false;
-}
-
-/* TCSETS and its kin: `bytes` of *new replace the settings. Output is always drained: writes wait for it. */
-static int settings_change(struct tty *t, const void __user *new, size_t bytes, bool flush) {
-    struct termios2 settings;
-    spin_lock(&t->lock);
-    settings = t->settings;
-    spin_unlock(&t->lock);
-    if (copy_from_user(&settings, new, bytes))
-        return -EFAULT;
-    int error = foreground_check(t, SIGTTOU, 0);
-    if (error)
-        return error;
-    spin_lock(&t->lock);
-    bool changed = (settings.c_lflag ^ t->settings.c_lflag) & ICANON;
-    t->settings = settings;
-    if (flush)
-        input_drop(t);
-    if (changed)
-        canonical_changed(t);
-    if (!has_input(t, IXON))
-        atomic_store(&t->stopped, false);
-    spin_unlock(&t->lock);
-    waitq_wake_all(&t->readable);
-    waitq_wake_all(&t->writable);
-    waitq_wake_all(&t->room);
-    return 0;
-}
-
-static int settings_show(struct tty *t, void __user *to, size_t bytes) {
-    struct termios2 settings;
-    spin_lock(&t->lock);
-    settings = t->settings;
-    spin_unlock(&t->lock);
-    return copy_to_user(to, &settings, bytes);
-}
-
-static long ioctl_settings(struct tty *t, u32 command, void __user *p) {
-    switch (command) {
-    case TCGETS:
-        return settings_show(t, p, sizeof(struct termios));
-    case TCGETS2:
-        return settings_show(t, p, sizeof(struct termios2));
-    case TCSETS:
-    case TCSETSW:
-        return settings_change(t, p, sizeof(struct termios), false);
-    case TCSETSF:
-        return settings_change(t, p, sizeof(struct termios), true);
-    case TCSETS2:
-    case TCSETSW2:
-        return settings_change(t, p, sizeof(struct termios2), false);
-    case TCSETSF2:
-        return settings_change(t, p, sizeof(struct termios2), true);
-    default:
-        return -ENOTTY;
-    }
-}
-
-static long set_foreground(struct tty *t, const int __user *p) {
-    struct process *me = process_current();
-    int group, error = foreground_check(t, SIGTTOU, 0);
-    if (error)
-        return error;
-    if (atomic_load(&me->tty) != t || t->session != me->sid)
-        return -ENOTTY;
-    if (get_user(group, p))
-        return -EFAULT;
-    if (group <= 0)
-        return -EINVAL;
-    if (!process_in_session_group(me->sid, group))
-        return -EPERM;
-    atomic_store(&t->foreground, group);
-    return 0;
-}
-
-/* TIOCSCTTY: for a session leader without a terminal, of a terminal without a session; root may take one away (1). */
-static long become_controlling(struct tty *t, u64 steal) {
-    struct process *me = process_current();
-    int session = atomic_load(&t->session);
-    if (session == me->sid && atomic_load(&me->tty) == t)
-        return 0;
-    if (me->sid != me->pid || atomic_load(&me->tty))
-        return -EPERM;
-    if (session && !(steal == 1 && cred_current()->euid == 0))
-        return -EPERM;
-    if (session)
-        session_lose(t, session);
-    tty_adopt(t, me);
-    return 0;
-}
-
-/* TIOCNOTTY: a leader takes the terminal from its whole session. */
-static long give_up_controlling(struct tty *t) {
-    struct process *me = process_current();
-    if (atomic_load(&me->tty) != t)
-        return -ENOTTY;
-    if (me->sid == me->pid) {
-        tty_session_end(me);
-    } else {
-        struct change_tty change = {.only = me, .from = t};
-        process_each_in_session(me->sid, change_tty, &change);
-    }
-    return 0;
-}
-
-static long ioctl_job(struct tty *t, u32 command, u64 argument) {
-    bool controlling = atomic_load(&process_current()->tty) == t;
-    switch (command) {
-    case TIOCGPGRP:
-        return controlling ? put_user(atomic_load(&t->foreground), (int __user *)argument) : -ENOTTY;
-    case TIOCGSID:
-        return controlling ? put_user(atomic_load(&t->session), (int __user *)argument) : -ENOTTY;
-    case TIOCSPGRP:
-        return set_foreground(t, (const int __user *)argument);
-    case TIOCSCTTY:
-        return become_controlling(t, argument);
-    case TIOCNOTTY:
-        return give_up_controlling(t);
-    default:
-        return -ENOTTY;
-    }
-}
-
-/* FIONREAD: bytes that a read would get: in canonical mode of complete lines, without the ends of file. */
-static long ioctl_available(struct tty *t, int __user *p) {
-    int count = 0;
-    spin_lock(&t->lock);
-    if (!has_local(t, ICANON))
-        count = input_count(t);
-    else
-        for (u32 at = t->tail; at != t->canon; at++)
-            count += !(is_end(t, at) && !t->input[at % TTY_INPUT]);
-    spin_unlock(&t->lock);
-    return put_user(count, p);
-}
-
-static long ioctl_window(struct tty *t, u32 command, struct winsize __user *p) {
-    struct winsize window;
-    if (command == TIOCSWINSZ) {
-        if (copy_from_user(&window, p, sizeof(window)))
-            return -EFAULT;
-        tty_set_window(t, &window);
-        return 0;
-    }
-    spin_lock(&t->lock);
-    window = t->window;
-    spin_unlock(&t->lock);
-    return copy_to_user(p, &window, sizeof(window));
-}
-
-static long ioctl_flush(struct tty *t, u64 which) {
-    if (which > TCIOFLUSH)
-        return -EINVAL;
-    int error = foreground_check(t, SIGTTOU, 0);
-    if (error || which == TCOFLUSH) /* output is never kept */
-        return error;
-    spin_lock(&t->lock);
-    input_drop(t);
-    spin_unlock(&t->lock);
-    waitq_wake_all(&t->room);
-    return 0;
-}
-
-/* TCXONC: hold and release the output. TCIOFF and TCION would ask the other end, which is no line that could be asked.
- */
-static long ioctl_flow(struct tty *t, u64 what) {
-    if (what > TCION)
-        return -EINVAL;
-    int error = foreground_check(t, SIGTTOU, 0);
-    if (error)
-        return error;
-    if (what == TCOOFF)
-        atomic_store(&t->stopped, true);
-    if (what == TCOON) {
-        atomic_store(&t->stopped, false);
-        waitq_wake_all(&t->writable);
-        echo_flush(t);
-    }
-    return 0;
-}
-
-long tty_ioctl(struct tty *t, u32 command, u64 argument) {
-    int number = 0; /* TIOCOUTQ: nothing waits to be sent; TIOCGETD: N_TTY */
-    switch (command) {
-    case TIOCGWINSZ:
-    case TIOCSWINSZ:
-        return ioctl_window(t, command, (struct winsize __user *)argument);
-    case FIONREAD:
-        return ioctl_available(t, (int __user *)argument);
-    case TCFLSH:
-        return ioctl_flush(t, argument);
-    case TCXONC:
-        return ioctl_flow(t, argument);
-    case TIOCOUTQ:
-    case TIOCGETD:
-        return put_user(number, (int __user *)argument);
-    case TCSBRK:
-    case TCSBRKP:
-        return foreground_check(t, SIGTTOU, 0);
-    case TIOCGPGRP:
-    case TIOCSPGRP:
-    case TIOCGSID:
-    case TIOCSCTTY:
-    case TIOCNOTTY:
-        return ioctl_job(t, command, argument);
-    default:
-        return ioctl_settings(t, command, (void __user *)argument);
-    }
-}
-
-static long file_ioctl(struct file *file, u32 command, u64 argument) {
-    return tty_ioctl(file->private_data, command, argument);
+static long tty_file_ioctl(struct file *file, u32 command, u64 argument) {
+    struct tty *t = file->private_data;
+    if (is_hung_up(t, file))
+        return command == TIOCSPGRP ? -ENOTTY : -EIO;
+    return tty_ioctl(t, command, argument, false);
 }
 
 static int tty_file_open(struct inode *inode, struct file *file) { return tty_open(inode->private_data, file); }
 
+static void tty_file_release(struct file *file) {
+    struct tty *t = file->private_data;
+    if (t->ops->close)
+        t->ops->close(t);
+    tty_put(t);
+}
+
 int tty_open(struct tty *t, struct file *file) {
+    if (atomic_load(&t->exclusive) && !capable(CAP_SYS_ADMIN))
+        return -EBUSY;
     file->ops = &tty_file_ops;
     file->private_data = t;
-    return t->ops->open ? t->ops->open(t, file) : 0;
+    file->position = atomic_load(&t->hangups);
+    tty_get(t);
+    int error = t->ops->open ? t->ops->open(t, file) : 0;
+    if (error)
+        tty_put(t);
+    return error;
 }
 
 int tty_open_current(struct file *file) {
-    struct tty *t = atomic_load(&process_current()->tty);
-    return t ? tty_open(t, file) : -ENXIO;
+    struct tty *t = tty_of_process(process_current());
+    int error = t ? tty_open(t, file) : -ENXIO;
+    if (t)
+        tty_put(t);
+    return error;
 }
 
 const struct file_ops tty_file_ops = {
     .open = tty_file_open,
+    .release = tty_file_release,
     .read = tty_read,
     .write = tty_write,
     .poll = tty_poll,
-    .ioctl = file_ioctl,
+    .ioctl = tty_file_ioctl,
 };

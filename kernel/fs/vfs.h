@@ -216,7 +216,8 @@ int mount_show(struct mount *m, char *line, size_t bytes); /* "source where type
  * inode->rdev: -ENXIO. */
 int fifo_open(struct inode *inode, struct file *file);
 int chardev_open(struct inode *inode, struct file *file);
-struct super *proc_super(void), *sysfs_super(void), *devfs_super(void); /* made at the first call; NULL: no memory */
+/* Made at the first call; NULL: no memory. */
+struct super *proc_super(void), *sysfs_super(void), *devfs_super(void), *devpts_super(void);
 /* epoll_forget (epoll.c): the file's last reference is gone: called before ops->release when file->epoll is not empty.
  */
 void epoll_forget(struct file *file);

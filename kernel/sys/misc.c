@@ -1,10 +1,12 @@
-/* misc.c - the system calls that tell of the machine or of limits: uname, sysinfo, getrandom, rlimits, host names. */
+/* misc.c - the system calls that tell of the machine or of limits: uname, sysinfo, getrandom, rlimits, host names;
+ * vhangup. */
 #include <linux/capability.h>
 #include <linux/random.h>
 #include <linux/resource.h>
 #include <linux/sysinfo.h>
 #include <linux/utsname.h>
 
+#include "fs/tty.h"
 #include "lib/random.h"
 #include "lib/release.h"
 #include "main.h"
@@ -33,6 +35,19 @@ const char *host_name_get(char *out, size_t bytes) {
         ksnprintf(out, bytes, "%s", boot_config.hostname && *boot_config.hostname ? boot_config.hostname : "quire");
     spin_unlock(&names_lock);
     return out;
+}
+
+long sys_vhangup(void) {
+    struct tty *t;
+
+    if (!capable(CAP_SYS_TTY_CONFIG))
+        return -EPERM;
+    t = tty_of_process(process_current());
+    if (t) {
+        tty_vhangup(t);
+        tty_put(t);
+    }
+    return 0;
 }
 
 long sys_uname(struct new_utsname __user *out) {

@@ -138,6 +138,7 @@ struct new_utsname;
 struct sysinfo;
 struct rlimit;
 struct rlimit64;
+long sys_vhangup(void);
 long sys_uname(struct new_utsname __user *out);
 long sys_sysinfo(struct sysinfo __user *out);
 long sys_getrandom(void __user *buffer, size_t bytes, u32 flags);

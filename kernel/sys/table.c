@@ -46,7 +46,7 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
 
     /* sys/misc.c */
     CALL(uname), CALL(sysinfo), CALL(getrandom), CALL(getrlimit), CALL(setrlimit), CALL(prlimit64), CALL(sethostname),
-    CALL(setdomainname),
+    CALL(setdomainname), CALL(vhangup),
 
     /* sys/pipe.c, sys/poll.c, sys/event.c */
     CALL(pipe), CALL(pipe2), CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(eventfd), CALL(eventfd2),

@@ -132,7 +132,6 @@ static void inherit(struct process *child, const struct process *parent) {
     child->oom_score_adj = parent->oom_score_adj;
     child->personality = parent->personality;
     child->timer_slack_ns = parent->timer_slack_ns;
-    child->tty = parent->tty;
     child->exe = parent->exe;
     if (child->exe) {
         file_get(child->exe);
@@ -261,6 +260,7 @@ static int add_process(struct process *child, u64 flags) {
             child->exit_signal = self->exit_signal;
         process_join_group(child, self->group);
         process_join_session(child, self->session);
+        child->tty = self->tty;
         family_add(child, parent);
         ident_bind(child->ident, NULL, child);
     }

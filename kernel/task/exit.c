@@ -276,7 +276,7 @@ static void process_exit(struct process *p) {
     process_timers_end(p);
     release_memory(p);
     release_files(p);
-    if (leader && p->tty)
+    if (leader)
         tty_session_end(p);
     spin_lock(&family_lock);
     p->tty = NULL;

@@ -162,18 +162,24 @@ bool process_orphaned(void) {
     return orphaned;
 }
 
-bool process_in_session_group(int sid, int pgid) {
+int process_in_session_group(int sid, int pgid) {
     struct ident *group = ident_find(pgid);
     struct process *p;
     bool found = false;
 
     if (!group)
-        return false;
+        return -ESRCH;
     spin_lock(&family_lock);
     list_for_each(p, &group->group, group_link) { found |= p->sid == sid; }
     spin_unlock(&family_lock);
     ident_put(group);
-    return found;
+    return found ? 0 : -EPERM;
+}
+
+void process_look(struct process *p, void (*f)(struct process *p, void *argument), void *argument) {
+    spin_lock(&family_lock);
+    f(p, argument);
+    spin_unlock(&family_lock);
 }
 
 void process_each_in_session(int sid, void (*f)(struct process *p, void *argument), void *argument) {

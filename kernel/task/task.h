@@ -158,6 +158,7 @@ struct process {
     struct trace *trace;                   /* [f] its leading thread's, dead or alive; not counted */
     int pgid, sid;                         /* the numbers of group and session */
     struct tty *tty;                       /* [f] controlling terminal, or NULL */
+    int hung_up_group;                     /* [f] of a leader: the group in front when its terminal hung up; 0: none */
     bool kernel;                           /* pid 1: no signal reaches it, it has no space */
     bool subreaper;
     int exit_signal;         /* what the parent gets; 0: none */
@@ -275,15 +276,16 @@ void task_put(struct task *t);
 char task_state_letter(struct task *t);       /* R, S, D, T, t, X as /proc/PID/stat has it */
 char process_state_letter(struct process *p); /* of its leading thread, or Z */
 
-/* New sessions and groups, for setsid, setpgid and terminals. process_in_session_group: group pgid exists within
- * session sid. */
-bool process_in_session_group(int sid, int pgid);
+/* process_in_session_group: is there a group pgid within session sid? 0, -ESRCH: there is no such group at all, -EPERM.
+ */
+int process_in_session_group(int sid, int pgid);
 /* process_each_in_session: call f for every process of the session; f may not sleep. */
 void process_each_in_session(int sid, void (*f)(struct process *p, void *argument), void *argument);
+/* process_look: call f with the family held still, so that p->tty may be counted; f may not sleep. */
+void process_look(struct process *p, void (*f)(struct process *p, void *argument), void *argument);
 
-/* tty_session_end: for the terminals' owner to define: a session leader with a controlling terminal ends. Sends SIGHUP
- * and SIGCONT to the terminal's foreground group and takes the terminal from every process of the session. May sleep.
- */
+/* tty_session_end: for the terminals' owner to define: a session leader ends. Its terminal's foreground group gets
+ * SIGHUP, and every process of the session loses the terminal. May sleep. */
 void tty_session_end(struct process *leader);
 
 void task_init(void);                                                              /* boot CPU, after vm_init */
