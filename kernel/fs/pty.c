@@ -23,9 +23,9 @@
 #include "task/task.h"
 #include "vm/slab.h"
 
-#define KEPT (64 * KiB) /* as Linux's tty_buffer keeps */
-#define CHUNK 512u      /* copied at a time, on the stack */
-#define TTY_GROUP 5u    /* Debian's group `tty` */
+#define KEPT (8 * KiB) /* as Linux sets the limit for these */
+#define CHUNK 512u     /* copied at a time, on the stack */
+#define TTY_GROUP 5u   /* Debian's group `tty` */
 #define PTYS_MOST 4096u
 
 struct pty {
@@ -273,6 +273,7 @@ static long open_peer(struct pty *p, int flags) {
     path_put(&path);
     if (is_err(f))
         return ptr_err(f);
+    f->flags = flags & ~O_NOCTTY; /* what Linux shows: no O_LARGEFILE, but O_CLOEXEC */
     int fd = fd_install(f, flags & O_CLOEXEC, 0);
     if (fd < 0)
         file_put(f);
