@@ -24,7 +24,7 @@
 #include "vm/slab.h"
 
 #define KEPT (8 * KiB) /* as Linux sets the limit for these */
-#define CHUNK 512u     /* copied at a time, on the stack */
+#define CHUNK 256u     /* copied at a time, on the stack */
 #define TTY_GROUP 5u   /* Debian's group `tty` */
 #define PTYS_MOST 4096u
 
