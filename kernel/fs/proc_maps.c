@@ -110,9 +110,22 @@ static void show_flags(struct text *t, const struct view *v) {
     text_string(t, "\n");
 }
 
+/* Pages of a mapped object that are in the swap area. Where a private copy can hide one, page by page. */
+static u64 object_swap(struct space *space, const struct mapping *m) {
+    struct object *o = m->view->file ? m->view->file->object : NULL;
+    u64 first = m->offset / PAGE_SIZE, pages = (m->end - m->start) / PAGE_SIZE, frame, count = 0;
+    if (!o || (m->view->flags & (VIEW_SHARED | VIEW_WRITE)) != VIEW_WRITE)
+        return o ? object_swapped(o, first, first + pages) : 0;
+    for (u64 i = 0; i < pages && atomic_load(&o->swapped); i++)
+        count += object_swapped(o, first + i, first + i + 1) &&
+                 space_present(space, m->start + i * PAGE_SIZE, &frame) == PAGE_MAPPED;
+    return count;
+}
+
 static void show_smap(struct text *t, struct space *space, const struct mapping *m, char *buffer) {
     struct space_usage u;
     space_usage(space, m->start, m->end, &u);
+    u.swap += object_swap(space, m);
     show_mapping(t, m, buffer);
     line_kb(t, "Size:", (m->end - m->start) / PAGE_SIZE);
     line_kb(t, "KernelPageSize:", 1);
@@ -154,7 +167,7 @@ int proc_smaps_rollup(struct synth *s, struct text *t) {
     struct space *space = proc_space(s);
     struct space_usage all, one;
     struct mapping m;
-    u64 first = 0, last = 0, locked = 0;
+    u64 first = 0, last = 0, locked = 0, swap = 0;
     size_t start = t->bytes;
 
     if (!space)
@@ -162,6 +175,7 @@ int proc_smaps_rollup(struct synth *s, struct text *t) {
     for (u64 at = 0; space_walk(space, at, &m); at = last) {
         first = last ? first : m.start;
         last = m.end;
+        swap += object_swap(space, &m);
         if (m.view->flags & VIEW_LOCKED) {
             space_usage(space, m.start, m.end, &one);
             locked += one.pss_bytes / KiB;
@@ -169,6 +183,7 @@ int proc_smaps_rollup(struct synth *s, struct text *t) {
         space_walk_end(&m);
     }
     space_usage(space, 0, USER_TOP, &all);
+    all.swap += swap;
     text_print(t, "%08lx-%08lx ---p 00000000 00:00 0 ", (unsigned long)first, (unsigned long)last);
     text_pad(t, start, NAME_COLUMN);
     text_string(t, "[rollup]\n");

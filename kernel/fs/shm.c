@@ -383,6 +383,8 @@ long shm_lock(int id, bool lock) {
         g->stat.shm_perm.mode |= SHM_LOCKED;
     else
         g->stat.shm_perm.mode &= ~(u32)SHM_LOCKED;
+    if (!result)
+        atomic_store(&g->file->vm.object->locked, lock);
     mutex_unlock(&shm_mutex);
     return result;
 }
@@ -396,18 +398,19 @@ void shm_usage(struct shm_use *out) {
         if (segments[i]) {
             out->highest = i;
             out->resident += atomic_load(&segments[i]->file->vm.object->cached);
+            out->swapped += atomic_load(&segments[i]->file->vm.object->swapped);
         }
     mutex_unlock(&shm_mutex);
 }
 
 /* ---- /proc/sysvipc/shm ---- */
 
-static void show(struct text *t, const struct shmid64_ds *d, int id, u64 resident) {
+static void show(struct text *t, const struct shmid64_ds *d, int id, const struct object *o) {
     const struct ipc64_perm *p = &d->shm_perm;
     text_print(t, "%10d %10d  %4o %21lu %5u %5u  %5lu %5u %5u %5u %5u %10lu %10lu %10lu %21lu %21lu\n", p->key, id,
                p->mode, d->shm_segsz, d->shm_cpid, d->shm_lpid, d->shm_nattch, p->uid, p->gid, p->cuid, p->cgid,
                (unsigned long)d->shm_atime, (unsigned long)d->shm_dtime, (unsigned long)d->shm_ctime,
-               (unsigned long)resident * PAGE_SIZE, 0UL);
+               (unsigned long)atomic_load(&o->cached) * PAGE_SIZE, (unsigned long)atomic_load(&o->swapped) * PAGE_SIZE);
 }
 
 int proc_sysvipc_shm(struct synth *s, struct text *t) {
@@ -425,7 +428,7 @@ int proc_sysvipc_shm(struct synth *s, struct text *t) {
         if (!f)
             continue;
         d.shm_nattch = attaches(f);
-        show(t, &d, id, atomic_load(&f->vm.object->cached));
+        show(t, &d, id, f->vm.object);
         file_put(f);
     }
     return 0;

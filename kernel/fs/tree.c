@@ -136,9 +136,9 @@ struct inode *tree_from_lower(struct tree *t, struct lower_node *node, const str
     return &found->inode;
 }
 
-/* What lives only in memory may take half of it, as Linux's tmpfs does by default, and more while there is room: a full
- * disk is an error that programs know, where running out of memory would kill one of them. Inodes count with a name
- * each; evictable ones too, but those are gone by the time that memory is short. */
+/* What lives only in memory may take half of it, as Linux's tmpfs does by default, and more while there is room, in
+ * memory or in the swap area: a full disk is an error that programs know, where running out of memory would kill one of
+ * them. Inodes count with a name each; evictable ones too, but those are gone by the time that memory is short. */
 bool tree_memory_full(void) {
     static u64 given; /* [a] frames of the machine, once known */
     struct frame_totals totals;
@@ -148,7 +148,7 @@ bool tree_memory_full(void) {
         return false;
     frame_totals(&totals);
     atomic_store_relaxed(&given, totals.given);
-    bytes = totals.frames[FRAME_SHMEM] * PAGE_SIZE +
+    bytes = (swap_room() ? 0 : totals.frames[FRAME_SHMEM] * PAGE_SIZE) +
             slab_live(inode_cache) * (sizeof(struct tree_inode) + sizeof(struct dentry));
     return totals.frames[FRAME_FREE] <= given / 16 && bytes >= given / 2 * PAGE_SIZE;
 }
@@ -472,7 +472,7 @@ static u64 blocks(struct inode *i) {
         return ti->lower_blocks;
     if (ti->lower && (i->mode & S_IFMT) == S_IFREG)
         return (i->object.size + 511) / 512;
-    return i->object.cached * (PAGE_SIZE / 512);
+    return (i->object.cached + i->object.swapped) * (PAGE_SIZE / 512);
 }
 
 const struct inode_ops tree_inode_ops = {

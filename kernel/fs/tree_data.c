@@ -1,8 +1,9 @@
 /* tree_data.c - contents of the files in memory: pages that are read from a lower, written, cut and punched (tree.h).
  *
  * There is no copying up. A page below lower_bytes that is not cached is the lower's; above it is zeroes. A page once
- * written is dirty, and an overlay's dirty pages have no other home, so vm/object.c keeps them; a clean one may be
- * dropped and is read again. So a write costs the pages it touches, of a file of any size.
+ * written is dirty, and an overlay's dirty pages have no other home, so they stay in memory or go to the swap area
+ * (vm/evict.c); a clean one may be dropped and is read again. So a write costs the pages it touches, of a file of any
+ * size.
  *
  * inode.lock is held by who writes or resizes. Readers hold nothing: a page is whole, the size is read atomically. */
 #include <linux/capability.h>
@@ -77,7 +78,7 @@ static ssize_t read_page(struct tree_inode *ti, struct iov *to, u64 position, si
     struct frame *frame = object_peek(&ti->inode.object, index);
     ssize_t done;
 
-    if (!frame && is_hole(ti, index))
+    if (!frame && is_hole(ti, index) && !object_has(&ti->inode.object, index))
         return (ssize_t)iov_zero(to, bytes);
     if (!frame) {
         int error = object_get(&ti->inode.object, index, OBJECT_READ, &frame);
@@ -123,24 +124,16 @@ static ssize_t tree_read(struct file *f, struct iov *to, u64 *position) {
 
 /* Writing. */
 
-static bool is_cached(struct object *o, u64 index) {
-    struct frame *frame = object_peek(o, index);
-
-    if (frame)
-        frame_unpin(frame);
-    return frame != NULL;
-}
-
 static ssize_t write_page(struct tree_inode *ti, struct iov *from, u64 position, size_t bytes) {
     struct object *o = &ti->inode.object;
     u64 index = position >> PAGE_SHIFT;
     /* A whole page past the end, and past what the lower can fill: nobody sees what it holds before the size says so.
      */
-    bool fresh = bytes == PAGE_SIZE && position >= size_of(ti) && is_hole(ti, index) && !is_cached(o, index);
+    bool fresh = bytes == PAGE_SIZE && position >= size_of(ti) && is_hole(ti, index) && !object_has(o, index);
     struct frame *frame;
     int error;
 
-    if (unlikely(tree_memory_full()) && !is_cached(o, index))
+    if (unlikely(tree_memory_full()) && !object_has(o, index))
         return -ENOSPC;
     error = object_get(o, index, fresh ? OBJECT_OVERWRITE : OBJECT_WRITE, &frame);
     if (error)
@@ -276,7 +269,7 @@ static int punch(struct tree_inode *ti, u64 start, u64 end) {
     past = min(past, page_align_up(end));
     if (start >= end)
         return 0;
-    if (start < first && (!is_hole(ti, start >> PAGE_SHIFT) || o->cached))
+    if (start < first && (!is_hole(ti, start >> PAGE_SHIFT) || object_has(o, start >> PAGE_SHIFT)))
         error = zero_part(ti, start, min(first, end));
     if (!error && past < end && past >= first)
         error = zero_part(ti, past, end);

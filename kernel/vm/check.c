@@ -6,6 +6,7 @@
  */
 #include "vm/inner.h"
 
+#include "vm/object_inner.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
 
@@ -80,6 +81,8 @@ static void count_swap(struct check *c, u64 slot) {
     if (count && c->named[slot / NAMED]) /* no counters: its chunk is new, since the memory to count in was made */
         c->named[slot / NAMED][slot % NAMED]++;
 }
+
+static void count_object_slot(u64 slot, void *argument) { count_swap(argument, slot); }
 
 /* Invariants 1 and 3 for one slot of a leaf. */
 static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bool writable_path) {
@@ -251,10 +254,16 @@ static void check_frames(struct check *c) {
                    f->anon.swap);
             count_swap(c, f->anon.swap);
         }
-        if (mappable && f->class != FRAME_ANON && f->pins && f->object.object)
+        if (mappable && f->class != FRAME_ANON && f->pins && f->object.object) {
+            if (f->flags & FRAME_SWAP)
+                count_swap(c, f->object.swap);
+            expect(c, f->class == FRAME_SHMEM || !(f->flags & FRAME_SWAP), "frame %#lx of class %u has a slot",
+                   (unsigned long)n, f->class);
             expect(c, radix_find(&f->object.object->tree, (u64)f->index_high << 32 | f->object.index) == f,
                    "frame %#lx is not where its object has page %#x", (unsigned long)n, f->object.index);
+        }
     }
+    objects_each_slot(count_object_slot, c);
     for (u64 slot = 1; slot < c->swap_slots; slot++) /* a task that reads it may hold one more */
         expect(c, !c->named[slot / NAMED] || swap_count(slot) >= c->named[slot / NAMED][slot % NAMED],
                "swap slot %#lx: count %u, found %u", (unsigned long)slot, swap_count(slot),

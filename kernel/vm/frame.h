@@ -46,7 +46,8 @@ struct frame {
         struct {
             struct object *object;
             u32 index;
-        } object; /* [c] owner and low half of the page index; NULL: removed */
+            u32 swap; /* [o] with FRAME_SWAP: the same */
+        } object;     /* [c] owner and low half of the page index; NULL: removed */
         struct {
             struct frame *next, *prev;
         } free; /* [b] */
@@ -57,15 +58,18 @@ struct frame {
     };
 };
 _Static_assert(sizeof(struct frame) == 32, "0.8 % of memory");
+_Static_assert(offsetof(struct frame, anon.swap) == offsetof(struct frame, object.swap), "swap.c takes either");
 
 #define FRAME_DIRTY 1u       /* differs from the backend */
 #define FRAME_FILLING 2u     /* an object's frame whose contents are on the way */
 #define FRAME_ERROR 4u       /* filling failed */
 #define FRAME_CLOSING 8u     /* truncate is removing it: nothing may map it */
 #define FRAME_REFERENCED 16u /* used since the clock hand passed */
-#define FRAME_SWAP 32u       /* class FRAME_ANON: in the swap cache, under anon.swap (swap.h) */
-#define FRAME_HOLE 64u       /* class FRAME_RESERVED: no memory at all, not counted in given */
-#define FRAME_LISTED 128u    /* class FRAME_FREE: head of a block in the buddy's lists */
+#define FRAME_SWAP                                                                                                     \
+    32u                /* a slot of the swap area, anon.swap or object.swap, has the same contents (swap.h, evict.c)   \
+                        */
+#define FRAME_HOLE 64u /* class FRAME_RESERVED: no memory at all, not counted in given */
+#define FRAME_LISTED 128u /* class FRAME_FREE: head of a block in the buddy's lists */
 
 extern struct frame *frames; /* by frame number */
 extern u64 frame_count;      /* frames described, holes included */

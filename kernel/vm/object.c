@@ -1,4 +1,5 @@
-/* object.c - the cached frames of a file: found, filled, dirtied, written back, truncated, evicted; and who maps them.
+/* object.c - the cached frames of a file: found, filled, dirtied, written back, truncated; and who maps them. How they
+ * leave memory and come back is evict.c's.
  *
  * A frame in the tree has one pin for it; object_get adds one for its caller. Lock order: o->mutex, table locks,
  * o->lock, a frame's hold bit. To visit the mappings of an object, links are taken from its list one by one under
@@ -11,6 +12,7 @@
 #include "vm/object.h"
 
 #include "vm/inner.h"
+#include "vm/object_inner.h"
 #include "vm/slab.h"
 
 #define FILL_MOST 64u  /* pages of one read from a backend: 256 KiB, half of what one 9p message carries */
@@ -21,6 +23,7 @@ void object_init(struct object *o, const struct object_ops *ops, u64 size) {
     mutex_init(&o->mutex);
     spin_init(&o->lock);
     list_init(&o->mappings);
+    list_init(&o->in_swap);
     waitq_init(&o->filling);
 }
 
@@ -30,9 +33,11 @@ static enum frame_class class_of(const struct object *o) { return o->ops->fill ?
 
 /* ---- finding and filling ---- */
 
-static void dirty_locked(struct object *o, struct frame *f) {
+void object_dirty_locked(struct object *o, struct frame *f) {
     if (frame_flags(f) & FRAME_DIRTY)
         return;
+    if (unlikely(frame_flags(f) & FRAME_SWAP))
+        object_slot_stale(f);
     atomic_or(&f->flags, FRAME_DIRTY);
     atomic_hint_add(&o->dirty, 1);
     if (!o->ops->write_back && frame_class(f) == FRAME_FILE)
@@ -44,7 +49,7 @@ void object_dirty(struct object *o, struct frame *f) {
         return;
     spin_lock(&o->lock);
     if (f->object.object == o)
-        dirty_locked(o, f);
+        object_dirty_locked(o, f);
     spin_unlock(&o->lock);
 }
 
@@ -52,7 +57,7 @@ void object_peek_row(struct object *o, u64 index, unsigned count, struct frame *
     spin_lock(&o->lock);
     radix_find_row(&o->tree, index, count, (void **)out);
     for (unsigned i = 0; i < count; i++) {
-        struct frame *f = out[i];
+        struct frame *f = out[i] = value_frame(out[i]);
         if (f && (atomic_load_relaxed(&f->flags) & (FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR)))
             f = out[i] = NULL;
         if (!f)
@@ -70,11 +75,14 @@ struct frame *object_peek(struct object *o, u64 index) {
     return f;
 }
 
-static u64 index_of(const struct frame *f) { return (u64)f->index_high << 32 | f->object.index; }
+bool object_has(struct object *o, u64 index) {
+    spin_lock(&o->lock);
+    bool has = radix_find(&o->tree, index);
+    spin_unlock(&o->lock);
+    return has;
+}
 
-/* The frame leaves the tree, which drops its pin. o->lock held; returns the frame, for frame_unpin after unlocking. */
-static struct frame *tree_remove(struct object *o, u64 index) {
-    struct frame *f = radix_remove(&o->tree, index);
+void object_detach(struct object *o, struct frame *f) {
     while (atomic_xchg(&f->hold, 1)) /* reclaim reads o's address from it */
         machine_pause();
     atomic_store_relaxed(&f->object.object, NULL);
@@ -82,17 +90,29 @@ static struct frame *tree_remove(struct object *o, u64 index) {
     o->cached--;
     if (frame_flags(f) & FRAME_DIRTY)
         atomic_hint_add(&o->dirty, -1);
+}
+
+/* The frame leaves the tree, which drops its pin. o->lock held; returns the frame, for frame_unpin after unlocking. */
+struct frame *object_remove(struct object *o, u64 index) {
+    struct frame *f = radix_remove(&o->tree, index);
+    if (unlikely(frame_flags(f) & FRAME_SWAP))
+        object_slot_stale(f);
+    object_detach(o, f);
     return f;
 }
 
-/* 0; -EEXIST: the index is taken; -ENOMEM: `nodes` is too small, radix_reserve knows by how much. */
-static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, struct radix_reserve *nodes) {
+void object_attach(struct object *o, u64 index, struct frame *f, u8 flags) {
     f->index_high = index >> 32;
     f->object.index = (u32)index;
     atomic_store_relaxed(&f->object.object, o);
     atomic_store_relaxed(&f->flags, flags);
     atomic_store_relaxed(&f->mapped, 0);
     atomic_store(&f->pins, 2); /* last: hold_object believes a frame with one pin. The tree's and the caller's */
+}
+
+/* 0; -EEXIST: the index is taken; -ENOMEM: `nodes` is too small, radix_reserve knows by how much. */
+static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, struct radix_reserve *nodes) {
+    object_attach(o, index, f, flags);
     spin_lock(&o->lock);
     int error = radix_insert(&o->tree, index, f, nodes);
     if (!error)
@@ -142,7 +162,7 @@ static void fill_done(struct object *o, u64 index, struct frame **frames, unsign
     for (unsigned i = 0; i < count; i++) {
         if (error) {
             spin_lock(&o->lock);
-            tree_remove(o, index + i);
+            object_remove(o, index + i);
             spin_unlock(&o->lock);
             atomic_or(&frames[i]->flags, FRAME_ERROR);
         }
@@ -178,12 +198,13 @@ int object_get(struct object *o, u64 index, enum object_use use, struct frame **
     *out = NULL;
     while (error == -EEXIST) {
         spin_lock(&o->lock);
-        struct frame *f = radix_find(&o->tree, index);
+        void *value = radix_find(&o->tree, index);
+        struct frame *f = value_frame(value);
         if (f)
             frame_pin(f);
         spin_unlock(&o->lock);
         if (!f) {
-            error = fill(o, index, use, out);
+            error = value ? object_swap_in(o, index, use == OBJECT_OVERWRITE, out) : fill(o, index, use, out);
             continue;
         }
         /* One that is closing is about to leave, and whoever maps pages wants the next one: waiting lets who removes it
@@ -206,13 +227,6 @@ int object_get(struct object *o, u64 index, enum object_use use, struct frame **
 }
 
 /* ---- the mappings ---- */
-
-enum visit {
-    VISIT_UNMAP,         /* the object's frames, and private copies of them */
-    VISIT_UNMAP_OBJECT,  /* the object's frames only */
-    VISIT_EVICT,         /* the same, but for locked memory */
-    VISIT_WRITE_PROTECT, /* shared mappings may not write until they fault again */
-};
 
 static bool concerns(entry e, enum visit visit) {
     if (entry_empty(e) || entry_special(e))
@@ -299,7 +313,7 @@ static void visit_leaf(struct table *t, const struct visit_range *v) {
 }
 
 /* Every table that maps pages [first, end) of o. o->mutex held: one visit at a time. */
-static void visit_mappings(struct object *o, u64 first, u64 end, enum visit visit) {
+void object_visit(struct object *o, u64 first, u64 end, enum visit visit) {
     struct visit_range range = {o, first, end, visit};
     assert(mutex_held(&o->mutex));
     spin_lock(&o->lock);
@@ -331,6 +345,8 @@ static struct frame *next_frame(struct object *o, u64 from, u64 end, u64 *index)
     void *value = NULL;
     spin_lock(&o->lock);
     *index = radix_next(&o->tree, from, &value);
+    while (*index < end && value_is_slot(value))
+        *index = radix_next(&o->tree, *index + 1, &value);
     struct frame *f = *index < end ? value : NULL;
     if (f)
         frame_pin(f);
@@ -338,15 +354,17 @@ static struct frame *next_frame(struct object *o, u64 from, u64 end, u64 *index)
     return f;
 }
 
-static void remove_range(struct object *o, u64 first, u64 end) {
+/* Only what is closing, or all. */
+static void remove_range(struct object *o, u64 first, u64 end, bool all) {
     u64 index;
     struct frame *f;
     while ((f = next_frame(o, first, end, &index))) {
         wait_until(&o->filling, !(atomic_load(&f->flags) & FRAME_FILLING));
         spin_lock(&o->lock);
-        bool mine = radix_find(&o->tree, index) == f; /* a failed fill takes it out itself */
+        bool mine = radix_find(&o->tree, index) == f && /* a failed fill takes it out itself */
+                    (all || (frame_flags(f) & FRAME_CLOSING));
         if (mine)
-            tree_remove(o, index);
+            object_remove(o, index);
         spin_unlock(&o->lock);
         atomic_and(&f->flags, (u8)~FRAME_CLOSING);
         if (mine)
@@ -357,12 +375,28 @@ static void remove_range(struct object *o, u64 first, u64 end) {
     waitq_wake_all(&o->filling); /* who met a frame that was closing */
 }
 
+/* Frames are closing from now on; what is in the swap area is gone: nothing maps it. */
 static void mark_closing(struct object *o, u64 first, u64 end) {
     void *value;
     spin_lock(&o->lock);
     for (u64 i = radix_next(&o->tree, first, &value); i < end; i = radix_next(&o->tree, i + 1, &value))
-        atomic_or(&((struct frame *)value)->flags, FRAME_CLOSING);
+        if (value_is_slot(value))
+            object_drop_slot(o, i);
+        else
+            atomic_or(&((struct frame *)value)->flags, FRAME_CLOSING);
     spin_unlock(&o->lock);
+}
+
+/* The rest of the last page reads as zeroes. */
+static void zero_tail(struct object *o, u64 size) {
+    struct frame *last;
+    if (!(size % PAGE_SIZE) || !object_has(o, size >> PAGE_SHIFT) ||
+        object_get(o, size >> PAGE_SHIFT, OBJECT_READ, &last))
+        return;
+    if (frame_class(last) == FRAME_SHMEM)
+        object_dirty(o, last);
+    memset((char *)frame_va(last) + size % PAGE_SIZE, 0, PAGE_SIZE - size % PAGE_SIZE);
+    frame_unpin(last);
 }
 
 void object_resize(struct object *o, u64 size) {
@@ -372,32 +406,30 @@ void object_resize(struct object *o, u64 size) {
     if (size >= old)
         return;
     mark_closing(o, first, RADIX_NONE);
-    visit_mappings(o, first, RADIX_NONE, VISIT_UNMAP);
-    remove_range(o, first, RADIX_NONE);
-    struct frame *last = size % PAGE_SIZE ? object_peek(o, size >> PAGE_SHIFT) : NULL;
-    if (last) {
-        memset((char *)frame_va(last) + size % PAGE_SIZE, 0, PAGE_SIZE - size % PAGE_SIZE);
-        frame_unpin(last);
-    }
+    object_visit(o, first, RADIX_NONE, VISIT_UNMAP);
+    remove_range(o, first, RADIX_NONE, true);
+    zero_tail(o, size);
 }
 
 void object_punch(struct object *o, u64 first, u64 end) {
     assert(mutex_held(&o->mutex));
     mark_closing(o, first, end);
-    visit_mappings(o, first, end, VISIT_UNMAP_OBJECT);
-    remove_range(o, first, end);
+    object_visit(o, first, end, VISIT_UNMAP_OBJECT);
+    remove_range(o, first, end, false); /* a page that came since is a new one */
 }
 
 void object_destroy(struct object *o) {
     assert(list_empty(&o->mappings));
-    remove_range(o, 0, RADIX_NONE);
+    mark_closing(o, 0, RADIX_NONE);
+    remove_range(o, 0, RADIX_NONE, true);
     wait_until(&o->filling, !atomic_load(&o->users));
     spin_lock(&o->filling.lock); /* who set users to 0 may still be waking us */
     spin_unlock(&o->filling.lock);
 }
 
-static bool droppable(const struct frame *f) {
-    return atomic_load(&f->counts) == FRAME_ONE_PIN && !(frame_flags(f) & (FRAME_DIRTY | FRAME_FILLING)) &&
+static bool droppable(void *value) {
+    const struct frame *f = value_frame(value);
+    return f && atomic_load(&f->counts) == FRAME_ONE_PIN && !(frame_flags(f) & (FRAME_DIRTY | FRAME_FILLING)) &&
            frame_class(f) == FRAME_FILE;
 }
 
@@ -406,7 +438,7 @@ void object_drop(struct object *o, u64 first, u64 end) {
     spin_lock(&o->lock);
     for (u64 i = radix_next(&o->tree, first, &value); i < end; i = radix_next(&o->tree, i + 1, &value))
         if (droppable(value))
-            frame_unpin(tree_remove(o, i));
+            frame_unpin(object_remove(o, i));
     spin_unlock(&o->lock);
 }
 
@@ -434,7 +466,7 @@ int object_sync(struct object *o, u64 first, u64 end) {
         if (take_dirty(o, f)) {
             /* clear dirty, take the right to write from all mappings, then write: a later write faults and is seen */
             if (atomic_load(&o->writable_shared))
-                visit_mappings(o, index, index + 1, VISIT_WRITE_PROTECT);
+                object_visit(o, index, index + 1, VISIT_WRITE_PROTECT);
             int failed = o->ops->write_back(o, index, f);
             event(EVENT_OBJECT_WRITE_BACK, index, 1);
             if (failed) {
@@ -448,82 +480,4 @@ int object_sync(struct object *o, u64 first, u64 end) {
     }
     mutex_unlock(&o->mutex);
     return error;
-}
-
-/* ---- eviction ---- */
-
-/* The object of a frame that might be evicted, kept from going away; NULL: not this frame. */
-static struct object *hold_object(struct frame *f) {
-    struct object *o = NULL;
-    if (atomic_xchg(&f->hold, 1))
-        return NULL;
-    if (frame_class(f) == FRAME_FILE && atomic_load(&f->pins) == 1 &&
-        !(frame_flags(f) & (FRAME_DIRTY | FRAME_FILLING | FRAME_CLOSING)))
-        o = atomic_load_relaxed(&f->object.object);
-    if (o)
-        atomic_add(&o->users, 1);
-    atomic_store(&f->hold, 0);
-    return o;
-}
-
-static void release_object(struct object *o) {
-    spin_lock(&o->filling.lock);
-    bool last = atomic_sub(&o->users, 1) == 0;
-    spin_unlock(&o->filling.lock);
-    if (last)
-        waitq_wake_all(&o->filling);
-}
-
-static bool evictable(const struct frame *f) {
-    return f && frame_class(f) == FRAME_FILE && atomic_load(&f->pins) == 1 &&
-           !(frame_flags(f) & (FRAME_DIRTY | FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR | FRAME_REFERENCED));
-}
-
-/* The pages around f, at most `most`, that may go with it: one visit of the mappings, one flush. o->lock held. Returns
- * how many; *mapped: some are. */
-static u64 evict_range(struct object *o, struct frame *f, u64 most, u64 *first, bool *mapped) {
-    if (f->object.object != o)
-        return 0;
-    struct frame *other;
-    u64 from = index_of(f), end = from + 1;
-    *mapped = atomic_load(&f->mapped);
-    for (; end - from < most && evictable(other = radix_find(&o->tree, end)); end++)
-        *mapped |= atomic_load(&other->mapped) != 0;
-    for (; end - from < most && from && evictable(other = radix_find(&o->tree, from - 1)); from--)
-        *mapped |= atomic_load(&other->mapped) != 0;
-    *first = from;
-    return end - from;
-}
-
-static u64 evict_from(struct object *o, struct frame *f, u64 most) {
-    bool mapped = false;
-    u64 first = 0, gone = 0;
-    if (!mutex_try(&o->mutex))
-        return 0;
-    spin_lock(&o->lock);
-    u64 count = evict_range(o, f, most, &first, &mapped);
-    spin_unlock(&o->lock);
-    if (mapped)
-        visit_mappings(o, first, first + count, VISIT_EVICT);
-    spin_lock(&o->lock);
-    for (u64 i = first; i < first + count; i++) {
-        struct frame *each = radix_find(&o->tree, i);
-        if (!each || !droppable(each))
-            continue;
-        frame_unpin(tree_remove(o, i));
-        gone++;
-    }
-    spin_unlock(&o->lock);
-    mutex_unlock(&o->mutex);
-    return gone;
-}
-
-u64 object_evict(struct frame *f, u64 most) {
-    struct object *o = hold_object(f);
-    if (!o)
-        return 0;
-    u64 gone = evict_from(o, f, most);
-    release_object(o);
-    event(EVENT_EVICT, 0, gone);
-    return gone;
 }

@@ -11,6 +11,7 @@
 #include "lib/sync.h"
 #include "vm/frame.h"
 #include "vm/radix.h"
+#include "vm/swap.h"
 
 struct object;
 
@@ -30,11 +31,12 @@ struct object {
     const struct object_ops *ops;
     struct mutex mutex;   /* size changes, truncate, write-back passes */
     struct spin lock;     /* protects tree, mappings and the counts below */
-    struct radix tree;    /* page index -> frame */
+    struct radix tree;    /* page index -> frame, or a slot of the swap area (object_inner.h) */
     struct list mappings; /* of struct link (table.h): the tables that have runs of it */
     u64 pass;             /* number of the current visit of all links; under mutex and lock */
     u64 size;            /* bytes; written under mutex, read atomically. A mapped access past its last page is SIGBUS */
     u64 cached;          /* frames in the tree */
+    u64 swapped;         /* slots in the tree */
     u64 dirty;           /* of them, dirty */
     u64 writable_shared; /* runs that map it shared and may write (memfd seals, ETXTBSY) */
     struct waitq filling; /* who waits for FRAME_FILLING to end, or for users to go */
@@ -42,6 +44,8 @@ struct object {
     u64 ahead_next;       /* the index that would continue a sequence of fills; atomic, a hint */
     u32 ahead_pages;      /* the last read-ahead window; likewise */
     int error;            /* a write-back error not yet reported */
+    bool locked;          /* atomic: its pages stay in memory (SHM_LOCK) */
+    struct list in_swap;  /* in evict.c's list, while it has slots; under its lock */
 };
 
 /* The open file that a mapping keeps alive. fs/ embeds it in its struct file; vm/ counts references through ops. */
@@ -76,8 +80,13 @@ void object_dirty(struct object *o, struct frame *f);
 struct frame *object_peek(struct object *o, u64 index);
 /* object_peek_row: the same for `count` pages from `index` on. */
 void object_peek_row(struct object *o, u64 index, unsigned count, struct frame **out);
+/* object_has: page `index` has contents of its own: cached, on the way, or in the swap area. */
+bool object_has(struct object *o, u64 index);
+/* object_swapped: how many of pages [first, end) are in the swap area. */
+u64 object_swapped(struct object *o, u64 first, u64 end);
 /* object_resize: set the size (bytes); shrinking unmaps and frees what lies past the new end, private copies too, and
- * zeroes the rest of the last page. Holds o->mutex on entry and return. May sleep. */
+ * zeroes the rest of the last page (if that cannot be read from the swap area, it stays: as on Linux). Holds o->mutex
+ * on entry and return. May sleep. */
 void object_resize(struct object *o, u64 size);
 /* object_punch: free pages [first, end) (whole pages); shared mappings then see zeroes; private copies stay. mutex
  * held. */
@@ -87,10 +96,21 @@ void object_punch(struct object *o, u64 first, u64 end);
 int object_sync(struct object *o, u64 first, u64 end);
 /* object_drop: forget clean, unmapped frames of [first, end) (fadvise DONTNEED, a file that changed on the host). */
 void object_drop(struct object *o, u64 first, u64 end);
-/* object_evict: forget one clean frame, which is the caller's guess, and with it those beside it in the file that were
- * not used lately, `most` in all: unmapped everywhere but from locked memory, then freed if nobody uses them. How many
- * were. No lock held; o->mutex is only tried. */
-u64 object_evict(struct frame *f, u64 most);
+/* Pages of objects on their way to the swap area: pinned, no more mapped, and not written to when they were put here.
+ */
+struct outward {
+    struct frame *frames[SWAP_CLUSTER];
+    unsigned count;
+};
+/* object_evict: one frame, which is the caller's guess, goes, and with it those beside it in the file that were not
+ * used lately, `most` in all: unmapped everywhere but from locked memory, then freed if nobody uses them and they are
+ * found elsewhere. How many were. Those that are not, of class FRAME_SHMEM, join `out`, if it has room and the swap
+ * area too; they are free once object_write_out has written them. out is NULL: they stay. No lock held; o->mutex is
+ * only tried. With out: by one task at a time (swap_alloc). */
+u64 object_evict(struct frame *f, u64 most, struct outward *out);
+/* object_write_out: write them, and free those that nobody came for. How many were freed. What cannot be written stays.
+ * Sleeps. */
+u64 object_write_out(struct outward *out);
 /* reclaim_register: `shrink` frees up to `pages` pages' worth of some cache, and says how many; called by vm_reclaim
  * with no lock held; must only try locks. At most 8, at boot. */
 void reclaim_register(u64 (*shrink)(u64 pages));

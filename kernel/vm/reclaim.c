@@ -5,7 +5,7 @@
  *   a leaf table      its accessed bits are harvested: each frame that was used is marked FRAME_REFERENCED, shared
  *                     tables once for all their sharers
  *   a referenced one  loses the mark: a second chance
- *   a file's frame    is evicted, if it is clean
+ *   an object's       is evicted: it is forgotten, or written to the swap area if it has no other home
  *   an anonymous one  is withdrawn: every slot that maps it gets a swap entry in its place, the table edited as it is,
  *                     for all sharers at once
  *
@@ -22,7 +22,8 @@
 
 static struct mutex reclaiming = MUTEX_INIT(reclaiming); /* one at a time; protects all below */
 static u64 hand;
-static bool lazy_used; /* MADV_FREE was called, ever: without swap there may be frames to take all the same */
+static struct outward out; /* pages of objects that the batch has on their way to the swap area */
+static bool lazy_used;     /* MADV_FREE was called, ever: without swap there may be frames to take all the same */
 static u64 (*shrinkers[8])(u64 pages);
 static unsigned shrinker_count;
 
@@ -245,6 +246,7 @@ static void finish(struct batch *b) {
         frame_unpin(b->frames[i]);
     }
     b->count = b->fresh_count = 0;
+    b->freed += object_write_out(&out);
 }
 
 /* A page that could not be written, and that no entry needs any more: its slot is never used again. */
@@ -273,13 +275,14 @@ static void examine(struct frame *f, struct batch *b) {
         harvest(f, b);
         return;
     }
-    if (frame_class(f) != FRAME_ANON && frame_class(f) != FRAME_FILE)
+    bool of_object = frame_class(f) == FRAME_FILE || frame_class(f) == FRAME_SHMEM;
+    if (frame_class(f) != FRAME_ANON && !of_object)
         return;
     u8 flags = atomic_load_relaxed(&f->flags);
     if (flags & FRAME_REFERENCED) {
         atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
-    } else if (frame_class(f) == FRAME_FILE) {
-        b->freed += object_evict(f, b->around);
+    } else if (of_object) {
+        b->freed += object_evict(f, b->around, &out);
     } else if (flags & FRAME_ERROR) {
         drop_kept(f, b);
     } else {
@@ -290,7 +293,7 @@ static void examine(struct frame *f, struct batch *b) {
 void vm_drop_caches(void) {
     for (u64 n = 0; n < frame_count; n++)
         if (frame_class(&frames[n]) == FRAME_FILE && !atomic_load_relaxed(&frames[n].mapped))
-            object_evict(&frames[n], 1);
+            object_evict(&frames[n], 1, NULL);
 }
 
 void vm_drop_kept(void) {
@@ -314,10 +317,10 @@ u64 vm_reclaim(u64 pages) {
         return 0;
     struct batch b = {.around = SWAP_CLUSTER};
     mutex_lock(&reclaiming);
-    for (u64 step = 0; step < 3 * frame_count && b.freed + b.count < pages; step++) {
+    for (u64 step = 0; step < 3 * frame_count && b.freed + b.count + out.count < pages; step++) {
         examine(&frames[hand], &b);
         hand = hand + 1 < frame_count ? hand + 1 : 0;
-        if (b.count == SWAP_CLUSTER)
+        if (b.count == SWAP_CLUSTER || out.count == SWAP_CLUSTER)
             finish(&b);
     }
     end_batch(&b);

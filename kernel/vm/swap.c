@@ -30,6 +30,7 @@ static struct {
     u64 lost;                   /* [l] slot 0, and bad ones */
     struct radix cache;         /* [l] slot -> frame */
     u64 cached;                 /* [l] */
+    u64 copies;                 /* atomic: frames of objects that have the contents of a slot */
     struct waitq filling;       /* who waits for FRAME_FILLING to end */
 } swap = {.filling = WAITQ_INIT(swap.filling)};
 
@@ -57,10 +58,13 @@ u32 swap_users(u64 slot) {
 
 void swap_totals(struct swap_totals *out) {
     spin_lock(&swap.lock);
-    *out = (struct swap_totals){swap.slots - swap.lost, swap.used, swap.cached};
+    *out = (struct swap_totals){swap.slots - swap.lost, swap.used, swap.cached + atomic_load(&swap.copies)};
     spin_unlock(&swap.lock);
 }
 
+void swap_copies(int by) { atomic_hint_add(&swap.copies, by); }
+
+bool swap_room(void) { return atomic_load_relaxed(&swap.used) + atomic_load_relaxed(&swap.lost) < swap.slots; }
 bool swap_crowded(void) { return 8 * atomic_load_relaxed(&swap.used) > 7 * swap.slots; }
 
 u64 swap_slots(void) { return swap.slots; }
@@ -234,14 +238,17 @@ static int transfer(bool write, struct frame **frames, unsigned count) {
     return error;
 }
 
-void swap_write(struct frame **frames, unsigned count, int *errors) {
+static void transfer_all(bool write, struct frame **frames, unsigned count, int *errors) {
     for (unsigned n = 0, part; n < count; n += part) {
         part = contiguous(frames + n, count - n);
-        int error = transfer(true, frames + n, part);
+        int error = transfer(write, frames + n, part);
         for (unsigned i = n; i < n + part; i++)
             errors[i] = error;
     }
 }
+
+void swap_write(struct frame **frames, unsigned count, int *errors) { transfer_all(true, frames, count, errors); }
+void swap_fill(struct frame **frames, unsigned count, int *errors) { transfer_all(false, frames, count, errors); }
 
 /* A frame in the cache under slot that is to be filled; NULL: no memory (*error), or somebody was faster (-EEXIST). */
 static struct frame *insert_blank(u64 slot, int *error) {

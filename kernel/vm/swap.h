@@ -1,7 +1,10 @@
-/* swap.h - where anonymous pages are while no frame holds them: the slots of a swap area, and the swap cache.
+/* swap.h - where pages that have no other home are while no frame holds them: the slots of a swap area, and the swap
+ * cache.
  *
  * A slot is one page of the area. Its count says how many entries of leaf tables name it (one in a shared table counts
- * once), plus one while a frame is in the swap cache under it, plus what holds it for a moment: at 0 it is free.
+ * once), plus one while a frame is in the swap cache under it, plus what holds it for a moment: at 0 it is free. The
+ * slot of an object's page is named once: by the object's tree, or by the frame there that has the same contents
+ * (evict.c).
  *
  * The swap cache finds the frame that has the contents of a slot: while it is written out, while it is read in, and
  * afterwards for as long as the frame lives unchanged, so that it needs no second write. A cached frame is never mapped
@@ -26,7 +29,7 @@ int swap_add(struct swap_device *d, u64 slots);
 
 struct swap_totals {
     u64 slots, used; /* that can be used; that are */
-    u64 cached;      /* frames in the swap cache */
+    u64 cached;      /* frames that have the contents of a slot: in the swap cache, or an object's */
 };
 void swap_totals(struct swap_totals *out);
 
@@ -47,6 +50,7 @@ u32 swap_count(u64 slot);
 u32 swap_users(u64 slot); /* the entries that name it: the count without the cache's */
 /* swap_bad: the device does not take this slot: never use it again. The caller has its only count. */
 void swap_bad(u64 slot);
+bool swap_room(void); /* there is a free slot, or was a moment ago */
 bool swap_crowded(
     void); /* more than seven eighths are used: better give a slot back than keep it for a frame that has one */
 
@@ -68,7 +72,12 @@ void swap_forget(struct frame *f);
 /* swap_read: bring in the pages of slots[0 .. count), of each of which the caller holds a count; frames[n]: pinned and
  * cached, or NULL for all but the first where it is not worth while. 0; -EIO, -ENOMEM: nothing was brought. Sleeps. */
 int swap_read(const u64 *slots, unsigned count, struct frame **frames) must_check;
+/* swap_fill: the contents of their slots into the frames, which are the caller's to fill and know their slots, of which
+ * he has counts. errors[n]: 0 or -errno. Sleeps. */
+void swap_fill(struct frame **frames, unsigned count, int *errors);
+/* swap_copies: so many more frames of objects have the contents of a slot. */
+void swap_copies(int by);
 /* swap_filled: the frames lose FRAME_FILLING: who waits for them goes on. */
 void swap_filled(struct frame **frames, unsigned count);
-/* swap_write: frames in the cache, pinned by the caller, to their slots. errors[n]: 0 or -errno. Sleeps. */
+/* swap_write: frames, pinned by the caller, to the slots that they know. errors[n]: 0 or -errno. Sleeps. */
 void swap_write(struct frame **frames, unsigned count, int *errors);

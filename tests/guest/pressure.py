@@ -187,6 +187,100 @@ def part_truth():
     return "all agree"
 
 
+def shared_areas(pages):
+    """One of each kind of memory that several see, with what to do at its end."""
+    path, memfd = "/tmp/pressure-file", os.memfd_create("pressure")
+    key = libc.shmget(0, ctypes.c_size_t(pages * PAGE), 0o600)
+    libc.shmat.restype = ctypes.c_void_p
+    segment = libc.shmat(key, None, 0)
+    libc.shmctl(key, 0, None)  # IPC_RMID: gone with its last user
+    files = [os.open(path, os.O_RDWR | os.O_CREAT), os.open("/dev/shm/pressure", os.O_RDWR | os.O_CREAT), memfd]
+    areas = [mmap.mmap(-1, pages * PAGE)]
+    for fd in files:
+        os.ftruncate(fd, pages * PAGE)
+        areas.append(mmap.mmap(fd, pages * PAGE))
+    areas.append((ctypes.c_char * (pages * PAGE)).from_address(segment))
+    os.unlink(path)
+    os.unlink("/dev/shm/pressure")
+    return areas, files
+
+
+def part_shared(mib, count):
+    """Shared memory, a memfd, tmpfs, the overlay, a SysV segment: more than memory together; written by all, seen by all."""
+    pages = mib * 256
+    areas, files = shared_areas(pages)
+    for n, area in enumerate(areas):
+        fill(area, 0, pages, n)
+
+    def body(k):
+        for n, area in enumerate(areas):
+            verify(area, k, pages // 2, n, k)
+            part = pages // 2 // count
+            fill(area, pages // 2 + k * part, pages // 2 + (k + 1) * part, 100 + n)
+    children(count, body)
+    for n, area in enumerate(areas):
+        verify(area, 0, pages // 2, n)
+        verify(area, pages // 2, pages // 2 + pages // 2 // count * count, 100 + n)
+    for n, fd in enumerate(files):
+        for i in range(0, pages // 2, 7):
+            check(f"file {n}, page {i}", word(i, n + 1) * 512, os.pread(fd, PAGE, i * PAGE))
+    return f"five kinds of {mib} MiB by {count}"
+
+
+def part_shared_truth():
+    """What the files say of shared memory that was sent out, and of a segment that is locked."""
+    pages, start = 256, swap_used()
+    area = mmap.mmap(-1, pages * PAGE)
+    fill(area, 0, pages, 1)
+    resident = int(re.search(r"Shmem: +(\d+) kB", open("/proc/meminfo").read()).group(1)) // 4
+    area.madvise(MADV_PAGEOUT, 0, 100 * PAGE)
+    now = int(re.search(r"Shmem: +(\d+) kB", open("/proc/meminfo").read()).group(1)) // 4
+    check("Shmem", resident - 100, now)
+    check("/proc/swaps", start + 100, swap_used())
+    check("mincore", [0] * 100 + [1] * 156, mincore(area))
+    check("pagemap", "." * 100 + "P" * 156, pagemap(area))  # as Linux 6.1: the entry is empty
+    check("smaps", (100, 0, 156), tuple(smaps(area)[name] for name in ("Swap", "SwapPss", "Rss")))
+    verify(area, 0, pages, 1)
+    check("read again", "P" * pages, pagemap(area))
+    fill(area, 0, pages, 2)
+    check("what was written gives its slot back", start, swap_used())
+    fd = os.memfd_create("truth")
+    os.ftruncate(fd, pages * PAGE)
+    os.pwrite(fd, b"x" * pages * PAGE, 0)
+    there = mmap.mmap(fd, pages * PAGE)
+    there[:1], there[5 * PAGE:5 * PAGE + 1] = b"y", b"z"
+    sum(there[i * PAGE] for i in range(pages))
+    there.madvise(MADV_PAGEOUT)
+    check("blocks", pages * 8, os.fstat(fd).st_blocks)
+    check("all out", start + pages, swap_used())
+    check("read(2)", b"yxx", os.pread(fd, 3, 0))
+    check("data", 7 * PAGE, os.lseek(fd, 7 * PAGE, os.SEEK_DATA))
+    os.ftruncate(fd, 20 * PAGE + 5)
+    check("cut", b"xxxxx", os.pread(fd, 100, 20 * PAGE))
+    os.ftruncate(fd, 30 * PAGE)
+    check("zeroes behind the cut", b"x" * 5 + bytes(95), os.pread(fd, 100, 20 * PAGE))
+    check("its pages", b"z", os.pread(fd, 1, 5 * PAGE))
+    there.close()
+    os.close(fd)
+    check("at the end of the memfd", start, swap_used())
+    key = libc.shmget(0, ctypes.c_size_t(64 * PAGE), 0o600)
+    libc.shmat.restype = ctypes.c_void_p
+    segment = libc.shmat(key, None, 0)
+    held = (ctypes.c_char * (64 * PAGE)).from_address(segment)
+    fill(held, 0, 64, 3)
+    check("SHM_LOCK", 0, libc.shmctl(key, 11, None))
+    libc.madvise(ctypes.c_void_p(segment), ctypes.c_size_t(64 * PAGE), MADV_PAGEOUT)
+    check("locked", start, swap_used())
+    check("SHM_UNLOCK", 0, libc.shmctl(key, 12, None))
+    libc.madvise(ctypes.c_void_p(segment), ctypes.c_size_t(64 * PAGE), MADV_PAGEOUT)
+    check("unlocked", start + 64, swap_used())
+    line = [line.split() for line in open("/proc/sysvipc/shm") if line.split()[1] == str(key)][0]
+    check("rss and swap of the segment", ("0", str(64 * PAGE)), tuple(line[-2:]))
+    verify(held, 0, 64, 3)
+    libc.shmctl(key, 0, None)
+    return "shared memory agrees"
+
+
 def part_cycles(count):
     """Nothing leaves a slot behind: /proc/swaps after each of `count` rounds as before the first."""
     pages, start = 64, swap_used()

@@ -30,7 +30,8 @@ static int transfer(struct swap_device *d, bool write, u64 slot, struct frame **
     bool failed = fails(write);
     for (unsigned i = 0; i < count && !failed; i++) {
         u8 *at = host_swap.contents + (slot + i) * PAGE_SIZE;
-        check(frames[i]->class == FRAME_ANON && atomic_load(&frames[i]->counts) >= FRAME_ONE_PIN);
+        check((frames[i]->class == FRAME_ANON || frames[i]->class == FRAME_SHMEM) &&
+              atomic_load(&frames[i]->counts) >= FRAME_ONE_PIN);
         check(write || host_swap.written[slot + i]);
         memcpy(write ? at : frame_va(frames[i]), write ? frame_va(frames[i]) : at, PAGE_SIZE);
         atomic_store_relaxed(&host_swap.written[slot + i], true);
