@@ -10,6 +10,7 @@
 #include "fs/io.h"
 #include "fs/proc.h"
 #include "fs/tty.h"
+#include "task/oom.h"
 #include "task/times.h"
 #include "task/trace.h"
 
@@ -468,24 +469,12 @@ int proc_schedstat(struct synth *s, struct text *t) {
 
 /* ---- the out-of-memory killer's opinion ---- */
 
-/* Share of memory used, in thousandths, shifted by the adjustment: proc(5) maps what results to 0..2000, 666 being
- * neutral. */
+/* Points in thousandths of memory and swap, mapped to 0..2000 as Linux 6.1 does: 666 has nothing. */
 int proc_oom_score(struct synth *s, struct text *t) {
-    struct space *space = proc_space(s);
-    struct space_totals totals;
-    struct space_usage u;
-    struct frame_totals frames_now;
-    long points = 0;
-    if (space) {
-        frame_totals(&frames_now);
-        space_totals(space, &totals);
-        space_usage(space, 0, USER_TOP, &u);
-        u64 used = u.anon + u.file + u.shmem + u.swap + totals.tables;
-        points = (long)(used * 1000 / max(frames_now.given, (u64)1)) + s->process->oom_score_adj;
-        space_put(space);
-    }
-    bool never = !space || s->process->oom_score_adj == OOM_SCORE_ADJ_MIN;
-    text_print(t, "%ld\n", never ? 0 : (1000 + points) * 2 / 3);
+    struct space_resident has;
+    u64 total = oom_total();
+    long points = oom_badness(s->process, total, &has);
+    text_print(t, "%ld\n", points == OOM_NEVER ? 0 : (1000 + points * 1000 / (long)total) * 2 / 3);
     return 0;
 }
 
@@ -494,20 +483,41 @@ int proc_oom_score_adj(struct synth *s, struct text *t) {
     return 0;
 }
 
-/* A number with a sign. */
+/* A number, perhaps with a sign and blanks before it. */
 static bool parse_signed(const char *text, long *value) {
+    while (*text == ' ' || *text == '\t')
+        text++;
     bool negative = *text == '-';
     u64 number;
-    if (!parse_number(text + negative, &number) || number > 0x7fffffff)
+    if (!parse_number(text + (negative || *text == '+'), &number) || number > 0x7fffffff)
         return false;
     *value = negative ? -(long)number : (long)number;
     return true;
 }
 
-static int set_adjustment(struct process *p, long value) {
-    if (value < p->oom_score_adj && !capable(CAP_SYS_RESOURCE))
+/* Processes that share a space die together, so they are judged alike; not who has it from vfork. */
+static void adjust_sharers(struct process *p) {
+    const struct space *space = atomic_load(&p->space);
+    struct process *q;
+    for (int pid = 1; space && p->space_shared && (q = process_next(pid));) {
+        pid = q->pid;
+        if (q != p && atomic_load(&q->space) == space && !atomic_load(&q->vfork_pending)) {
+            q->oom_score_adj = p->oom_score_adj;
+            q->oom_score_adj_min = p->oom_score_adj_min;
+        }
+        process_put(q);
+    }
+}
+
+static int set_adjustment(struct process *p, long value, bool old_file) {
+    bool may = capable(CAP_SYS_RESOURCE);
+    if (value < (old_file ? p->oom_score_adj : p->oom_score_adj_min) && !may)
         return -EACCES;
     p->oom_score_adj = value;
+    if (may && !old_file)
+        p->oom_score_adj_min = value;
+    if (!atomic_load(&p->vfork_pending))
+        adjust_sharers(p);
     return 0;
 }
 
@@ -515,7 +525,7 @@ int proc_oom_score_adj_store(struct synth *s, char *text, size_t bytes) {
     long value;
     if (!parse_signed(text, &value) || value < OOM_SCORE_ADJ_MIN || value > OOM_SCORE_ADJ_MAX)
         return -EINVAL;
-    return set_adjustment(s->process, value);
+    return set_adjustment(s->process, value, false);
 }
 
 /* The older file has a coarser scale. */
@@ -530,7 +540,7 @@ int proc_oom_adj_store(struct synth *s, char *text, size_t bytes) {
     if (!parse_signed(text, &value) || ((value < OOM_ADJUST_MIN || value > OOM_ADJUST_MAX) && value != OOM_DISABLE))
         return -EINVAL;
     return set_adjustment(s->process,
-                          value == OOM_ADJUST_MAX ? OOM_SCORE_ADJ_MAX : value * OOM_SCORE_ADJ_MAX / -OOM_DISABLE);
+                          value == OOM_ADJUST_MAX ? OOM_SCORE_ADJ_MAX : value * OOM_SCORE_ADJ_MAX / -OOM_DISABLE, true);
 }
 
 /* ---- syscall: where a task sleeps ---- */

@@ -11,6 +11,7 @@
 #include "lib/random.h"
 #include "lib/release.h"
 #include "main.h"
+#include "task/oom.h"
 #include "vm/commit.h"
 #include "vm/frame.h"
 #include "vm/inner.h"
@@ -135,6 +136,15 @@ static int store_drop_caches(struct synth *s, char *text, size_t bytes) {
     return 0;
 }
 
+/* The limit of mode 2 is a share of memory or a size: who sets one forgets the other. */
+static int store_commit_share(struct synth *s, char *text, size_t bytes) {
+    u64 *other = s->node->value == &commit_ratio ? &commit_kbytes : &commit_ratio;
+    int error = synth_store_value(s->node, text);
+    if (!error)
+        *other = 0;
+    return error;
+}
+
 static u64 check_at_end; /* --sysctl vm.check=1: report.c looks for it */
 
 /* Reading it verifies the whole machine's memory: the report, and how many findings there are, as its last line. */
@@ -149,8 +159,8 @@ static int show_check(struct synth *s, struct text *t) {
 }
 
 static u64 swappiness = 60, nr_hugepages, dirty_ratio = 20, dirty_background_ratio = 10, min_free_kbytes = 1024,
-           mmap_min_addr = 65536, page_cluster = 3, vfs_cache_pressure = 100, panic_on_oom, oom_kill_allocating_task,
-           nr_overcommit_hugepages, unprivileged_userfaultfd, compact_memory, zone_reclaim, laptop_mode;
+           mmap_min_addr = 65536, page_cluster = 3, vfs_cache_pressure = 100, nr_overcommit_hugepages,
+           unprivileged_userfaultfd, compact_memory, zone_reclaim, laptop_mode;
 
 static const struct synth_node vm_children[] = {
     {.name = "admin_reserve_kbytes", .mode = S_IFREG | 0644, .value = &commit_admin_reserve, .most = ~0UL},
@@ -168,12 +178,21 @@ static const struct synth_node vm_children[] = {
     {.name = "mmap_min_addr", .mode = S_IFREG | 0444, .value = &mmap_min_addr, .most = ~0UL},
     {.name = "nr_hugepages", .mode = S_IFREG | 0644, .value = &nr_hugepages, .most = 0}, /* none can be had */
     {.name = "nr_overcommit_hugepages", .mode = S_IFREG | 0644, .value = &nr_overcommit_hugepages, .most = 0},
+    {.name = "oom_dump_tasks", .mode = S_IFREG | 0644, .value = &oom_dump_tasks, .most = 1},
     {.name = "oom_kill_allocating_task", .mode = S_IFREG | 0644, .value = &oom_kill_allocating_task, .most = 1},
-    {.name = "overcommit_kbytes", .mode = S_IFREG | 0644, .value = &commit_kbytes, .most = ~0UL},
+    {.name = "overcommit_kbytes",
+     .mode = S_IFREG | 0644,
+     .value = &commit_kbytes,
+     .store = store_commit_share,
+     .most = ~0UL},
     {.name = "overcommit_memory", .mode = S_IFREG | 0644, .value = &commit_mode, .most = 2},
-    {.name = "overcommit_ratio", .mode = S_IFREG | 0644, .value = &commit_ratio, .most = 1UL << 31},
+    {.name = "overcommit_ratio",
+     .mode = S_IFREG | 0644,
+     .value = &commit_ratio,
+     .store = store_commit_share,
+     .most = 1UL << 31},
     {.name = "page-cluster", .mode = S_IFREG | 0644, .value = &page_cluster, .most = 31},
-    {.name = "panic_on_oom", .mode = S_IFREG | 0644, .value = &panic_on_oom, .most = 2},
+    {.name = "panic_on_oom", .mode = S_IFREG | 0644, .value = &oom_panic, .most = 2},
     {.name = "swappiness", .mode = S_IFREG | 0644, .value = &swappiness, .most = 200},
     {.name = "unprivileged_userfaultfd", .mode = S_IFREG | 0644, .value = &unprivileged_userfaultfd, .most = 1},
     {.name = "user_reserve_kbytes", .mode = S_IFREG | 0644, .value = &commit_user_reserve, .most = ~0UL},
@@ -291,5 +310,6 @@ int sysctl_set(const char *assignment) {
     }
     if (!node || !node->value || !(node->mode & 0222))
         return -EACCES;
-    return synth_store_value(node, value + 1);
+    struct synth s = {.node = node};
+    return node->store ? node->store(&s, (char *)value + 1, strlen(value + 1)) : synth_store_value(node, value + 1);
 }

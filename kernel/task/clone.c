@@ -130,6 +130,7 @@ static void inherit(struct process *child, const struct process *parent) {
     child->keep_caps = parent->keep_caps;
     child->securebits = parent->securebits;
     child->oom_score_adj = parent->oom_score_adj;
+    child->oom_score_adj_min = parent->oom_score_adj_min;
     child->personality = parent->personality;
     child->timer_slack_ns = parent->timer_slack_ns;
     child->exe = parent->exe;

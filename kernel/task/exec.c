@@ -12,6 +12,7 @@
 #include "lib/random.h"
 #include "main.h"
 #include "task/exec.h"
+#include "task/oom.h"
 #include "task/signal.h"
 #include "task/times.h"
 #include "task/trace.h"
@@ -252,6 +253,7 @@ static void change_space(struct exec *e) {
     vfork_finish(p);
     if (old && !shared)
         shm_note(old, 0, USER_TOP, false);
+    oom_await_reaper(p);
     if (old)
         space_put(old);
     if (old_exe)

@@ -14,6 +14,7 @@
 #include "fs/file.h"
 #include "fs/shm.h"
 #include "fs/vfs.h"
+#include "task/oom.h"
 #include "task/times.h"
 #include "task/trace.h"
 #include "vm/space.h"
@@ -158,6 +159,7 @@ static void release_memory(struct process *p) {
         shm_note(space, 0, USER_TOP, false);
     space_load(NULL);
     vfork_finish(p);
+    oom_await_reaper(p);
     if (space)
         space_put(space);
     if (exe) {

@@ -17,6 +17,7 @@
 
 #include "arch/x86_64/debug.h"
 #include "task/family.h"
+#include "task/oom.h"
 #include "task/sched.h"
 #include "task/times.h"
 #include "vm/space.h"
@@ -630,6 +631,7 @@ void task_init(void) {
     idle->run = idle_entry;
     boot_runq.idle = cpu_self()->idle = idle;
     process_init();
+    oom_init();
 }
 
 /* sched_cpu_main: the boot CPU has an idle task already, and its boot task ends; another CPU's first context is its

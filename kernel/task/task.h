@@ -197,7 +197,9 @@ struct process {
     u64 peak_resident, children_peak_resident;        /* pages */
     bool dumpable, no_new_privs, executed, keep_caps;
     u32 securebits;
-    int oom_score_adj;
+    int oom_score_adj, oom_score_adj_min; /* the latter: down to which no capability is needed */
+    bool oom_killed;                      /* [a] chosen by the killer, with those who share its space */
+    bool reaping;                         /* [a] the killer is in its space; set under ->lock */
     u32 personality;
     u64 timer_slack_ns;
     struct itimer_state {

@@ -4,6 +4,7 @@
 #include "arch/x86_64/debug.h"
 #include "arch/x86_64/usercopy.h"
 #include "task/family.h"
+#include "task/oom.h"
 #include "task/rseq.h"
 #include "task/signal.h"
 #include "vm/space.h"
@@ -56,13 +57,6 @@ static void remember(struct task *t, u64 vector, u64 error, u64 address) {
     t->fault_address = address;
 }
 
-static void out_of_memory(struct process *p) {
-    spin_lock(&p->signal_lock);
-    group_exit_locked(p, SIGKILL);
-    spin_unlock(&p->signal_lock);
-    kprintf(LOG_NOTICE "out of memory: killed %s[%d]\n", task_current()->name, p->pid);
-}
-
 static void fault_signal(enum fault_outcome outcome, u64 error, u64 address, int key) {
     remember(task_current(), VECTOR_PAGE_FAULT, error | ERROR_USER, address);
     if (outcome == FAULT_MAPERR)
@@ -87,7 +81,7 @@ static __attribute__((noinline)) void fault_failed(struct regs *regs, u64 error,
     struct process *p = process_current();
 
     if (outcome == FAULT_NOMEM)
-        out_of_memory(p);
+        oom_kill_self();
     else if (from_user)
         fault_signal(outcome, error, address, key < 0 ? forbidden_key(p->space, error, address) : key);
     if (!from_user && !trap_fixup(regs))

@@ -6,7 +6,7 @@
  * short; caches exchange frames with the buddy BATCH at a time.
  *
  *     frame_alloc -> this CPU's cache -> the buddy -> (nothing left) epochs, empty slabs, all caches -> vm_reclaim ->
- * NULL
+ *     vm_out_of_memory -> NULL
  *
  * Counts: each CPU counts what it gave out and took back of every class but FRAME_FREE, which is what remains of the
  * given frames: so the classes add up at every instant, also while they change (invariant 4).
@@ -31,6 +31,7 @@ u64 frame_count;
 bool (*alloc_fail_asked)(void);
 bool frame_poison;
 u64 alloc_fail_countdown;
+enum oom_answer (*vm_out_of_memory)(void);
 static bool careful; /* alloc_fail_asked or frame_poison is set: no short cuts */
 
 /* Legend: [l] lock. */
@@ -248,23 +249,35 @@ static struct frame *frame_take(unsigned order, enum frame_class class, u64 keep
     return f;
 }
 
-/* frame_take_slowly: nothing is left. Gather what waits to be freed, then reclaim, until there is a block or nothing to
- * have. */
+/* What waits to be freed anyway is gathered; then is there one? */
+static struct frame *take_gathered(unsigned order, enum frame_class class) {
+    epoch_drain(true);
+    if (order)
+        slab_shrink();
+    frame_caches_drain();
+    return frame_take(order, class, reserve);
+}
+
+bool frame_available(void) { return frame_free_count() > reserve + BATCH; }
+
+/* Nobody is to be killed because memory lies in small pieces. */
+static bool is_short_of(unsigned order) { return !order || frame_free_count() < reserve + (BATCH << order); }
+
+/* frame_take_slowly: nothing is left. Gather, reclaim, at last ask the killer, until there is a block or nothing to
+ * have. A block is tried for a while only, and asks once. */
 static struct frame *frame_take_slowly(unsigned order, enum frame_class class) {
-    struct frame *f = NULL;
-    unsigned rounds = 0;
+    enum oom_answer answer = OOM_AGAIN;
+    unsigned rounds = 0, asked = 0;
     if (vm_reclaiming()) /* who makes memory free may use the reserve */
         return frame_take(order, class, 0);
-    for (;;) {
-        epoch_drain(true);
-        if (order)
-            slab_shrink();
-        frame_caches_drain();
-        f = frame_take(order, class, reserve);
-        if (f || (order && ++rounds > ROUNDS_OF_BLOCKS) || !vm_reclaim(max(1UL << order, (unsigned long)BATCH)))
-            break;
+    struct frame *f = take_gathered(order, class);
+    while (!f && answer == OOM_AGAIN) {
+        bool more = !(order && ++rounds > ROUNDS_OF_BLOCKS) && vm_reclaim(max(1UL << order, (unsigned long)BATCH));
+        if (!more)
+            answer = vm_out_of_memory && is_short_of(order) && !(order && asked++) ? vm_out_of_memory() : OOM_FAILS;
+        f = take_gathered(order, class);
     }
-    return f ? f : frame_take(order, class, reserve);
+    return f || answer != OOM_RESERVE ? f : frame_take(order, class, 0);
 }
 
 /* alloc_slowly: all that is not the common case: blocks, an empty cache, a test's wishes. */

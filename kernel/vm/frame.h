@@ -149,6 +149,16 @@ void vm_drop_caches(void); /* free every clean frame of a file that nobody maps:
 void vm_drop_kept(void);
 bool vm_reclaiming(void); /* the current task is in vm_reclaim: what it allocates may come from the reserve */
 
+/* Out of memory: asked when reclaim has nothing more, with no spin lock held. May sleep until somebody's memory came
+ * free. NULL: nobody is there to ask, and the allocation fails. */
+enum oom_answer {
+    OOM_FAILS,   /* nothing will come */
+    OOM_AGAIN,   /* some came: try again */
+    OOM_RESERVE, /* the caller is dying, or makes memory free: the reserve may help him; else it fails */
+};
+extern enum oom_answer (*vm_out_of_memory)(void);
+bool frame_available(void); /* an allocation of a frame would find one now, without reclaim; a hint */
+
 /* For tests. alloc_fail_when: from now on `fails` is asked at each allocation, of frames or of slabs: true makes it
  * fail (NULL: none does). alloc_fail_at: the nth one from now fails (1: the next; 0: none). frame_poison: fill freed
  * frames, and panic when one was written to while free. Set before frame_init. */

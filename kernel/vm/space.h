@@ -203,6 +203,17 @@ struct space_totals {
 };
 void space_totals(struct space *s, struct space_totals *out);
 
+/* space_resident: what the space has, in pages, from the counters of its tables; shared tables in full. Takes no lock,
+ * so it may be called under any; what changes meanwhile is seen or not. */
+struct space_resident {
+    u64 total; /* mapped */
+    u64 anon, object, swapped, tables;
+};
+void space_resident(struct space *s, struct space_resident *out);
+/* space_reap: the space of a process that is being killed loses its private mappings. -EAGAIN: somebody is inside a
+ * range operation; -ENOMEM: some are left. Sleeps only for what the unmapping itself needs; puts no file. */
+int space_reap(struct space *s);
+
 /* What exec and /proc keep with a space; vm/ only stores it. Written by exec before the space is shared. */
 struct space_info {
     u64 code_start, code_end, data_start, data_end, brk_start, stack_start;

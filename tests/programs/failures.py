@@ -53,6 +53,12 @@ def bug(name, says, options):
 
 
 bug("bug_19_oom_locked", b"six were killed\n", ["-m", "64M"])
+for part in ("adjusted", "asker", "score"):
+    add(f"out-of-memory-{part}", lambda t, part=part: t.equal("stdout", b"well\n", guest_program(
+        t, "oom", part, options=["-m", "64M", "--user", "0:0"])))
+for cpus in ("1", "2"):
+    add(f"out-of-memory-storm-{cpus}", lambda t, cpus=cpus: t.equal("stdout", b"well\n", guest_program(
+        t, "oom", "storm", "50", options=["-m", "64M", "-c", cpus, "--user", "0:0"])), soak=True)
 bug("bug_22_swap", b"swap is as it was: 1\n", ["-m", "64M", "-s", "256M"])
 bug("bug_26_terabyte", b"within 256 kB\n", ["-m", "64M"])
 

@@ -35,6 +35,18 @@ def out_of_memory_is_137_with_a_line(t):
 
 
 @test
+def out_of_memory_report_and_panic(t):
+    hog = ["python3", "-c", "x = []\nwhile True: x.append(bytearray(1 << 20))"]
+    result = t.command("run", "-m", "64M", "-v", "--", *hog)
+    t.equal("status", 137, result.status)
+    for part in (rb"asked, oom_score_adj 0; pages: \d+ free", rb"swap: 0 of 0 free", rb"tgid total_vm      rss", rb"\[ +2\] .* python3$"):
+        t.true(f"{part!r} in {result.err!r}", re.search(part, result.err, re.M))
+    result = t.command("run", "-m", "64M", "--sysctl", "vm.panic_on_oom=1", "--", *hog, checked=False)
+    t.equal("status", 125, result.status)
+    t.true(f"it says so: {result.err!r}", b"panic: out of memory, and vm.panic_on_oom is 1" in result.err)
+
+
+@test
 def unimplemented_call_is_enosys(t):
     source = t.write("nosys.c", "#include <stdio.h>\n#include <errno.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n"
                      "int main(void) { for (int i = 0; i < 3; i++) syscall(SYS_bpf, 0, 0, 0); printf(\"%d\\n\", errno == ENOSYS); return 0; }\n")
