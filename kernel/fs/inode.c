@@ -6,8 +6,17 @@
 #include <linux/capability.h>
 
 #include "task/task.h"
+#include "vm/commit.h"
 
-static const struct object_ops memory_only = {0};
+/* Files that live only in memory are promised as they grow, to who makes them grow. */
+static bool promise(u64 pages) {
+    struct process *p = process_current();
+
+    return commit_charge(p ? p->space : NULL, pages);
+}
+
+static const struct object_ops memory_only = {.promise = promise};
+const struct object_ops inode_pages_promised = {0};
 static u64 numbers = 1UL << 48; /* [a] hosts' numbers are smaller, and what is printed still has 15 digits */
 
 u64 inode_number(void) { return atomic_add(&numbers, 1); }

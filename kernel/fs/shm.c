@@ -155,6 +155,8 @@ static long create(int key, size_t bytes, int flags) {
     g->id = (int)(sequence << INDEX_BITS) | index;
     g->file = f;
     g->reserved = reserve ? pages : 0;
+    if (reserve)
+        f->inode->object.ops = &inode_pages_promised;
     g->stat = (struct shmid64_ds){
         .shm_perm = {.key = key,
                      .uid = c->euid,
@@ -235,6 +237,7 @@ struct file *shm_reserved(const struct space *s, const char *name, u64 bytes, bo
     if (is_err(f)) {
         commit_add(reserve ? -(s64)pages : 0);
     } else if (reserve) {
+        f->inode->object.ops = &inode_pages_promised;
         f->ops = &reserved_ops;
         f->private_data = (void *)(uintptr_t)pages;
     }

@@ -15,6 +15,7 @@
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "task/task.h"
+#include "vm/commit.h"
 #include "vm/radix.h"
 #include "vm/space.h"
 
@@ -285,6 +286,29 @@ static int punch(struct tree_inode *ti, u64 start, u64 end) {
     return error;
 }
 
+/* Pages of zeroes where a file that lives only in memory has none yet. Whether they may all be promised is asked first;
+ * a failure after that leaves those made so far. */
+static int make_pages(struct tree_inode *ti, u64 start, u64 end) {
+    struct object *o = &ti->inode.object;
+    u64 first = start >> PAGE_SHIFT, past = page_align_up(end) >> PAGE_SHIFT, missing = 0;
+    struct frame *frame;
+    int error = 0;
+
+    if (past - first > frame_count / 2) /* as much as files in memory may have */
+        return -ENOSPC;
+    for (u64 i = first; i < past; i++)
+        missing += !object_has(o, i);
+    if (!o->ops->promise(missing))
+        return -ENOSPC;
+    commit_add(-(s64)missing); /* each asks again as it comes */
+    for (u64 i = first; i < past && !error; i++) {
+        error = tree_memory_full() ? -ENOSPC : object_get(o, i, OBJECT_WRITE, &frame);
+        if (!error)
+            frame_unpin(frame);
+    }
+    return error == -ENOMEM ? -ENOSPC : error;
+}
+
 static int tree_fallocate(struct file *f, int mode, u64 offset, u64 bytes) {
     struct tree_inode *ti = tree_inode(f->inode);
     bool zeroes = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE), through;
@@ -301,6 +325,8 @@ static int tree_fallocate(struct file *f, int mode, u64 offset, u64 bytes) {
         tree_changed(ti);
     if (!error && zeroes)
         error = through ? through_zero(ti, offset, min(end, size_of(ti))) : punch(ti, offset, end);
+    if (!error && !(mode & FALLOC_FL_PUNCH_HOLE) && ti->inode.object.ops->promise)
+        error = make_pages(ti, offset, end);
     if (!error && !(mode & FALLOC_FL_KEEP_SIZE) && end > size_of(ti))
         error = tree_resize(&ti->inode, end);
     if (!error)

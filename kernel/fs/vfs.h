@@ -187,6 +187,8 @@ bool inode_try_get(struct inode *i); /* false: the last reference is gone alread
 /* inode_init: one reference, one link (two for a directory), owned by the caller's file system ids, times now, a number
  * of its own. */
 void inode_init(struct inode *i, struct super *s, u32 mode);
+/* inode_pages_promised: the object's ops of a file in memory whose pages were promised all at once. */
+extern const struct object_ops inode_pages_promised;
 u64 inode_number(void);                /* a number that no file of the host has */
 int inode_deny_write(struct inode *i); /* exec: -ETXTBSY if someone writes */
 void inode_allow_write(struct inode *i);

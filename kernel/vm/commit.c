@@ -4,7 +4,7 @@
 #include "vm/inner.h"
 #include "vm/swap.h"
 
-u64 commit_mode, commit_ratio = 50, commit_kbytes, commit_user_reserve = 131072, commit_admin_reserve = 8192;
+u64 commit_mode, commit_ratio = 50, commit_kbytes, commit_user_reserve, commit_admin_reserve;
 
 static struct part {
     s64 pages; /* atomic; may be negative: given back on another CPU */
@@ -48,6 +48,13 @@ static u64 limit_for(const struct space *s) {
     if (s)
         kept += min(s->sum.total / 32, kb_pages(commit_user_reserve));
     return limit > kept ? limit - kept : 0;
+}
+
+/* As Linux 6.1 (init_user_reserve, init_admin_reserve): a part of what is free at boot, at most 128 MiB and 8 MiB. */
+void commit_init(void) {
+    u64 free_kb = frame_free_count() * (PAGE_SIZE / KiB);
+    commit_user_reserve = min(free_kb / 32, 1ULL << 17);
+    commit_admin_reserve = min(free_kb / 32, 1ULL << 13);
 }
 
 bool commit_charge(const struct space *s, u64 pages) {

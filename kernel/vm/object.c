@@ -11,6 +11,7 @@
  * there. */
 #include "vm/object.h"
 
+#include "vm/commit.h"
 #include "vm/inner.h"
 #include "vm/object_inner.h"
 #include "vm/slab.h"
@@ -92,12 +93,16 @@ void object_detach(struct object *o, struct frame *f) {
         atomic_hint_add(&o->dirty, -1);
 }
 
+/* A page that was promised by itself is gone, or did not come. */
+static void give_back(const struct object *o) { commit_add(o->ops->promise ? -1 : 0); }
+
 /* The frame leaves the tree, which drops its pin. o->lock held; returns the frame, for frame_unpin after unlocking. */
 struct frame *object_remove(struct object *o, u64 index) {
     struct frame *f = radix_remove(&o->tree, index);
     if (unlikely(frame_flags(f) & FRAME_SWAP))
         object_slot_stale(f);
     object_detach(o, f);
+    give_back(o);
     return f;
 }
 
@@ -179,10 +184,14 @@ static void fill_done(struct object *o, u64 index, struct frame **frames, unsign
 static int fill(struct object *o, u64 index, enum object_use use, struct frame **out) {
     struct frame *frames[FILL_MOST];
     bool from_backend = o->ops->fill && use != OBJECT_OVERWRITE;
+    if (o->ops->promise && !o->ops->promise(1))
+        return -ENOSPC;
     int count = insert_blank(o, index, window(o, index, use), from_backend ? FRAME_FILLING | FRAME_REFERENCED : 0,
                              !o->ops->fill && use != OBJECT_OVERWRITE, frames);
-    if (count <= 0)
+    if (count <= 0) {
+        give_back(o);
         return count;
+    }
     int error = 0;
     if (from_backend) {
         error = o->ops->fill(o, index, frames, count);
@@ -380,10 +389,12 @@ static void mark_closing(struct object *o, u64 first, u64 end) {
     void *value;
     spin_lock(&o->lock);
     for (u64 i = radix_next(&o->tree, first, &value); i < end; i = radix_next(&o->tree, i + 1, &value))
-        if (value_is_slot(value))
+        if (value_is_slot(value)) {
             object_drop_slot(o, i);
-        else
+            give_back(o);
+        } else {
             atomic_or(&((struct frame *)value)->flags, FRAME_CLOSING);
+        }
     spin_unlock(&o->lock);
 }
 

@@ -25,6 +25,9 @@ struct object_ops {
     /* device: the frame that page `index` of a device shows, or NULL past its end. Not ours to reclaim. Other objects:
      * NULL. */
     struct frame *(*device)(struct object *o, u64 index);
+    /* promise: a new page is to come: may it be promised (commit_charge)? Taken back when the page goes for good. NULL:
+     * not counted page by page. */
+    bool (*promise)(u64 pages);
 };
 
 struct object {
@@ -69,8 +72,8 @@ enum object_use {
     OBJECT_OVERWRITE, /* all bytes will be overwritten: no fill; becomes dirty. The caller must write all of it */
 };
 /* object_get: the frame of page `index`, filled and pinned; the caller calls frame_unpin. Does not look at size. May
- * sleep (and read ahead). *out on success; -ENOMEM, or the backend's error (-EIO...). Holds no lock on entry or return,
- * but the caller may hold o->mutex. */
+ * sleep (and read ahead). *out on success; -ENOMEM, -ENOSPC (no promise), or the backend's error (-EIO...). Holds no
+ * lock on entry or return, but the caller may hold o->mutex. */
 int object_get(struct object *o, u64 index, enum object_use use, struct frame **out) must_check;
 static inline u64 object_pages(const struct object *o) { return (atomic_load(&o->size) + PAGE_SIZE - 1) >> PAGE_SHIFT; }
 /* object_dirty: the frame (pinned, of o) is about to be written: by a shared mapping or by write(2). Without a

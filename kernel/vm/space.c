@@ -30,6 +30,7 @@ void vm_init(void) {
     frame_pin(zero_frame);
     radix_init();
     tables_init();
+    commit_init();
 }
 
 static void list_space(struct space *s) {

@@ -544,6 +544,7 @@ test(space_promises_are_limited_by_mode) {
     struct map_request r = {.address = at(0), .bytes = KB4(40), .flags = RW, .how = MAP_AT_FREE};
     begin();
     commit_mode = COMMIT_NEVER;
+    commit_user_reserve = 1 << 17;
     commit_kbytes = 4 * 67; /* less a 32nd of what is mapped */
     s->limits.privileged = true;
     check_eq(space_map(s, &r), at(0));
