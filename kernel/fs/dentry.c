@@ -12,6 +12,8 @@
  * Does not know permissions, mounts, or what a file system does (names.c, path.c, tree.c). */
 #include "fs/dentry.h"
 
+#include "fs/inotify.h"
+
 #include "vm/frame.h"
 #include "vm/slab.h"
 
@@ -141,6 +143,7 @@ static struct dentry *dentry_free(struct dentry *d) {
     if (d->inode) {
         if (d->inode->alias == d)
             d->inode->alias = NULL;
+        notify_gone(d->inode);
         inode_put(d->inode);
     }
     if (d->name != d->short_name)

@@ -6,6 +6,7 @@
 
 #include "fs/dentry.h"
 #include "fs/inode.h"
+#include "fs/inotify.h"
 #include "fs/io.h"
 #include "fs/open.h"
 #include "task/task.h"
@@ -93,6 +94,8 @@ void file_get(struct file *f) { atomic_add(&f->references, 1); }
 void file_put(struct file *f) {
     if (atomic_sub(&f->references, 1))
         return;
+    if (!(f->mode & FILE_PATH))
+        notify_file(f, f->mode & FILE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     if (f->inode->locks)
         locks_forget_file(f);
     if (!list_empty(&f->epoll))
@@ -113,7 +116,10 @@ ssize_t file_read(struct file *f, struct iov *to, u64 *position) {
         return -EISDIR;
     if (!f->ops->read)
         return -EINVAL;
-    return f->ops->read(f, to, position);
+    ssize_t n = f->ops->read(f, to, position);
+    if (n > 0)
+        notify_file(f, IN_ACCESS);
+    return n;
 }
 
 ssize_t file_write(struct file *f, struct iov *from, u64 *position) {
@@ -121,7 +127,10 @@ ssize_t file_write(struct file *f, struct iov *from, u64 *position) {
         return -EBADF;
     if (!f->ops->write)
         return -EINVAL;
-    return f->ops->write(f, from, position);
+    ssize_t n = f->ops->write(f, from, position);
+    if (n > 0)
+        notify_file(f, IN_MODIFY);
+    return n;
 }
 
 ssize_t file_read_kernel(struct file *f, void *buffer, size_t bytes, u64 position) {

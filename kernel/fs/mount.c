@@ -4,6 +4,7 @@
  * mounts only where they are. Does not make file systems: start.c does at boot, sys/mount.c on request. */
 #include "fs/mount.h"
 
+#include "fs/inotify.h"
 #include "vm/slab.h"
 
 static struct spin lock = SPIN_INIT; /* protects mounts and every link */
@@ -103,6 +104,8 @@ int mount_remove(const struct path *p) {
             atomic_and(&m->point->flags, ~DENTRY_MOUNTED);
     }
     spin_unlock(&lock);
+    if (!error && notify_wanted())
+        notify_unmounted(m->super);
     return error;
 }
 

@@ -13,6 +13,7 @@
 #include <linux/limits.h>
 
 #include "fs/inode.h"
+#include "fs/inotify.h"
 #include "task/task.h"
 #include "vm/slab.h"
 
@@ -115,6 +116,8 @@ int name_make(int at, const char *name, u32 mode, u64 rdev) {
         if (!error)
             error = name_create_in(w.path.dentry, w.name, w.bytes, mode, rdev, &made);
         mutex_unlock(&dir->lock);
+        if (made)
+            notify_name(dir, w.name, w.bytes, made->inode, IN_CREATE);
     }
     if (made)
         dentry_put(made);
@@ -142,6 +145,8 @@ int name_symlink(const char *target, int at, const char *name) {
         if (!error)
             dentry_insert(d, made, pin_flag(dir));
         mutex_unlock(&dir->lock);
+        if (!error)
+            notify_name(dir, w.name, w.bytes, made, IN_CREATE);
     }
     if (d)
         dentry_put(d);
@@ -183,6 +188,10 @@ int name_link(const struct path *old, int at, const char *name) {
             dentry_insert(d, inode, pin_flag(dir));
         }
         mutex_unlock(&dir->lock);
+        if (!error) {
+            notify_inode(inode, IN_ATTRIB); /* its count of links */
+            notify_name(dir, w.name, w.bytes, inode, IN_CREATE);
+        }
     }
     if (d)
         dentry_put(d);
@@ -221,6 +230,18 @@ static int remove_locked(struct walk *w, struct dentry *victim, bool directory) 
     return error;
 }
 
+/* The name is gone from the cache: tells, and drops the last that was known of it. The file itself may end here, and
+ * its watches hear of that before the directory's, as on Linux. */
+static void tell_removed(struct walk *w, struct dentry *victim) {
+    struct inode *inode = victim->inode;
+    inode_get(inode);
+    if ((inode->mode & S_IFMT) != S_IFDIR)
+        notify_inode(inode, IN_ATTRIB);
+    dentry_put(victim);
+    notify_name(path_inode(&w->path), w->name, w->bytes, inode, IN_DELETE);
+    inode_put(inode);
+}
+
 int name_remove(int at, const char *name, bool directory) {
     struct walk w;
     struct dentry *victim = NULL, *whiteout = NULL;
@@ -252,6 +273,10 @@ int name_remove(int at, const char *name, bool directory) {
         whiteout = NULL;
     }
     mutex_unlock(&dir->lock);
+    if (!error) {
+        tell_removed(&w, victim);
+        victim = NULL;
+    }
 out:
     if (victim)
         dentry_put(victim);
@@ -400,6 +425,26 @@ static int move_locked(struct move *m) {
     return error;
 }
 
+static void tell_move(struct walk *from, struct walk *to, struct inode *moved) {
+    u32 cookie = notify_cookie();
+    notify_name_told(path_inode(&from->path), from->name, from->bytes, moved, IN_MOVED_FROM, cookie);
+    notify_name_told(path_inode(&to->path), to->name, to->bytes, moved, IN_MOVED_TO, cookie);
+}
+
+static void tell_moved(struct move *m) {
+    bool exchange = m->flags & RENAME_EXCHANGE;
+    if (m->target && m->target->inode == m->old->inode)
+        return;
+    tell_move(&m->from, &m->to, m->old->inode);
+    if (m->target && !exchange && !m->directory)
+        notify_inode(m->target->inode, IN_ATTRIB);
+    notify_inode(m->old->inode, IN_MOVE_SELF);
+    if (exchange) {
+        tell_move(&m->to, &m->from, m->target->inode);
+        notify_inode(m->target->inode, IN_MOVE_SELF);
+    }
+}
+
 static int begin_move(struct move *m, int at, const char *name, int new_at, const char *new_name) {
     int error = walk_begin(&m->from, at, name, 0);
 
@@ -428,6 +473,8 @@ int name_rename(int at, const char *name, int new_at, const char *new_name, u32 
         lock_directories(&m);
         error = move_locked(&m);
         unlock_directories(&m);
+        if (!error && notify_wanted())
+            tell_moved(&m);
     }
     struct dentry *all[] = {m.old, m.target, m.slot, m.whiteout};
     for (unsigned i = 0; i < array_count(all); i++)

@@ -7,6 +7,7 @@
 
 #include "fs/file_alloc.h"
 #include "fs/inode.h"
+#include "fs/inotify.h"
 #include "fs/names.h"
 #include "vm/slab.h"
 
@@ -94,6 +95,8 @@ static struct file *open_inode(struct file *f, const struct path *p, int flags, 
     /* A standard stream on a file of the host's cannot be cut from here: its /dev/stdout is opened as it is. */
     if (!error && (flags & O_TRUNC) && regular && !made && inode->ops->resize) {
         error = open_truncating(inode);
+        if (!error)
+            notify_file(f, IN_MODIFY);
         if (error && f->ops->release)
             f->ops->release(f);
     }
@@ -124,6 +127,8 @@ static int make_last(struct walk *w, u32 mode, struct dentry **out, bool *made) 
         *made = !error;
     }
     mutex_unlock(&dir->lock);
+    if (*made)
+        notify_name(dir, w->name, w->bytes, (*out)->inode, IN_CREATE);
     return error;
 }
 
@@ -238,7 +243,11 @@ struct file *file_open_how(int at, const char *name, int flags, u32 mode, u32 lo
     /* What the cache knew by this name is no more what the lower has: it has been forgotten, so this asks again. */
     if (is_err(f) && ptr_err(f) == -ESTALE && (f = file_blank()))
         f = open_once(f, at, name, flags, mode, lookup);
-    return f ? f : err_ptr(-ENOMEM);
+    if (!f)
+        return err_ptr(-ENOMEM);
+    if (!is_err(f) && !(flags & O_PATH))
+        notify_file(f, IN_OPEN);
+    return f;
 }
 
 struct file *file_open(int at, const char *name, int flags, u32 mode) {

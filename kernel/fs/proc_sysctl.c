@@ -4,6 +4,7 @@
  * Knobs of things that we do not have (yet) keep what is written to them where Linux's programs write them as a matter
  * of course, and say so here by having a variable of their own. */
 
+#include "fs/inotify.h"
 #include "fs/pipe.h"
 #include "fs/proc.h"
 #include "fs/pty.h"
@@ -205,7 +206,7 @@ static const struct synth_node vm_children[] = {
 
 static u64 file_max = ~0UL >> 1, nr_open = 1048576, pipe_soft = 16384, pipe_hard, aio_max = 65536, lease_time = 45,
            protected_hardlinks = 1, protected_symlinks = 1, protected_fifos, protected_regular, suid_dumpable,
-           watches = 8192, instances = 128, queued_events = 16384, somaxconn = 4096, epoll_watches = 1UL << 20;
+           somaxconn = 4096, epoll_watches = 1UL << 20;
 
 static int show_file_nr(struct synth *s, struct text *t) {
     text_print(t, "0\t0\t%lu\n", (unsigned long)file_max); /* open files are not counted */
@@ -228,9 +229,12 @@ static const struct synth_node fs_children[] = {
      .mode = S_IFDIR | 0555,
      .children =
          (const struct synth_node[]){
-             {.name = "max_queued_events", .mode = S_IFREG | 0644, .value = &queued_events, .most = 1UL << 31},
-             {.name = "max_user_instances", .mode = S_IFREG | 0644, .value = &instances, .most = 1UL << 31},
-             {.name = "max_user_watches", .mode = S_IFREG | 0644, .value = &watches, .most = 1UL << 31},
+             {.name = "max_queued_events", .mode = S_IFREG | 0644, .value = &inotify_events_most, .most = 1UL << 31},
+             {.name = "max_user_instances",
+              .mode = S_IFREG | 0644,
+              .value = &inotify_instances_most,
+              .most = 1UL << 31},
+             {.name = "max_user_watches", .mode = S_IFREG | 0644, .value = &inotify_watches_most, .most = 1UL << 31},
              {.name = NULL},
          }},
     {.name = "lease-break-time", .mode = S_IFREG | 0644, .value = &lease_time, .most = 1UL << 31},

@@ -39,6 +39,7 @@ struct inode {
     s32 writers;          /* descriptions open for writing; exec denies (ETXTBSY) by -1 */
     struct dentry *alias; /* a directory's dentry, while it has one (cached file systems) */
     void *locks;          /* flock and POSIX record locks: locks.c */
+    void *watches;        /* inotify.c */
     void *private_data;   /* the file system's own, where embedding does not suit */
 };
 

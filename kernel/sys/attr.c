@@ -10,15 +10,28 @@
 
 #include "fs/file.h"
 #include "fs/inode.h"
+#include "fs/inotify.h"
 #include "fs/open.h"
 #include "fs/path.h"
 #include "sys/sys.h"
 #include "task/task.h"
 #include "vm/slab.h"
 
+/* Changes what d names, and tells who watches it (Linux's fsnotify_change). */
+static long change(struct dentry *d, const struct inode_change *new) {
+    const u32 both = ATTR_ATIME | ATTR_MTIME;
+    long error = inode_change(d->inode, new);
+    if (!error)
+        notify(d, (new->valid &both) == ATTR_ATIME && new->valid == ATTR_ATIME  ? IN_ACCESS
+                  : (new->valid &both) == ATTR_MTIME &&new->valid == ATTR_MTIME ? IN_MODIFY
+                                                                                : IN_ATTRIB);
+    return error;
+}
+
 /* Mode and owner. */
 
-static long change_mode(struct inode *i, u32 mode) {
+static long change_mode(struct dentry *d, u32 mode) {
+    struct inode *i = d->inode;
     const struct credentials *cred = cred_current();
     struct inode_change new = {.valid = ATTR_MODE, .mode = mode & 07777};
 
@@ -30,7 +43,7 @@ static long change_mode(struct inode *i, u32 mode) {
         return -EOPNOTSUPP;
     if ((new.mode &S_ISGID) && !cred_in_group(cred, i->gid, cred->fsgid) && !capable(CAP_FSETID))
         new.mode &= ~S_ISGID;
-    return inode_change(i, &new);
+    return change(d, &new);
 }
 
 long sys_fchmodat(int at, const char __user *name, u32 mode) {
@@ -39,7 +52,7 @@ long sys_fchmodat(int at, const char __user *name, u32 mode) {
 
     if (error)
         return error;
-    error = change_mode(path_inode(&p), mode);
+    error = change_mode(p.dentry, mode);
     path_put(&p);
     return error;
 }
@@ -63,12 +76,13 @@ long sys_fchmod(int fd, u32 mode) {
 
     if (!f)
         return -EBADF;
-    error = change_mode(f->inode, mode);
+    error = change_mode(f->path.dentry, mode);
     file_put(f);
     return error;
 }
 
-static long change_owner(struct inode *i, u32 uid, u32 gid) {
+static long change_owner(struct dentry *d, u32 uid, u32 gid) {
+    struct inode *i = d->inode;
     const struct credentials *cred = cred_current();
     bool all = capable(CAP_CHOWN), own = cred->fsuid == i->uid;
     struct inode_change new = {.uid = uid, .gid = gid, .mode = i->mode};
@@ -90,7 +104,7 @@ static long change_owner(struct inode *i, u32 uid, u32 gid) {
         if (i->mode & S_IXGRP)
             new.mode &= ~(u32)S_ISGID;
     }
-    return inode_change(i, &new);
+    return change(d, &new);
 }
 
 long sys_fchownat(int at, const char __user *name, u32 uid, u32 gid, int flags) {
@@ -103,7 +117,7 @@ long sys_fchownat(int at, const char __user *name, u32 uid, u32 gid, int flags) 
     error = path_lookup_user(at, name, lookup, &p);
     if (error)
         return error;
-    error = change_owner(path_inode(&p), uid, gid);
+    error = change_owner(p.dentry, uid, gid);
     path_put(&p);
     return error;
 }
@@ -120,7 +134,7 @@ long sys_fchown(int fd, u32 uid, u32 gid) {
 
     if (!f)
         return -EBADF;
-    error = change_owner(f->inode, uid, gid);
+    error = change_owner(f->path.dentry, uid, gid);
     file_put(f);
     return error;
 }
@@ -132,7 +146,8 @@ long sys_fchown(int fd, u32 uid, u32 gid) {
 #define SECOND_NS 1000000000L
 
 /* times NULL: both now. */
-static long change_times(struct inode *i, const struct __kernel_timespec *times) {
+static long change_times(struct dentry *d, const struct __kernel_timespec *times) {
+    struct inode *i = d->inode;
     s64 now = (s64)clock_wall_ns();
     struct inode_change new = {.atime_ns = now, .mtime_ns = now};
     bool both_now = !times || (times[0].tv_nsec == UTIME_NOW && times[1].tv_nsec == UTIME_NOW);
@@ -158,7 +173,7 @@ static long change_times(struct inode *i, const struct __kernel_timespec *times)
         if (error)
             return error;
     }
-    return inode_change(i, &new);
+    return change(d, &new);
 }
 
 /* name NULL: of the descriptor itself. */
@@ -171,7 +186,7 @@ static long times_at(int at, const char __user *name, const struct __kernel_time
         return -EINVAL;
     if (!name) {
         struct file *f = flags ? NULL : open_file(at);
-        error = f ? change_times(f->inode, times) : flags ? -EINVAL : -EBADF;
+        error = f ? change_times(f->path.dentry, times) : flags ? -EINVAL : -EBADF;
         if (f)
             file_put(f);
         return error;
@@ -179,7 +194,7 @@ static long times_at(int at, const char __user *name, const struct __kernel_time
     error = path_lookup_user(at, name, lookup, &p);
     if (error)
         return error;
-    error = change_times(path_inode(&p), times);
+    error = change_times(p.dentry, times);
     path_put(&p);
     return error;
 }
@@ -225,12 +240,15 @@ long sys_utime(const char __user *name, const struct utimbuf __user *user) {
 
 /* Sizes. */
 
-static long resize(struct inode *i, s64 bytes) {
-    u32 type = i->mode & S_IFMT;
+static long resize(struct dentry *d, s64 bytes) {
+    u32 type = d->inode->mode & S_IFMT;
 
     if (type != S_IFREG)
         return type == S_IFDIR ? -EISDIR : -EINVAL;
-    return inode_resize(i, (u64)bytes);
+    long error = inode_resize(d->inode, (u64)bytes);
+    if (!error)
+        notify(d, IN_MODIFY);
+    return error;
 }
 
 long sys_truncate(const char __user *name, s64 bytes) {
@@ -245,7 +263,7 @@ long sys_truncate(const char __user *name, s64 bytes) {
     if (!error)
         error = inode_begin_write(i);
     if (!error) {
-        error = resize(i, bytes);
+        error = resize(p.dentry, bytes);
         inode_end_write(i);
     }
     path_put(&p);
@@ -261,7 +279,7 @@ long sys_ftruncate(int fd, s64 bytes) {
     if (bytes < 0 || !(f->mode & FILE_WRITE) || (f->inode->mode & S_IFMT) != S_IFREG)
         error = -EINVAL;
     else
-        error = resize(f->inode, bytes);
+        error = resize(f->path.dentry, bytes);
     file_put(f);
     return error;
 }
@@ -280,7 +298,10 @@ static long allocate(struct file *f, int mode, s64 offset, s64 bytes) {
         return type == S_IFIFO ? -ESPIPE : type == S_IFDIR ? -EISDIR : -ENODEV;
     if (__builtin_add_overflow(offset, bytes, &end))
         return -EFBIG;
-    return f->ops->fallocate ? f->ops->fallocate(f, mode, (u64)offset, (u64)bytes) : -EOPNOTSUPP;
+    long error = f->ops->fallocate ? f->ops->fallocate(f, mode, (u64)offset, (u64)bytes) : -EOPNOTSUPP;
+    if (!error)
+        notify_file(f, IN_MODIFY);
+    return error;
 }
 
 long sys_fallocate(int fd, int mode, s64 offset, s64 bytes) {
@@ -322,7 +343,8 @@ static int take_name(char *name, const char __user *user) {
     return bytes < 0 ? (int)bytes : bytes == 0 || bytes > XATTR_NAME_MAX ? -ERANGE : 0;
 }
 
-static long set_xattr(struct inode *i, const char __user *user, const void __user *from, size_t bytes, int flags) {
+static long set_xattr(struct dentry *d, const char __user *user, const void __user *from, size_t bytes, int flags) {
+    struct inode *i = d->inode;
     char name[XATTR_NAME_MAX + 1];
     void *value = NULL;
     long error;
@@ -342,6 +364,8 @@ static long set_xattr(struct inode *i, const char __user *user, const void __use
         error = copy_from_user(value, from, bytes);
     if (!error)
         error = i->ops->setxattr(i, name, value, bytes, flags);
+    if (!error)
+        notify(d, IN_ATTRIB);
     kfree(value);
     return error;
 }
@@ -382,7 +406,8 @@ static long list_xattr(struct inode *i, char __user *to, size_t bytes) {
     return result;
 }
 
-static long remove_xattr(struct inode *i, const char __user *user) {
+static long remove_xattr(struct dentry *d, const char __user *user) {
+    struct inode *i = d->inode;
     char name[XATTR_NAME_MAX + 1];
     long error = take_name(name, user);
 
@@ -390,7 +415,11 @@ static long remove_xattr(struct inode *i, const char __user *user) {
         error = xattr_permission(i, name, true);
     if (!error && !i->ops->setxattr)
         error = -EOPNOTSUPP;
-    return error ? error : i->ops->setxattr(i, name, NULL, 0, XATTR_REPLACE);
+    if (!error)
+        error = i->ops->setxattr(i, name, NULL, 0, XATTR_REPLACE);
+    if (!error)
+        notify(d, IN_ATTRIB);
+    return error;
 }
 
 /* The three ways to say which file: by name, by name without following, by descriptor. */
@@ -398,7 +427,7 @@ static long remove_xattr(struct inode *i, const char __user *user) {
     struct path p;                                                                                                     \
     long result = path_lookup_user(AT_FDCWD, path, lookup_flags, &p);                                                  \
     if (!result) {                                                                                                     \
-        struct inode *i = path_inode(&p);                                                                              \
+        struct dentry *d = p.dentry;                                                                                   \
         result = call;                                                                                                 \
         path_put(&p);                                                                                                  \
     }                                                                                                                  \
@@ -407,40 +436,40 @@ static long remove_xattr(struct inode *i, const char __user *user) {
     struct file *f = open_file(fd);                                                                                    \
     long result = -EBADF;                                                                                              \
     if (f) {                                                                                                           \
-        struct inode *i = f->inode;                                                                                    \
+        struct dentry *d = f->path.dentry;                                                                             \
         result = call;                                                                                                 \
         file_put(f);                                                                                                   \
     }                                                                                                                  \
     return result
 
 long sys_setxattr(const char __user *path, const char __user *name, const void __user *value, size_t bytes, int flags) {
-    ON_NAME(LOOKUP_FOLLOW, set_xattr(i, name, value, bytes, flags));
+    ON_NAME(LOOKUP_FOLLOW, set_xattr(d, name, value, bytes, flags));
 }
 long sys_lsetxattr(const char __user *path, const char __user *name, const void __user *value, size_t bytes,
                    int flags) {
-    ON_NAME(0, set_xattr(i, name, value, bytes, flags));
+    ON_NAME(0, set_xattr(d, name, value, bytes, flags));
 }
 long sys_fsetxattr(int fd, const char __user *name, const void __user *value, size_t bytes, int flags) {
-    ON_FILE(set_xattr(i, name, value, bytes, flags));
+    ON_FILE(set_xattr(d, name, value, bytes, flags));
 }
 long sys_getxattr(const char __user *path, const char __user *name, void __user *value, size_t bytes) {
-    ON_NAME(LOOKUP_FOLLOW, get_xattr(i, name, value, bytes));
+    ON_NAME(LOOKUP_FOLLOW, get_xattr(d->inode, name, value, bytes));
 }
 long sys_lgetxattr(const char __user *path, const char __user *name, void __user *value, size_t bytes) {
-    ON_NAME(0, get_xattr(i, name, value, bytes));
+    ON_NAME(0, get_xattr(d->inode, name, value, bytes));
 }
 long sys_fgetxattr(int fd, const char __user *name, void __user *value, size_t bytes) {
-    ON_FILE(get_xattr(i, name, value, bytes));
+    ON_FILE(get_xattr(d->inode, name, value, bytes));
 }
 long sys_listxattr(const char __user *path, char __user *names, size_t bytes) {
-    ON_NAME(LOOKUP_FOLLOW, list_xattr(i, names, bytes));
+    ON_NAME(LOOKUP_FOLLOW, list_xattr(d->inode, names, bytes));
 }
 long sys_llistxattr(const char __user *path, char __user *names, size_t bytes) {
-    ON_NAME(0, list_xattr(i, names, bytes));
+    ON_NAME(0, list_xattr(d->inode, names, bytes));
 }
-long sys_flistxattr(int fd, char __user *names, size_t bytes) { ON_FILE(list_xattr(i, names, bytes)); }
+long sys_flistxattr(int fd, char __user *names, size_t bytes) { ON_FILE(list_xattr(d->inode, names, bytes)); }
 long sys_removexattr(const char __user *path, const char __user *name) {
-    ON_NAME(LOOKUP_FOLLOW, remove_xattr(i, name));
+    ON_NAME(LOOKUP_FOLLOW, remove_xattr(d, name));
 }
-long sys_lremovexattr(const char __user *path, const char __user *name) { ON_NAME(0, remove_xattr(i, name)); }
-long sys_fremovexattr(int fd, const char __user *name) { ON_FILE(remove_xattr(i, name)); }
+long sys_lremovexattr(const char __user *path, const char __user *name) { ON_NAME(0, remove_xattr(d, name)); }
+long sys_fremovexattr(int fd, const char __user *name) { ON_FILE(remove_xattr(d, name)); }

@@ -5,6 +5,7 @@
 
 #include "fs/file.h"
 #include "fs/inode.h"
+#include "fs/inotify.h"
 #include "fs/names.h"
 #include "fs/path.h"
 #include "sys/sys.h"
@@ -74,6 +75,8 @@ static long list(struct file *f, struct listing *l) {
     mutex_unlock(&f->inode->lock);
     mutex_unlock(&f->position_lock);
     inode_accessed(f->inode);
+    if (!error)
+        notify_file(f, IN_ACCESS);
     if (l->used)
         return (long)l->used;
     return error ? error : l->too_small ? -EINVAL : 0;

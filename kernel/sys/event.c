@@ -1,4 +1,4 @@
-/* event.c - eventfd, epoll, timerfd and signalfd calls. What they make: fs/event.h. */
+/* event.c - eventfd, epoll, inotify, timerfd and signalfd calls. What they make: fs/event.h. */
 #include <linux/eventpoll.h>
 #include <linux/fcntl.h>
 #include <linux/signalfd.h>
@@ -7,6 +7,7 @@
 
 #include "fs/event.h"
 #include "fs/file.h"
+#include "fs/inotify.h"
 #include "sys/deadline.h"
 #include "sys/sys.h"
 #include "task/task.h"
@@ -35,6 +36,48 @@ long sys_eventfd2(u32 count, int flags) {
 }
 
 long sys_eventfd(u32 count) { return sys_eventfd2(count, 0); }
+
+/* ---- inotify ---- */
+
+long sys_inotify_init1(int flags) {
+    if (flags & ~(IN_CLOEXEC | IN_NONBLOCK))
+        return -EINVAL;
+    return install(inotify_create(flags & O_NONBLOCK), flags & O_CLOEXEC);
+}
+
+long sys_inotify_init(void) { return sys_inotify_init1(0); }
+
+long sys_inotify_add_watch(int fd, const char __user *name, u32 mask) {
+    u32 lookup = (mask & IN_DONT_FOLLOW ? 0 : LOOKUP_FOLLOW) | (mask & IN_ONLYDIR ? LOOKUP_DIRECTORY : 0);
+    const u32 kept = IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT | IN_MASK_ADD | IN_MASK_CREATE;
+    struct path p;
+
+    if (!(mask & (kept | IN_ONLYDIR | IN_DONT_FOLLOW | IN_ISDIR | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED)))
+        return -EINVAL;
+    struct file *f = fd_get(fd);
+    if (!f)
+        return -EBADF;
+    long result = (mask & IN_MASK_ADD && mask & IN_MASK_CREATE) || !file_is_inotify(f) ? -EINVAL : 0;
+    if (!result)
+        result = path_lookup_user(AT_FDCWD, name, lookup, &p);
+    if (!result) {
+        result = inode_permission(path_inode(&p), MAY_READ);
+        if (!result)
+            result = inotify_watch(f, path_inode(&p), mask & kept);
+        path_put(&p);
+    }
+    file_put(f);
+    return result;
+}
+
+long sys_inotify_rm_watch(int fd, int number) {
+    struct file *f = fd_get(fd);
+    if (!f)
+        return -EBADF;
+    long result = inotify_forget(f, number);
+    file_put(f);
+    return result;
+}
 
 /* ---- epoll ---- */
 

@@ -170,6 +170,8 @@ struct epoll_event;
 long sys_eventfd(u32 count);
 long sys_eventfd2(u32 count, int flags);
 long sys_epoll_create(int size);
+long sys_inotify_init(void), sys_inotify_init1(int flags);
+long sys_inotify_add_watch(int fd, const char __user *name, u32 mask), sys_inotify_rm_watch(int fd, int number);
 long sys_epoll_create1(int flags);
 long sys_epoll_ctl(int epfd, int operation, int fd, const struct epoll_event __user *event);
 long sys_epoll_wait(int epfd, struct epoll_event __user *events, int most, int timeout_ms);
