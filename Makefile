@@ -26,6 +26,15 @@ $(O)/%.o: %.S
 	$(CC) $(KFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
 -include $(OBJECTS:.o=.d)
 
+# The vdso: code for user mode, an ELF image of its own within the kernel's.
+VDSO := kernel/arch/x86_64/vdso
+$(O)/vdso.so: $(VDSO)/vdso.c $(VDSO)/vdso.ld $(VDSO)/data.h
+	@mkdir -p $(@D)
+	$(CC) $(KFLAGS) -fpic -mcmodel=small -fasynchronous-unwind-tables $(EXTRA) -nostdlib -shared -Wl,-T,$(VDSO)/vdso.ld \
+	  -Wl,-soname,linux-vdso.so.1,--hash-style=both,--build-id=none,--eh-frame-hdr,-s,-z,max-page-size=4096,-z,noexecstack $< -o $@
+$(O)/kernel/arch/x86_64/vdso_image.o: KFLAGS += -DVDSO_FILE='"$(O)/vdso.so"'
+$(O)/kernel/arch/x86_64/vdso_image.o: $(O)/vdso.so
+
 # The image is linked twice: first without the table of function names, then with the one made from the first (symbols.c).
 LINK := $(CC) -nostdlib -static -Wl,-T,kernel/quire.ld -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
 $(O)/quire.first: $(OBJECTS) kernel/quire.ld

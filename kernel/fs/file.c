@@ -24,7 +24,7 @@ void file_init(void) {
 
 static void vm_get(struct vm_file *v) { file_get(file_of_vm(v)); }
 static void vm_put(struct vm_file *v) { file_put(file_of_vm(v)); }
-static const struct vm_file_ops vm_ops = {vm_get, vm_put};
+const struct vm_file_ops file_vm_ops = {vm_get, vm_put};
 
 static u32 mode_of_flags(int flags) {
     if (flags & O_PATH)
@@ -64,7 +64,7 @@ void file_fill(struct file *f, struct inode *inode, const struct path *path, int
     f->inode = inode;
     f->ops = inode->file_ops;
     mutex_init(&f->position_lock);
-    f->vm = (struct vm_file){&vm_ops, &inode->object};
+    f->vm = (struct vm_file){&file_vm_ops, &inode->object};
     list_init(&f->epoll);
 }
 

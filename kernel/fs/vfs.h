@@ -173,7 +173,11 @@ struct file *file_make(struct inode *inode, const struct file_ops *ops, int flag
 struct file *shmem_file(const char *name, u64 bytes, int flags);
 void file_get(struct file *f);
 void file_put(struct file *f); /* the last one releases; may sleep */
-static inline struct file *file_of_vm(struct vm_file *v) { return v ? container_of(v, struct file, vm) : NULL; }
+extern const struct vm_file_ops file_vm_ops;
+/* file_of_vm: NULL: anonymous memory, or the kernel's own (the vdso). */
+static inline struct file *file_of_vm(struct vm_file *v) {
+    return v && v->ops == &file_vm_ops ? container_of(v, struct file, vm) : NULL;
+}
 ssize_t file_read_kernel(struct file *f, void *buffer, size_t bytes,
                          u64 position); /* for exec; all or short at the end */
 ssize_t file_write_kernel(struct file *f, const void *buffer, size_t bytes, u64 position);

@@ -224,6 +224,8 @@ static int build(struct exec *e) {
         return -ENOMEM;
     set_limits(e);
     error = elf_load(e);
+    if (!error)
+        error = vdso_map(e);
     return error ? error : stack_build(e);
 }
 

@@ -31,12 +31,16 @@ struct exec {
     u64 entry; /* where to start: the interpreter's entry, or the program's */
     u64 program_entry, phdr, interpreter_base;
     unsigned phdr_count;
+    u64 vdso; /* where its ELF header is */
     /* stack.c */
     u64 stack_pointer;
 };
 
 /* elf.c: -ENOEXEC: not an ELF file that we run. Other errors are execve's. */
 int elf_load(struct exec *e);
+/* vdso.c: -ENOMEM. vdso_init: before the first program. */
+int vdso_map(struct exec *e);
+void vdso_init(void);
 /* stack.c: strings, vector of arguments, environment and auxiliary vector. -E2BIG, -EFAULT, -ENOMEM. */
 int stack_build(struct exec *e);
 u64 exec_random(const struct exec *e,

@@ -10,7 +10,7 @@
 #include "fs/file.h"
 #include "fs/vfs.h"
 #include "main.h"
-#include "task/family.h"
+#include "task/exec.h"
 
 /* The limits that Debian's kernel gives its first process, but no core files: there is nobody to read them. */
 #define STACK_LIMIT (8 * MiB)
@@ -222,6 +222,7 @@ void process_init(void) {
     struct task *t;
 
     process_cache_init();
+    vdso_init();
     p = process_make();
     t = p ? task_make("init", false) : NULL;
     if (!t || !(p->ident = ident_new()) || !(p->handlers = signal_actions_make(NULL)))

@@ -174,6 +174,7 @@ static unsigned auxv(const struct build *b, u64 *v, u64 random, u64 platform_at,
     const struct exec *e = b->e;
     const struct credentials *c = &e->cred;
     const u64 pairs[][2] = {
+        {AT_SYSINFO_EHDR, e->vdso},
         {AT_MINSIGSTKSZ, arch_signal_frame_bytes()},
         {AT_HWCAP, arch_hwcap()},
         {AT_PAGESZ, PAGE_SIZE},

@@ -7,6 +7,7 @@
  * An alarm: each CPU has the time of its next tick and the deadline armed by the scheduler; the hardware is set to the
  * earlier. It is left alone when it comes too early (the interrupt then finds nothing due and sets it again), for
  * setting it is the dear part under an emulator. */
+#include "arch/x86_64/vdso/data.h"
 #include "arch/x86_64/x86.h"
 
 #define NEVER (~0UL)
@@ -18,7 +19,13 @@
 #define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01
 
 struct clock_scale clock_scale;
-static s64 wall_offset;
+/* What programs read without a call, in a page of its own: vdso/data.h. The offset of the wall clock has no other
+ * place.
+ */
+static union {
+    struct vdso_data data;
+    u8 page[PAGE_SIZE];
+} shown __attribute__((aligned(PAGE_SIZE)));
 static u64 apic_hz = QEMU_APIC_HZ;
 static u64 tsc_per_ns; /* 32.32 fixed point */
 
@@ -31,9 +38,17 @@ static u64 mul_div(u64 a, u64 b, u64 c) {
 }
 
 u64 clock_ns(void) { return (u64)((unsigned __int128)(rdtsc() - clock_scale.base) * clock_scale.mult >> 32); }
-u64 clock_wall_offset(void) { return (u64)atomic_load_relaxed(&wall_offset); }
+u64 clock_wall_offset(void) { return atomic_load_relaxed(&shown.data.wall_offset); }
 u64 clock_wall_ns(void) { return clock_ns() + clock_wall_offset(); }
-void clock_set_wall(u64 wall_ns) { atomic_store(&wall_offset, (s64)(wall_ns - clock_ns())); }
+void clock_set_wall(u64 wall_ns) { atomic_store(&shown.data.wall_offset, wall_ns - clock_ns()); }
+
+void arch_vdso(u64 *data, u64 *data_bytes, u64 *code, u64 *code_bytes) {
+    extern const char vdso_image[], vdso_image_end[];
+    *data = image_phys(&shown);
+    *data_bytes = sizeof(shown);
+    *code = image_phys(vdso_image);
+    *code_bytes = (u64)(vdso_image_end - vdso_image);
+}
 
 void clock_delay(u64 ns) {
     for (u64 end = clock_ns() + ns; clock_ns() < end;)
@@ -113,6 +128,8 @@ void clock_init(void) {
     if (hz < 1000000)
         panic("clock: a TSC of %lu Hz: the APIC timer does not count as it should", hz);
     clock_scale = (struct clock_scale){.base = start, .mult = mul_div(1000000000, 1UL << 32, hz), .tsc_hz = hz};
+    shown.data =
+        (struct vdso_data){.base = start, .mult = clock_scale.mult, .tick_ns = TICK_NS, .cpu_known = cpu_has.rdtscp};
     tsc_per_ns = mul_div(hz, 1UL << 32, 1000000000);
     kprintf(LOG_INFO "clock: TSC %lu.%06lu MHz (%s), alarm by %s\n", hz / 1000000, hz % 1000000,
             told ? "told" : "measured", cpu_has.tsc_deadline ? "TSC deadline" : "APIC timer");

@@ -65,7 +65,7 @@ u64 clock_ns(void); /* monotonic */
 void clock_arm(u64 deadline_ns);
 u64 clock_wall_ns(void); /* CLOCK_REALTIME = clock_ns() + offset */
 void clock_set_wall(u64 wall_ns);
-/* For a vdso: nanoseconds = (u128)(tsc - clock_scale.base) * mult >> 32. Constant after boot. */
+/* Nanoseconds = (u128)(tsc - clock_scale.base) * mult >> 32. Constant after boot. */
 struct clock_scale {
     u64 base, mult, tsc_hz;
 };
@@ -144,5 +144,8 @@ u64 arch_get_fs_base(void);
 void arch_set_gs_base(u64 base); /* the user's */
 u64 arch_get_gs_base(void);
 u64 arch_hwcap(void), arch_hwcap2(void); /* AT_HWCAP, AT_HWCAP2: auxv.c */
+
+/* arch_vdso: where the vdso's data page and its code are in physical memory; whole pages. */
+void arch_vdso(u64 *data, u64 *data_bytes, u64 *code, u64 *code_bytes);
 
 noreturn void machine_stop(void); /* end QEMU (debug-exit); used by panic and after WIRE_STATUS */
