@@ -57,17 +57,18 @@ void commit_init(void) {
     commit_admin_reserve = min(free_kb / 32, 1ULL << 13);
 }
 
+/* Counted already, so that of two that come at once not both find room. */
+static __attribute__((noinline)) bool allowed(const struct space *s, u64 pages, u64 mode) {
+    bool fits = mode == COMMIT_NEVER   ? commit_total() < limit_for(s)
+                : mode == COMMIT_GUESS ? pages <= memory_pages() + swap_pages() /* only what is plainly too much */
+                                       : true;
+    if (!fits)
+        commit_add(-(s64)pages);
+    return fits;
+}
+
 bool commit_charge(const struct space *s, u64 pages) {
     u64 mode = atomic_load_relaxed(&commit_mode);
-    bool allowed = true;
-    commit_add(pages); /* first, so that of two that come at once not both find room */
-    if (likely(mode != COMMIT_NEVER && pages <= frame_count / 4))
-        return true;
-    if (mode == COMMIT_NEVER)
-        allowed = commit_total() < limit_for(s);
-    else if (mode == COMMIT_GUESS) /* only what is plainly too much */
-        allowed = pages <= memory_pages() + swap_pages();
-    if (!allowed)
-        commit_add(-(s64)pages);
-    return allowed;
+    commit_add(pages);
+    return likely(mode != COMMIT_NEVER && pages <= frame_count / 4) || allowed(s, pages, mode);
 }

@@ -16,7 +16,7 @@
 
 #define LIMBOS 3u
 #define ADVANCE_EVERY                                                                                                  \
-    16u /* retires of one CPU between attempts to advance: the tables that wait for it hold about 128 KiB */
+    8u /* retires of one CPU between attempts to advance: what waits for it is about 64 KiB of tables */
 
 /* Legend: [c] written by its CPU, read by all; [l] lock. One cache line. */
 struct epoch_cpu {

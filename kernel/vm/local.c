@@ -62,34 +62,67 @@ static void flush(const struct local *l, bool tables) {
 
 /* ---- map ---- */
 
-static bool may_map(const struct local *l, const struct view *view) {
-    const struct table *t = l->t;
-    bool hole = l->at == t->run_count || t->runs[l->at].first >= l->end;
-    return hole && has_room(l, 1) && (!view->file || plan_has_link(t, view_object(view)));
+/* What the plan lacks for another run; k: a stock that may have it. */
+static inline bool fits(const struct local *l, const struct view *view, struct stock *k) {
+    struct table *t = l->t;
+    bool room = has_room(l, 1) || (k && plan_room(t, 1, k));
+    bool linked = !view->file || plan_has_link(t, view_object(view)) || (k && stock_has(k, 0, 1, 0));
+    return room && linked;
+}
+
+/* [first, end) is a hole, and the plan has room. */
+static inline int map(struct local *l, struct view *view, u64 offset, struct stock *k) {
+    struct space *s = l->s;
+    struct table *t = l->t;
+    s64 pages = l->end - l->first;
+    if ((view->flags & VIEW_ACCOUNT) && !commit_charge(s, pages))
+        return -ENOMEM;
+    s->mappings -= t->run_count;
+    spin_lock(&t->lock);
+    plan_put(t, l->at, l->first, l->end, view, offset, k);
+    spin_unlock(&t->lock);
+    s->mappings += t->run_count;
+    tally_add(&s->sum, view, pages);
+    s->peak_total = max(s->peak_total, (u64)s->sum.total);
+    gap_taken(s, t->base + l->first, t->base + l->end, view);
+    return 0;
+}
+
+static inline bool is_hole(const struct local *l) {
+    return l->at == l->t->run_count || l->t->runs[l->at].first >= l->end;
+}
+
+/* The same, with what the plan lacks; that is allocated with the space open. */
+static __attribute__((noinline)) int map_with_stock(struct space *s, u64 first, u64 end, struct view *view,
+                                                    u64 offset) {
+    struct stock k = STOCK_EMPTY;
+    struct local l;
+    int result = LOCAL_NOT;
+    bool again = true;
+    while (again && local_begin(&l, s, first, end)) {
+        spin_lock(&l.t->lock);
+        again = is_hole(&l) && !fits(&l, view, &k);
+        spin_unlock(&l.t->lock);
+        if (!again && is_hole(&l))
+            result = map(&l, view, offset, &k);
+        space_open(s);
+        if (again && stock_fill(&k)) {
+            result = -ENOMEM;
+            again = false;
+        }
+    }
+    stock_empty(&k);
+    return result;
 }
 
 int local_map(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
     struct local l;
-    int error = 0;
     if (!local_begin(&l, s, first, end))
         return LOCAL_NOT;
-    if (!may_map(&l, view))
-        return local_not(&l);
-    if ((view->flags & VIEW_ACCOUNT) && !commit_charge(s, end - first)) {
-        error = -ENOMEM;
-    } else {
-        struct table *t = l.t;
-        unsigned runs = t->run_count;
-        spin_lock(&t->lock);
-        plan_put(t, l.at, l.first, l.end, view, offset, NULL);
-        spin_unlock(&t->lock);
-        s->mappings += (s64)t->run_count - runs;
-        tally_add(&s->sum, view, end - first);
-        s->peak_total = max(s->peak_total, (u64)s->sum.total);
-        gap_taken(s, first, end, view);
-    }
+    bool hole = is_hole(&l), fit = hole && fits(&l, view, NULL);
+    int result = fit ? map(&l, view, offset, NULL) : LOCAL_NOT;
     space_open(s);
-    return error;
+    return hole && !fit ? map_with_stock(s, first, end, view, offset) : result;
 }
 
 /* ---- unmap ---- */

@@ -20,6 +20,7 @@ struct machine_space {
 
 /* machine_root_init: fill the kernel's half of a new root table (512 entries, zeroed). */
 void machine_root_init(entry *root);
+void machine_root_clear(entry *root); /* ... and zero it again */
 /* machine_load: this CPU translates by `m` from now on (NULL: by the kernel's own tables), and forgets what it cached
  * of another space. Lazy: kernel threads do not call it, so a CPU may keep a space it does not use. Not called in
  * interrupts. */

@@ -55,19 +55,18 @@ static long place(struct space *s, const struct map_request *r, u64 pages) {
 
 /* A reference, if it has a file; others are the space's own. range held. */
 static struct view *view_of_request(struct space *s, const struct map_request *r) {
-    struct view proto = {.flags = r->flags | s->locked_default,
-                         .max_prot = r->max_prot ? r->max_prot : VIEW_PROT,
-                         .file = r->file,
-                         .name = r->name};
-    if ((proto.flags & VIEW_WRITE) && !(proto.flags & (VIEW_SHARED | VIEW_NORESERVE)))
-        proto.flags |= VIEW_ACCOUNT;
-    if (s->recent && view_same(s->recent, &proto))
-        return s->recent;
+    u32 flags = r->flags | s->locked_default, max_prot = r->max_prot ? r->max_prot : VIEW_PROT;
+    if ((flags & VIEW_WRITE) && !(flags & (VIEW_SHARED | VIEW_NORESERVE)))
+        flags |= VIEW_ACCOUNT;
+    struct view *recent = s->recent;
+    if (!r->file && recent && recent->flags == flags && recent->max_prot == max_prot && recent->name == r->name)
+        return recent;
+    struct view proto = {.flags = flags, .max_prot = max_prot, .file = r->file, .name = r->name};
     struct view *view = view_intern(&proto);
     if (view && !view->file) {
-        if (s->recent)
-            view_put(s->recent);
         s->recent = view;
+        if (recent)
+            view_put(recent);
     }
     return view;
 }

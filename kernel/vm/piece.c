@@ -263,7 +263,8 @@ void space_usage(struct space *s, u64 start, u64 end, struct space_usage *out) {
 /* Tables and resident pages below t, shared ones in full: from the leaves' own counters, not slot by slot. */
 static void count_in(const struct table *t, u64 *tables, u64 *resident) {
     ++*tables;
-    for (unsigned word = 0; word < TABLE_SLOTS / 64; word++) {
+    for (unsigned words = t->below_words; words; words &= words - 1) {
+        unsigned word = __builtin_ctz(words);
         for (u64 bits = t->below[word]; bits; bits &= bits - 1) {
             entry e = slot_read(&t->slots[word * 64 + __builtin_ctzll(bits)]);
             const struct table *lower = table_of_entry(e);

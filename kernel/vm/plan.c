@@ -6,7 +6,7 @@
 
 #include "vm/slab.h"
 
-unsigned plan_from(struct table *t, u64 page) {
+unsigned plan_search(struct table *t, u64 page) {
     unsigned lo = 0, hi = t->run_count;
     while (lo < hi) {
         unsigned mid = (lo + hi) / 2;

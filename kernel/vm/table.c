@@ -192,8 +192,8 @@ void table_retire(struct table *t) {
     }
     if (t->ring)
         ring_leave(t);
-    if (t->level == TABLE_LEVELS) /* the kernel's half of a root */
-        memset(t->slots + TABLE_SLOTS / 2, 0, TABLE_SLOTS / 2 * sizeof(entry));
+    if (t->level == TABLE_LEVELS)
+        machine_root_clear(t->slots);
     atomic_sub(&live, 1);
     epoch_retire(&t->retire, release_table);
 }
@@ -376,22 +376,24 @@ static void count_mapping(entry e) {
         (void)__atomic_fetch_add(&frame_of_phys(entry_phys(e))->mapped, 1, __ATOMIC_RELAXED);
 }
 
-/* A row of slots of the leaf that is cloned: they lose write permission, and their frames gain a mapping. A full leaf
- * is what breaks most often, so a row of nothing but present, counted frames goes without a question for each. The
- * frame's descriptor is found by a shift: PAGE_SIZE of its address is sizeof(struct frame) of its descriptor's. */
+/* A slot of the leaf that is cloned, present, of a counted frame: it loses write permission, and its frame gains a
+ * mapping. all: frames, which the compiler would read again for each. */
+static inline void clone_slot(entry *slot, struct frame *all, entry e) {
+    slot_drop_write(slot);
+    (void)__atomic_fetch_add(&frame_in(all, e)->mapped, 1, __ATOMIC_RELAXED);
+}
+
+/* A row of nothing else goes without a question for each. */
 #define ROW 8u
-static inline void clone_row(entry *slots, char *all, entry present) {
+static inline void clone_row(entry *slots, struct frame *all, entry present) {
     entry e[ROW];
 #pragma GCC unroll 8
     for (unsigned k = 0; k < ROW; k++)
         present &= e[k] = atomic_load_relaxed(&slots[k]);
     if (likely(present)) {
 #pragma GCC unroll 8
-        for (unsigned k = 0; k < ROW; k++) {
-            struct frame *f = (void *)(all + (e[k] & ENTRY_PHYS) / (PAGE_SIZE / sizeof(struct frame)));
-            slot_drop_write(&slots[k]);
-            (void)__atomic_fetch_add(&f->mapped, 1, __ATOMIC_RELAXED);
-        }
+        for (unsigned k = 0; k < ROW; k++)
+            clone_slot(&slots[k], all, e[k]);
         return;
     }
     for (unsigned k = 0; k < ROW; k++) {
@@ -401,14 +403,32 @@ static inline void clone_row(entry *slots, char *all, entry present) {
     }
 }
 
+/* Every slot is present, of a counted frame: withheld are only those whose view allows nothing. Such a leaf is what
+ * breaks most often. */
+static bool is_full(const struct table *t) {
+    bool full = t->anon + t->object == TABLE_SLOTS;
+    for (unsigned i = 0; i < t->run_count; i++)
+        full &= (t->runs[i].view->flags & VIEW_PROT) != 0;
+    return full;
+}
+
+static void clone_full(entry *slots, struct frame *all) {
+#pragma GCC unroll 8
+    for (entry *slot = slots; slot < slots + TABLE_SLOTS; slot++)
+        clone_slot(slot, all, atomic_load_relaxed(slot));
+}
+
 /* Write permission goes by plain stores: no CPU writes through a shared table's path, so no dirty bit can come between,
  * and an accessed bit that gets lost is only a hint. No flush: the path has had no write permission since the fork. */
 static void clone_leaf(struct table *to, struct table *from) {
     unsigned long first = align_down(from->lo, ROW), count = from->hi > first ? from->hi - first : 0;
     entry *slots = from->slots + first, *end = slots + count, present = from->special ? 0 : ENTRY_PRESENT;
-    char *all = (char *)frames;
-    for (entry *row = slots; row < end; row += ROW)
-        clone_row(row, all, present);
+    struct frame *all = frames;
+    if (is_full(from))
+        clone_full(slots, all);
+    else
+        for (entry *row = slots; row < end; row += ROW)
+            clone_row(row, all, present);
     slots_copy(to->slots + first, slots, count);
     to->anon = from->anon;
     to->object = from->object;
@@ -418,7 +438,8 @@ static void clone_leaf(struct table *to, struct table *from) {
 
 static void clone_upper(struct table *to, struct table *from) {
     to->below_words = from->below_words;
-    for (unsigned word = 0; word < TABLE_SLOTS / 64; word++) {
+    for (unsigned words = from->below_words; words; words &= words - 1) {
+        unsigned word = __builtin_ctz(words);
         to->below[word] = from->below[word];
         for (u64 bits = from->below[word]; bits; bits &= bits - 1) {
             unsigned i = word * 64 + __builtin_ctzll(bits);
@@ -577,11 +598,14 @@ static void drop_leaf(struct table *t) {
         atomic_store_relaxed(slot, 0);
         if (entry_special(e))
             continue;
-        if (entry_swapped(e)) {
-            swap_put(entry_swap_slot(e));
-            continue;
+        if (unlikely(!entry_present(e))) {
+            if (entry_swapped(e)) {
+                swap_put(entry_swap_slot(e));
+                continue;
+            }
+            e = ~e; /* withheld */
         }
-        struct frame *f = &all[entry_phys(e) >> PAGE_SHIFT];
+        struct frame *f = frame_in(all, e);
         if (atomic_load_relaxed(&f->counts) == FRAME_ONE_MAP && !(frame_flags(f) & FRAME_SWAP)) {
             atomic_store_relaxed(&f->counts, 0);
             atomic_store(&f->free.next, free); /* after it: reclaim may be reading the ring that was there */
@@ -607,7 +631,8 @@ static inline void drop(struct table *t) {
 }
 
 static void drop_below(struct table *t) {
-    for (unsigned word = 0; word < TABLE_SLOTS / 64; word++) {
+    for (unsigned words = t->below_words; words; words &= words - 1) {
+        unsigned word = __builtin_ctz(words);
         for (u64 bits = t->below[word]; bits; bits &= bits - 1) {
             unsigned i = word * 64 + __builtin_ctzll(bits);
             struct table *lower = table_below(t->slots[i]);

@@ -126,7 +126,13 @@ u64 table_large_pages(void); /* pages of leaves shown large, shared ones once */
 u64 tables_drain(void);
 struct table *table_create(unsigned level) must_check; /* NULL: out of memory; shares 1, locked by nobody. Sleeps */
 void table_retire(struct table *t);                    /* dead, with no slots and no runs: freed after a grace period */
-static inline struct table *table_of_entry(entry e) { return frame_of_phys(e & ENTRY_PHYS)->owner.slab; }
+/* frame_of_entry: of a present one. By one shift: PAGE_SIZE of an address is sizeof(struct frame) of its descriptor's.
+ */
+static inline struct frame *frame_in(struct frame *all, entry e) {
+    return (void *)((char *)all + (e & ENTRY_PHYS) / (PAGE_SIZE / sizeof(struct frame)));
+}
+static inline struct frame *frame_of_entry(entry e) { return frame_in(frames, e); }
+static inline struct table *table_of_entry(entry e) { return frame_of_entry(e)->owner.slab; }
 /* table_below: what a slot leads to, in a table of level > 1, that is not empty: shown large or not. Its table locked,
  * or nobody else can reach that. */
 static inline struct table *table_below(entry e) {
@@ -176,10 +182,14 @@ void leaf_count(struct table *t, entry e, int by); /* adjust anon, object, speci
 void ring_each(struct ring *ring, bool (*visit)(struct table *t, void *argument), void *argument);
 
 /* Plans. All with t locked. Page numbers are relative to the table. */
-unsigned plan_from(struct table *t, u64 page); /* index of the first run with end > page */
+/* plan_from: the index of the first run with end > page. */
+unsigned plan_search(struct table *t, u64 page);
+static inline unsigned plan_from(struct table *t, u64 page) {
+    return t->run_count && page < t->runs[0].end ? 0 : plan_search(t, page);
+}
 /* plan_find: the run that contains page, or NULL. */
 static inline struct run *plan_find(struct table *t, u64 page) {
-    unsigned i = t->run_count && page < t->runs[0].end ? 0 : plan_from(t, page);
+    unsigned i = plan_from(t, page);
     return i < t->run_count && t->runs[i].first <= page ? &t->runs[i] : NULL;
 }
 /* plan_room: room for `more` runs, from the stock if needed; false: the stock lacks it. */

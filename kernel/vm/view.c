@@ -2,8 +2,8 @@
  *
  * A view is found by hash of its value under its bucket's lock. The last reference is dropped under that lock too,
  * which takes the view out of the table: so a view in the table has references > 0, and one outside is nobody's.
- * Freeing may close a file, which sleeps; so the dropper only puts it on `aside`, and views_reap, called without locks,
- * frees it.
+ * Freeing may close a file, which sleeps; so the dropper only puts it on views_aside, and views_reap, called without
+ * locks, frees it.
  *
  * One view without a file may stay in each bucket though nobody names it, the last that was let go: for whoever wants
  * it next (mprotect to and fro, a thread's stack and its guard). */
@@ -20,7 +20,7 @@ static struct bucket {
 } buckets[BUCKETS];
 
 static struct spin aside_lock = SPIN_INIT; /* protects aside; taken inside a bucket's lock */
-static struct view *aside;                 /* views without references, linked by next */
+struct view *views_aside;                  /* views without references, linked by next */
 static u64 live;                           /* atomic */
 
 static inline u32 hash_of(const struct view *v) {
@@ -29,9 +29,13 @@ static inline u32 hash_of(const struct view *v) {
     return (u32)(h >> 40);
 }
 
+static bool same(const struct view *a, const struct view *b) {
+    return a->flags == b->flags && a->max_prot == b->max_prot && a->file == b->file && a->name == b->name;
+}
+
 static inline struct view *find_in(struct bucket *b, const struct view *proto) {
     struct view *v = b->first;
-    while (v && !view_same(v, proto))
+    while (v && !same(v, proto))
         v = v->next;
     if (v)
         view_get(v);
@@ -103,8 +107,8 @@ static void let_go(struct bucket *b, struct view *v) {
     }
     unlink_from(b, v);
     spin_lock(&aside_lock);
-    v->next = aside;
-    atomic_store(&aside, v);
+    v->next = views_aside;
+    atomic_store(&views_aside, v);
     spin_unlock(&aside_lock);
 }
 
@@ -120,12 +124,10 @@ void view_put_last(struct view *v) {
     spin_unlock(&b->lock);
 }
 
-void views_reap(void) {
-    if (likely(!atomic_load(&aside)))
-        return;
+void views_reap_now(void) {
     spin_lock(&aside_lock);
-    struct view *v = aside;
-    atomic_store(&aside, NULL);
+    struct view *v = views_aside;
+    atomic_store(&views_aside, NULL);
     spin_unlock(&aside_lock);
     while (v) {
         struct view *next = v->next;

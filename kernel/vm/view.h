@@ -12,9 +12,6 @@
 struct view *view_intern(const struct view *proto);
 /* view_find: the same if it is there already; else NULL. Does not sleep. */
 struct view *view_find(const struct view *proto);
-static inline bool view_same(const struct view *a, const struct view *b) {
-    return a->flags == b->flags && a->max_prot == b->max_prot && a->file == b->file && a->name == b->name;
-}
 static inline void view_get(struct view *v) { atomic_add(&v->references, 1); }
 /* view_put: drop one reference. Never sleeps, may be called with table locks held: a view that nobody names is put
  * aside. */
@@ -25,7 +22,12 @@ static inline void view_put(struct view *v) {
         view_put_last(v);
 }
 /* views_reap: free what view_put put aside, which may close files: every operation calls it last, with no lock held. */
-void views_reap(void);
+extern struct view *views_aside;
+void views_reap_now(void);
+static inline void views_reap(void) {
+    if (unlikely(atomic_load(&views_aside) != NULL))
+        views_reap_now();
+}
 u64 view_count(void); /* those that somebody names; frees the idle ones */
 void view_each(void (*visit)(struct view *v, void *argument), void *argument); /* the checker's; the machine is quiet */
 static inline struct object *view_object(const struct view *v) { return v->file ? v->file->object : NULL; }

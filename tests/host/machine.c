@@ -114,6 +114,7 @@ void machine_copy_page(void *to, const void *from) {
 
 #define KERNEL_SLOT (0xfeedULL << 12 | ENTRY_PRESENT) /* what stands for the kernel's half of a root */
 void machine_root_init(entry *root) { root[TABLE_SLOTS / 2] = KERNEL_SLOT; }
+void machine_root_clear(entry *root) { root[TABLE_SLOTS / 2] = 0; }
 
 /* The checker runs between the steps of a test, when no other task is under way. */
 void machine_quiesce(void) { check(!fibers_running()); }

@@ -127,4 +127,27 @@ volatile void *device_map(u64 phys, u64 bytes) {
            (phys - first); /* no flush: nothing was mapped there before */
 }
 
-void machine_root_init(entry *user_root) { memcpy(&user_root[256], &root[256], 256 * sizeof(entry)); }
+/* The kernel's half has few entries, all made before the first space. */
+static u16 kernel_slots[8];
+static unsigned kernel_slot_count;
+
+static void find_kernel_slots(void) {
+    for (u16 i = TABLE_SLOTS / 2; i < TABLE_SLOTS; i++) {
+        if (entry_empty(root[i]))
+            continue;
+        assert(kernel_slot_count < array_count(kernel_slots));
+        kernel_slots[kernel_slot_count++] = i;
+    }
+}
+
+void machine_root_init(entry *user_root) {
+    if (unlikely(!kernel_slot_count))
+        find_kernel_slots();
+    for (unsigned i = 0; i < kernel_slot_count; i++)
+        user_root[kernel_slots[i]] = root[kernel_slots[i]];
+}
+
+void machine_root_clear(entry *user_root) {
+    for (unsigned i = 0; i < kernel_slot_count; i++)
+        user_root[kernel_slots[i]] = 0;
+}
