@@ -1,9 +1,9 @@
 /* random.c - one generator: ChaCha20 (RFC 8439) with fast key erasure.
  *
- * Each request makes one block under the lock: its first half is the next key, so what was given out cannot be computed
- * from what is kept; its second half is what a small request gets, and keys the stream of a larger one, which is made
- * without the lock. Seeded by the command's configuration and by the CPU's randomness, again mixed in with each
- * request. */
+ * A few blocks are made at a time, under the lock: the first half block is the next key, the rest what small requests
+ * get, piece by piece, each erased as it goes out; so what was given out cannot be computed from what is kept. A larger
+ * request gets half a block as the key of a stream of its own, which is made without the lock. Seeded by the command's
+ * configuration and by the CPU's randomness, which is mixed in again with each refill. */
 #include "arch/x86_64/cpu.h"
 #include "lib/random.h"
 #include "lib/sync.h"
@@ -11,8 +11,13 @@
 #define KEY_WORDS 8
 #define BLOCK_WORDS 16
 
-static struct spin lock; /* protects key */
+#define BLOCKS 4
+
+static struct spin lock; /* protects what follows */
 static u32 key[KEY_WORDS];
+static u8 ready[BLOCKS * BLOCK_WORDS * sizeof(u32)]
+    __attribute__((aligned(8))); /* the last `left` bytes are to be given out, the others are 0 */
+static size_t left;
 
 static inline u32 rotate(u32 x, unsigned n) { return x << n | x >> (32 - n); }
 
@@ -52,27 +57,37 @@ static void chacha_block(const u32 *k, u64 counter, u64 nonce, u32 *out) {
         out[i] = x[i] + start[i];
 }
 
-/* draw: half a block of the caller's own; our key moves on. */
-static void draw(u32 *own) {
-    u32 block[BLOCK_WORDS];
-    u64 fresh = cpu_random();
+static void refill(void) {
+    u64 fresh = cpu_random(), now = clock_ns();
 
+    for (int i = 0; i < BLOCKS; i++)
+        chacha_block(key, fresh + i, now, (u32 *)ready + i * BLOCK_WORDS);
+    memcpy(key, ready, sizeof(key));
+    memset(ready, 0, sizeof(key));
+    left = sizeof(ready) - sizeof(key);
+}
+
+/* draw: at most as many bytes as a key has. */
+static void draw(void *to, size_t bytes) {
     spin_lock(&lock);
-    chacha_block(key, fresh, clock_ns(), block);
-    memcpy(key, block, sizeof(key));
+    if (left < bytes)
+        refill();
+    u8 *from = ready + sizeof(ready) - left;
+    memcpy(to, from, bytes);
+    memset(from, 0, bytes);
+    left -= bytes;
     spin_unlock(&lock);
-    memcpy(own, block + KEY_WORDS, KEY_WORDS * sizeof(u32));
 }
 
 void random_bytes(void *to, size_t bytes) {
     u32 own[KEY_WORDS], block[BLOCK_WORDS];
     u8 *out = to;
 
-    draw(own);
     if (bytes <= sizeof(own)) {
-        memcpy(out, own, bytes);
+        draw(to, bytes);
         return;
     }
+    draw(own, sizeof(own));
     for (u64 counter = 0; bytes; counter++) {
         size_t some = min(bytes, sizeof(block));
 
@@ -103,6 +118,7 @@ void random_seed(const void *from, size_t bytes) {
             key[i] ^= words[i];
         chacha_block(key, bytes, 1, block);
         memcpy(key, block, sizeof(key));
+        left = 0;
         spin_unlock(&lock);
         in += some;
         bytes -= some;

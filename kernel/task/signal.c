@@ -33,11 +33,9 @@ void signal_actions_put(struct signal_actions *a) {
 
 void signal_actions_reset(struct signal_actions *a, bool all) {
     spin_lock(&a->lock);
-    for (int i = 0; i < SIGNAL_COUNT; i++) {
-        __sighandler_t handler = a->action[i].sa_handler;
-
-        a->action[i] = (struct sigaction){.sa_handler = handler == SIG_IGN && !all ? SIG_IGN : SIG_DFL};
-    }
+    for (struct sigaction *s = a->action; s < a->action + SIGNAL_COUNT; s++)
+        if (s->sa_handler != SIG_DFL || s->sa_flags || s->sa_mask) /* few have ever been set */
+            *s = (struct sigaction){.sa_handler = s->sa_handler == SIG_IGN && !all ? SIG_IGN : SIG_DFL};
     spin_unlock(&a->lock);
 }
 

@@ -94,9 +94,8 @@ void trap_page_fault(struct regs *regs, u64 error, u64 address, bool from_user) 
     int key = -1;
 
     if (likely(p && p->space && address < USER_TOP)) {
-        if (unlikely(error & ERROR_KEY))
-            key = forbidden_key(p->space, error, address);
-        outcome = key >= 0 ? FAULT_ACCERR : space_fault(p->space, address, access_of(error));
+        key = unlikely(error & ERROR_KEY) ? forbidden_key(p->space, error, address) : -1;
+        outcome = likely(key < 0) ? space_fault(p->space, address, access_of(error)) : FAULT_ACCERR;
     }
     if (likely(outcome == FAULT_DONE))
         atomic_add(&p->faults_minor, 1);

@@ -34,15 +34,17 @@
 enum verdict {
     TRY_DONE,
     TRY_AGAIN,
+    TRY_BELOW,  /* f->walk leads to a table that was just made: there */
     TRY_STOCK,  /* memory is missing: f->stock says what */
     TRY_OBJECT, /* f->view's object must get page f->index */
     TRY_BLOCK,  /* f->block: 2 MiB, if they can be had */
     TRY_SWAP,   /* f->in's pages must be read */
     TRY_GROW,   /* nothing is mapped here: perhaps a stack grows */
     TRY_MOVED,  /* the page is on the move: once that is over */
-    TRY_MAPERR,
+    TRY_MAPERR, /* this and what follows is an answer */
     TRY_ACCERR,
     TRY_BUS,
+    TRY_NOMEM,
 };
 
 /* Pages of one leaf that come back from swap together. */
@@ -62,7 +64,7 @@ struct fault {
     /* set once the leaf is locked */
     struct table *leaf;
     unsigned slot;
-    struct run run; /* a copy: its view is counted by the plan while the leaf is locked */
+    const struct run *run; /* of its plan, for as long as it is locked */
     /* for TRY_OBJECT */
     struct view *view; /* a reference of ours */
     u64 index;
@@ -72,15 +74,13 @@ struct fault {
     struct inward in;    /* for TRY_SWAP: the pages to read, and then their frames */
 };
 
-static bool allowed(const struct view *v, enum fault_access access) {
-    switch (access) {
-    case FAULT_WRITE:
-        return v->flags & VIEW_WRITE;
-    case FAULT_EXEC:
-        return v->flags & VIEW_EXEC;
-    default:
-        return v->flags & VIEW_PROT; /* the hardware gives read with write and with exec */
-    }
+static inline bool allowed(const struct view *v, enum fault_access access) {
+    static const u32 needs[] = {
+        [FAULT_READ] = VIEW_PROT, /* the hardware gives read with write and with exec */
+        [FAULT_WRITE] = VIEW_WRITE,
+        [FAULT_EXEC] = VIEW_EXEC,
+    };
+    return v->flags & needs[access];
 }
 
 /* forcible: private memory may be written, and whatever could be made readable read, against its protection. No
@@ -93,7 +93,7 @@ static bool forcible(const struct view *v, enum fault_access access) {
 
 /* What a slot shows after a forced access: the frame, with no more rights than the view gives. */
 static entry shown(const struct fault *f, entry e) {
-    u32 flags = f->run.view->flags;
+    u32 flags = f->run->view->flags;
     if (likely(!f->force))
         return e;
     if (!(flags & VIEW_WRITE))
@@ -102,7 +102,7 @@ static entry shown(const struct fault *f, entry e) {
 }
 
 static void install(struct fault *f, u64 phys, bool write, entry bits) {
-    entry e = shown(f, entry_frame(phys, write, view_rights(f->run.view)) | bits);
+    entry e = shown(f, entry_frame(phys, write, view_rights(f->run->view)) | bits);
     slot_store(&f->leaf->slots[f->slot], e);
     table_used(f->leaf, f->slot);
     leaf_count(f->leaf, e, 1);
@@ -110,9 +110,9 @@ static void install(struct fault *f, u64 phys, bool write, entry bits) {
 
 /* A frame of our own takes the place of what the slot shows; nobody may still see the old one when its count drops. */
 static void replace(struct fault *f, struct frame *fresh) {
-    entry e = shown(f, entry_frame(frame_phys(fresh), true, view_rights(f->run.view)));
+    entry e = shown(f, entry_frame(frame_phys(fresh), true, view_rights(f->run->view)));
     entry old = slot_exchange(&f->leaf->slots[f->slot], e);
-    leaf_count(f->leaf, e, 1);
+    atomic_hint_add(&f->leaf->anon, 1);
     table_used(f->leaf, f->slot);
     if (unlikely(!entry_empty(old))) {
         machine_flush(&f->s->m, f->page << PAGE_SHIFT, (f->page + 1) << PAGE_SHIFT, false);
@@ -164,8 +164,8 @@ static enum verdict copy_from(struct fault *f, const struct frame *source) {
 /* Only this slot maps the frame and nobody else refers to it: it may be written. No flush: a stale, lower right only
  * faults. */
 static enum verdict take_over_frame(struct fault *f) {
-    slot_set_bits(&f->leaf->slots[f->slot],
-                  f->run.view->flags & VIEW_WRITE ? ENTRY_WRITE | ENTRY_DIRTY : ENTRY_DIRTY); /* the latter if forced */
+    slot_set_bits(&f->leaf->slots[f->slot], f->run->view->flags & VIEW_WRITE ? ENTRY_WRITE | ENTRY_DIRTY
+                                                                             : ENTRY_DIRTY); /* the latter if forced */
     event(EVENT_FAULT_TAKE_FRAME, f->page << PAGE_SHIFT, 1);
     return TRY_DONE;
 }
@@ -180,7 +180,7 @@ static enum verdict break_frame(struct fault *f, struct frame *frame) {
 
 /* A frame takes the place of the swap entry of slot i. */
 static void replace_swapped(struct fault *f, unsigned i, struct frame *frame, entry bits) {
-    entry e = entry_frame(frame_phys(frame), false, view_rights(f->run.view));
+    entry e = entry_frame(frame_phys(frame), false, view_rights(f->run->view));
     entry old = slot_exchange(&f->leaf->slots[i], shown(f, (e & ~ENTRY_ACCESSED) | bits));
     leaf_count(f->leaf, e, 1);
     leaf_forget(f->leaf, old);
@@ -211,7 +211,7 @@ static bool copy_swapped(struct fault *f, const struct frame *source) {
 
 /* Those read with it, where the table still wants them. */
 static void map_neighbours(struct fault *f) {
-    for (unsigned i = f->slot + 1, n = 0; n < f->in.count && i < f->run.end; i++) {
+    for (unsigned i = f->slot + 1, n = 0; n < f->in.count && i < f->run->end; i++) {
         entry e = slot_read(&f->leaf->slots[i]);
         while (n < f->in.count && entry_swapped(e) && f->in.slots[n] != entry_swap_slot(e))
             n++;
@@ -231,7 +231,7 @@ static void forget_inward(struct inward *in) {
 static enum verdict want_swapped(struct fault *f, u64 slot) {
     struct inward *in = &f->in;
     forget_inward(in);
-    for (unsigned i = f->slot; i < f->run.end && in->count < SWAP_AHEAD; i++) {
+    for (unsigned i = f->slot; i < f->run->end && in->count < SWAP_AHEAD; i++) {
         entry e = slot_read(&f->leaf->slots[i]);
         if (!entry_swapped(e))
             break;
@@ -280,13 +280,13 @@ static enum verdict get_swapped(struct fault *f) {
     if (!error)
         return TRY_AGAIN;
     in->count = 0;
-    return error == -ENOMEM ? TRY_STOCK : TRY_BUS;
+    return error == -ENOMEM ? TRY_NOMEM : TRY_BUS;
 }
 
 /* The object's frame of the faulting page, pinned; NULL: *verdict says why not. */
 static struct frame *object_frame(struct fault *f, u64 page, enum verdict *verdict) {
-    struct object *o = view_object(f->run.view);
-    u64 index = f->run.offset + (page - f->leaf->base - f->run.first);
+    struct object *o = view_object(f->run->view);
+    u64 index = f->run->offset + (page - f->leaf->base - f->run->first);
     if (index >= object_pages(o)) {
         *verdict = TRY_BUS;
         return NULL;
@@ -304,40 +304,46 @@ static void map_object_frame(struct fault *f, struct frame *frame, bool write) {
     atomic_add(&frame->counts, FRAME_ONE_MAP - FRAME_ONE_PIN); /* our pin becomes the mapping */
 }
 
-/* Neighbours that are cached already are mapped too: a program that reads one page of a file reads the next. */
-static void map_around(struct fault *f) {
-    struct object *o = view_object(f->run.view);
-    entry rights = view_rights(f->run.view);
+/* What is cached of the page and its neighbours is mapped: a program that reads one page of a file reads the next.
+ * True: the page itself was. */
+static bool map_around(struct fault *f) {
+    struct object *o = view_object(f->run->view);
+    entry rights = view_rights(f->run->view);
     struct frame *row[AROUND];
     unsigned start = align_down(f->slot, AROUND);
-    u64 first = max((u64)start, f->run.first), end = min(first + AROUND, f->run.end), mapped = 0;
-    u64 index = f->run.offset + (first - f->run.first), pages = object_pages(o);
+    u64 first = max((u64)start, f->run->first), end = min(first + AROUND, f->run->end), mapped = 0;
+    u64 index = f->run->offset + (first - f->run->first), pages = object_pages(o);
     end = min(end, first + (pages > index ? pages - index : 0));
     object_peek_row(o, index, end - first, row);
+    bool found = f->slot < end && row[f->slot - first];
     for (u64 i = first; i < end; i++) {
         struct frame *frame = row[i - first];
         if (!frame)
             continue;
         if (entry_empty(slot_read(&f->leaf->slots[i]))) {
             slot_store(&f->leaf->slots[i], entry_frame(frame_phys(frame), false, rights));
-            table_used(f->leaf, i);
             atomic_add(&frame->counts, FRAME_ONE_MAP - FRAME_ONE_PIN); /* our pin becomes the mapping */
             mapped++;
         } else {
             frame_unpin(frame);
         }
     }
-    atomic_hint_add(&f->leaf->object, mapped);
-    event(EVENT_FAULT_AROUND, f->page << PAGE_SHIFT, mapped);
+    if (mapped) {
+        table_used(f->leaf, first);
+        table_used(f->leaf, end - 1);
+        atomic_hint_add(&f->leaf->object, mapped);
+    }
+    event(EVENT_FAULT_AROUND, f->page << PAGE_SHIFT, mapped - found);
+    return found;
 }
 
 /* A device's frame: not counted, and a private view copies it when it is written to. */
 static enum verdict object_device(struct fault *f, entry e) {
-    struct object *o = view_object(f->run.view);
-    struct frame *frame = o->ops->device(o, f->run.offset + (f->page - f->leaf->base - f->run.first));
+    struct object *o = view_object(f->run->view);
+    struct frame *frame = o->ops->device(o, f->run->offset + (f->page - f->leaf->base - f->run->first));
     if (!frame)
         return TRY_BUS;
-    if (f->access == FAULT_WRITE && !(f->run.view->flags & VIEW_SHARED))
+    if (f->access == FAULT_WRITE && !(f->run->view->flags & VIEW_SHARED))
         return copy_from(f, frame);
     if (entry_present(e)) /* no flush: a stale, lower right only faults */
         slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
@@ -348,13 +354,13 @@ static enum verdict object_device(struct fault *f, entry e) {
 
 static enum verdict object_read(struct fault *f) {
     enum verdict verdict;
-    struct frame *frame = object_frame(f, f->page, &verdict);
-    if (!frame)
-        return verdict;
-    map_object_frame(f, frame, false);
+    if (f->force || !map_around(f)) {
+        struct frame *frame = object_frame(f, f->page, &verdict);
+        if (!frame)
+            return verdict;
+        map_object_frame(f, frame, false);
+    }
     event(EVENT_FAULT_OBJECT, f->page << PAGE_SHIFT, 1);
-    if (!f->force)
-        map_around(f);
     return TRY_DONE;
 }
 
@@ -373,7 +379,7 @@ static enum verdict object_write(struct fault *f, entry e) {
     struct frame *frame = object_frame(f, f->page, &verdict);
     if (!frame)
         return verdict;
-    object_dirty(view_object(f->run.view), frame);
+    object_dirty(view_object(f->run->view), frame);
     if (entry_present(e)) {
         slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
         frame_unpin(frame);
@@ -385,7 +391,7 @@ static enum verdict object_write(struct fault *f, entry e) {
 }
 
 static enum verdict empty_slot(struct fault *f) {
-    const struct view *v = f->run.view;
+    const struct view *v = f->run->view;
     bool write = f->access == FAULT_WRITE;
     if (!v->file)
         return write ? anon_write(f) : anon_read(f);
@@ -400,7 +406,7 @@ static enum verdict write_to_present(struct fault *f, entry e) {
     struct frame *frame = frame_of_phys(entry_phys(e));
     if (entry_special(e))
         return frame == zero_frame ? anon_write(f) : object_device(f, e);
-    if (f->run.view->flags & VIEW_SHARED)
+    if (f->run->view->flags & VIEW_SHARED)
         return object_write(f, e);
     return frame_class(frame) == FRAME_ANON ? break_frame(f, frame) : copy_from(f, frame);
 }
@@ -490,9 +496,18 @@ static bool is_moving(const struct space *s, u64 page) {
     return page - s->moving_from < s->moving_pages || page - s->moving_to < s->moving_pages;
 }
 
+static enum verdict make_below(struct fault *f, struct table *t) {
+    unsigned i = slot_index(f->page, t->level);
+    struct table *made;
+    if (!table_make(t, i, &f->stock, &made))
+        return TRY_STOCK;
+    f->walk.slot[t->level] = slot_read(&t->slots[i]);
+    f->walk.table[--f->walk.level] = made;
+    return TRY_BELOW;
+}
+
 /* With the deepest table of the path locked and the path compared: f->run is what the plan says. */
 static enum verdict fault_locked(struct fault *f, struct table *t) {
-    struct table *made;
     entry e = t->level == 2 ? slot_read(&t->slots[slot_index(f->page, 2)]) : 0;
     if (entry_is_large(e))
         return fault_large(f, t, e);
@@ -505,13 +520,11 @@ static enum verdict fault_locked(struct fault *f, struct table *t) {
         return TRY_ACCERR;
     if (f->access == FAULT_WRITE && !f->walk.writable)
         return TRY_AGAIN; /* fault_try breaks the path */
-    if (wants_large(f, t, run))
-        return anon_large(f, t);
     if (t->level > 1)
-        return table_make(t, slot_index(f->page, t->level), &f->stock, &made) ? TRY_AGAIN : TRY_STOCK;
+        return wants_large(f, t, run) ? anon_large(f, t) : make_below(f, t);
     f->leaf = t;
     f->slot = slot_index(f->page, 1);
-    f->run = *run;
+    f->run = run;
     enum verdict verdict = fault_leaf(f);
     if (verdict == TRY_OBJECT) {
         f->view = run->view;
@@ -520,17 +533,25 @@ static enum verdict fault_locked(struct fault *f, struct table *t) {
     return verdict;
 }
 
+/* The deepest table of the walk, locked, is where the path leads. What was found exclusive stays where it is until we
+ * leave, so of such a path only the end is looked at again: whether another fault made a table there. */
+static inline bool still_there(struct fault *f, const struct table *t) {
+    if (f->walk.writable)
+        return t->level == 1 || !entry_is_table(slot_read(&t->slots[slot_index(f->page, t->level)]));
+    return walk_holds(f->s, f->page, &f->walk);
+}
+
 static enum verdict fault_try(struct fault *f) {
     enum verdict verdict = TRY_AGAIN;
     enum step own = STEP_AGAIN;
-    while (verdict == TRY_AGAIN) {
-        if (own == STEP_AGAIN)
+    while (verdict == TRY_AGAIN || verdict == TRY_BELOW) {
+        if (own == STEP_AGAIN && verdict == TRY_AGAIN)
             walk_down(f->s, f->page, &f->walk);
         own = STEP_AGAIN;
         struct table *t = f->walk.table[f->walk.level];
         spin_lock(&t->lock);
-        /* what was found exclusive stays where it is until we leave, so a leaf of such a path needs no second look */
-        bool held = (f->walk.writable && t->level == 1) || walk_holds(f->s, f->page, &f->walk);
+        bool held = still_there(f, t);
+        verdict = TRY_AGAIN;
         if (held)
             verdict = fault_locked(f, t);
         spin_unlock(&t->lock);
@@ -594,7 +615,7 @@ static enum verdict get_object_page(struct fault *f) {
     event(EVENT_FAULT_MAJOR, f->page << PAGE_SHIFT, 1);
     if (!error)
         return TRY_AGAIN;
-    return error == -ENOMEM ? TRY_STOCK : TRY_BUS;
+    return error == -ENOMEM ? TRY_NOMEM : TRY_BUS;
 }
 
 static enum fault_outcome outcome_of(enum verdict verdict) {
@@ -610,6 +631,44 @@ static enum fault_outcome outcome_of(enum verdict verdict) {
     default:
         return FAULT_NOMEM;
     }
+}
+
+static inline enum verdict fault_inside(struct fault *f) {
+    space_enter(f->s);
+    epoch_enter();
+    enum verdict verdict = fault_try(f);
+    epoch_leave();
+    space_leave(f->s);
+    return verdict;
+}
+
+/* What the first try lacked is got, with nothing held, and so on until there is an answer. */
+static __attribute__((noinline)) enum verdict fault_again(struct fault *f, enum verdict verdict, bool remote) {
+    while (verdict > TRY_DONE && verdict < TRY_MAPERR) {
+        if (verdict == TRY_STOCK)
+            verdict = stock_fill(&f->stock) ? TRY_NOMEM : TRY_AGAIN;
+        else if (verdict == TRY_OBJECT)
+            verdict = get_object_page(f);
+        else if (verdict == TRY_BLOCK)
+            verdict = get_block(f);
+        else if (verdict == TRY_SWAP)
+            verdict = get_swapped(f);
+        else if (verdict == TRY_GROW)
+            verdict = remote ? TRY_MAPERR : grow(f);
+        else if (verdict == TRY_MOVED)
+            verdict = wait_for_move(f->s);
+        if (verdict == TRY_AGAIN)
+            verdict = fault_inside(f);
+    }
+    if (f->held)
+        frame_unpin(f->held);
+    if (f->block)
+        frame_free(f->block, LARGE_ORDER);
+    if (f->in.count)
+        forget_inward(&f->in);
+    if (f->view)
+        views_reap();
+    return verdict;
 }
 
 enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access) {
@@ -628,37 +687,12 @@ enum fault_outcome space_fault_from(struct space *s, u64 address, enum fault_acc
     f.block = NULL;
     f.small = false;
     f.in.count = 0;
-    enum verdict verdict = f.page < USER_PAGES ? TRY_AGAIN : TRY_MAPERR;
     if (access == FAULT_WRITE) /* nearly every write fault needs one; without it the first try would be in vain */
         f.stock.frame = frame_alloc(0, FRAME_ANON, 0);
     event(EVENT_FAULT, address, 1);
-    while (verdict == TRY_AGAIN) {
-        space_enter(s);
-        epoch_enter();
-        verdict = fault_try(&f);
-        epoch_leave();
-        space_leave(s);
-        if (verdict == TRY_STOCK)
-            verdict = stock_fill(&f.stock) ? TRY_STOCK : TRY_AGAIN;
-        else if (verdict == TRY_OBJECT)
-            verdict = get_object_page(&f);
-        else if (verdict == TRY_BLOCK)
-            verdict = get_block(&f);
-        else if (verdict == TRY_SWAP)
-            verdict = get_swapped(&f);
-        else if (verdict == TRY_GROW)
-            verdict = remote ? TRY_MAPERR : grow(&f);
-        else if (verdict == TRY_MOVED)
-            verdict = wait_for_move(s);
-    }
-    if (f.held)
-        frame_unpin(f.held);
-    if (unlikely(f.block != NULL))
-        frame_free(f.block, LARGE_ORDER);
-    if (unlikely(f.in.count))
-        forget_inward(&f.in);
+    enum verdict verdict = likely(f.page < USER_PAGES) ? fault_inside(&f) : TRY_MAPERR;
+    if (unlikely(verdict != TRY_DONE))
+        verdict = fault_again(&f, verdict, remote);
     stock_empty(&f.stock);
-    if (unlikely(f.view != NULL))
-        views_reap();
-    return outcome_of(verdict);
+    return likely(verdict == TRY_DONE) ? FAULT_DONE : outcome_of(verdict);
 }

@@ -54,25 +54,32 @@ void object_dirty(struct object *o, struct frame *f) {
     spin_unlock(&o->lock);
 }
 
+/* The frame that was found in the tree, pinned; NULL: none, or it is not to be given out. */
+static inline struct frame *peek(void *value) {
+    struct frame *f = value_frame(value);
+    if (!f)
+        return NULL;
+    unsigned flags = frame_flags(f);
+    if (unlikely(flags & (FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR)))
+        return NULL;
+    frame_pin(f);
+    if (!(flags & FRAME_REFERENCED))
+        atomic_or(&f->flags, FRAME_REFERENCED);
+    return f;
+}
+
 void object_peek_row(struct object *o, u64 index, unsigned count, struct frame **out) {
     spin_lock(&o->lock);
     radix_find_row(&o->tree, index, count, (void **)out);
-    for (unsigned i = 0; i < count; i++) {
-        struct frame *f = out[i] = value_frame(out[i]);
-        if (f && (atomic_load_relaxed(&f->flags) & (FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR)))
-            f = out[i] = NULL;
-        if (!f)
-            continue;
-        frame_pin(f);
-        if (!(frame_flags(f) & FRAME_REFERENCED))
-            atomic_or(&f->flags, FRAME_REFERENCED);
-    }
+    for (struct frame **f = out; f < out + count; f++)
+        *f = peek(*f);
     spin_unlock(&o->lock);
 }
 
 struct frame *object_peek(struct object *o, u64 index) {
-    struct frame *f;
-    object_peek_row(o, index, 1, &f);
+    spin_lock(&o->lock);
+    struct frame *f = peek(radix_find(&o->tree, index));
+    spin_unlock(&o->lock);
     return f;
 }
 

@@ -56,14 +56,23 @@ static void slot_set(struct radix_node *n, unsigned i, void *value) {
     n->present |= 1ULL << i;
 }
 
-/* place_of: where the pointer to the value of `index` is kept, or NULL: the path to it does not exist. */
-static void **place_of(const struct radix *r, u64 index) {
+/* room_of: where the pointer to the value of `index` is kept, or would be; NULL: the path to it does not exist. */
+static void **room_of(const struct radix *r, u64 index) {
     void **place = (void **)&r->root;
     if (!covers(r->height, index))
         return NULL;
-    for (u32 level = r->height; level && *place; level--)
+    for (u32 level = r->height; level; level--) {
+        if (!*place)
+            return NULL;
         place = &((struct radix_node *)*place)->slot[slot_of(index, level)];
-    return *place ? place : NULL;
+    }
+    return place;
+}
+
+/* place_of: where it is kept, or NULL: there is no such value. */
+static void **place_of(const struct radix *r, u64 index) {
+    void **place = room_of(r, index);
+    return place && *place ? place : NULL;
 }
 
 void *radix_find(const struct radix *r, u64 index) {
@@ -72,15 +81,16 @@ void *radix_find(const struct radix *r, u64 index) {
 }
 
 void radix_find_row(const struct radix *r, u64 index, unsigned count, void **out) {
-    void **place = NULL, **row = NULL; /* of the node that the index before was in */
-    for (unsigned i = 0; i < count; i++, index++) {
-        if (row && slot_of(index, 1)) {
-            out[i] = row[slot_of(index, 1)];
-            continue;
-        }
-        place = place_of(r, index);
-        row = place && r->height ? place - slot_of(index, 1) : NULL;
-        out[i] = place ? *place : NULL;
+    void **end = out + count;
+    while (out < end) {
+        void **place = room_of(r, index);
+        u64 left = r->height ? FANOUT - slot_of(index, 1) : 1; /* in the node that has it, or would */
+        void **stop = out + min(left, (u64)(end - out));
+        index += left;
+        for (; place && out < stop; out++)
+            *out = *place++;
+        while (out < stop)
+            *out++ = NULL;
     }
 }
 

@@ -318,13 +318,19 @@ static bool is_free(struct slab_cache *c, void *object) {
     return found;
 }
 
+/* Where an object of c begins: slabs are aligned to their size. */
+static inline bool is_object(const struct slab_cache *c, const void *o) {
+    u64 offset = (u64)((const char *)o - frame_direct) & ((PAGE_SIZE << c->order) - 1);
+    return (offset * c->reciprocal >> 32) * c->bytes == offset;
+}
+
 void slab_free(struct slab_cache *c, void *object) {
     struct free_object *o = object, *chain = NULL;
     if (!o)
         return;
     struct frame *f = frame_of_va(o);
     if (unlikely(f < frames || f >= frames + frame_count || f->class != FRAME_SLAB || f->owner.slab != c ||
-                 object_at(c, slab_of(c, o), number_of(c, slab_of(c, o), o)) != o))
+                 !is_object(c, o)))
         panic("slab_free: %p is no object of %s", object, c->name);
     if (unlikely(o->canary == canary_of(o)) && is_free(c, o))
         panic("slab_free: %p of %s is free already", object, c->name);

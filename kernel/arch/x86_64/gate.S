@@ -81,6 +81,8 @@ trap_plain:
     jz 1f
     swapgs
     lfence /* no speculation with the user's GS */
+    cmp $VECTOR_PF, %edi
+    je trap_user_fault_gate
 1:  mov %edi, %esi
 trap_call_exception:
     mov REGS_ORIG_RAX(%rsp), %rdx
@@ -108,6 +110,16 @@ trap_return_kernel:
     RESTORE
     add $8, %rsp
     iretq
+
+/* A page fault in user mode, of which there are many. */
+trap_user_fault_gate:
+    mov REGS_ORIG_RAX(%rsp), %rsi
+    movq $-1, REGS_ORIG_RAX(%rsp)
+    mov %rsp, %rdi
+    sub $8, %rsp
+    call trap_fault_from_user
+    add $8, %rsp
+    jmp trap_return_user_now
 
 /* Traps on a stack of the CPU's own. */
 trap_ist:

@@ -62,7 +62,7 @@ void tlb_idle(void) {
         give_up();
 }
 
-static void serve(const struct tlb_request *r) {
+static inline void serve(const struct tlb_request *r) {
     struct cpu_arch *a = cpu_arch_self();
     if (a->idle && (r->what == FLUSH_RANGE || r->what == FLUSH_USER)) {
         give_up();
@@ -152,14 +152,23 @@ static void shoot(struct tlb_request wanted, const u64 *mask) {
         wait_served(&a->request);
 }
 
+/* Nobody but this CPU has the space loaded. */
+static inline bool only_here(const struct machine_space *m, unsigned self) {
+    atomic_fence(); /* as in shoot */
+    return cpu_count <= 64 && atomic_load(&m->cpus[0]) == 1UL << self;
+}
+
 void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
     /* an INVLPG of any address forgets every cached pointer to a lower table too (SDM volume 3, 4.10.4.1; AMD's APM,
      * volume 3, with EFER.TCE = 0), so `tables` asks for one at least: no range is empty */
     bool all = (end - start) >> PAGE_SHIFT > PAGES_ONE_BY_ONE;
     if (shadow_drops(m->cpus, all ? 0 : start, all ? ~0UL : end))
         return;
-    shoot((struct tlb_request){.what = all ? FLUSH_USER : FLUSH_RANGE, .start = start & PAGE_MASK, .end = end},
-          m->cpus);
+    struct tlb_request r = {.what = all ? FLUSH_USER : FLUSH_RANGE, .start = start & PAGE_MASK, .end = end};
+    if (only_here(m, cpu_id()))
+        serve(&r);
+    else
+        shoot(r, m->cpus);
 }
 
 void machine_flush_everyone(void) {

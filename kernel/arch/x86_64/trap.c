@@ -134,22 +134,14 @@ static void nmi(const struct regs *regs) {
     trace_print(regs);
 }
 
-/* QEMU (7.2, TCG) lets a user's LRET and IRET read the user's stack with the kernel's rights, which SMAP then refuses:
- * a fault that no page can cure. It ends as the program's error instead of coming again for ever. */
-static bool bogus_smap(u64 error, u64 address) {
-    return (error & (PF_PRESENT | PF_USER)) == PF_PRESENT && address < USER_TOP;
-}
-
+/* All but page faults from user mode. */
 void trap_exception(struct regs *regs, unsigned vector, u64 error);
 void trap_exception(struct regs *regs, unsigned vector, u64 error) {
     bool from_user = regs->cs & 3;
     u64 address = vector == VECTOR_PF || vector == VECTOR_DF ? read_cr2() : 0;
     if (vector == VECTOR_DB)
         debug_trap(regs);
-    if (likely(vector == VECTOR_PF && from_user && !bogus_smap(error, address))) {
-        irq_on();
-        trap_page_fault(regs, error, address, true);
-    } else if (vector == VECTOR_NMI) {
+    if (vector == VECTOR_NMI) {
         nmi(regs);
     } else if (vector == VECTOR_DF || vector == VECTOR_MC) {
         kernel_trap_panic(regs, vector, error, address);
@@ -159,9 +151,7 @@ void trap_exception(struct regs *regs, unsigned vector, u64 error) {
         kernel_trap(regs, vector, error, address);
     } else {
         irq_on();
-        if (vector == VECTOR_PF) /* a bogus one */
-            trap_user_fault(regs, VECTOR_GP, 0, address);
-        else if (vector == VECTOR_INT80)
+        if (vector == VECTOR_INT80)
             regs->rax = -ENOSYS; /* 32-bit system calls do not exist here */
         else
             trap_user_fault(regs, vector, error, address);
@@ -228,7 +218,24 @@ static inline void leave(struct regs *regs) {
 
 void trap_leave(struct regs *regs);
 void trap_leave(struct regs *regs) {
+    leave(regs);
+    user_regs_make_safe(regs);
+}
+
+/* QEMU (7.2, TCG) lets a user's LRET and IRET read the user's stack with the kernel's rights, which SMAP then refuses:
+ * a fault that no page can cure. It ends as the program's error instead of coming again for ever. */
+static bool bogus_smap(u64 error, u64 address) {
+    return (error & (PF_PRESENT | PF_USER)) == PF_PRESENT && address < USER_TOP;
+}
+
+void trap_fault_from_user(struct regs *regs, u64 error);
+void trap_fault_from_user(struct regs *regs, u64 error) {
+    u64 address = read_cr2();
     irq_on();
+    if (likely(!bogus_smap(error, address)))
+        trap_page_fault(regs, error, address, true);
+    else
+        trap_user_fault(regs, VECTOR_GP, 0, address);
     leave(regs);
     user_regs_make_safe(regs);
 }
