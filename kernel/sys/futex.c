@@ -1,5 +1,6 @@
 /* futex.c - futex(2) and the robust list calls: which operation, which clock. task/futex.c does them. */
 #include <linux/futex.h>
+#include <linux/time.h>
 #include <linux/time_types.h>
 
 #include "sys/deadline.h"
@@ -9,12 +10,12 @@
 
 #define NS_PER_SECOND 1000000000UL
 
-/* deadline_of: FUTEX_WAIT's time is relative, FUTEX_WAIT_BITSET's absolute, on the clock that the operation names. */
-static int deadline_of(int operation, const struct __kernel_timespec __user *user, u64 *deadline_ns) {
+/* deadline_at: an absolute time on the wall's clock, or the monotonic one; NULL: never. */
+static int deadline_at(bool wall, const struct __kernel_timespec __user *user, u64 *deadline_ns) {
     struct __kernel_timespec t;
-    u64 ns, offset = operation & FUTEX_CLOCK_REALTIME ? clock_wall_offset() : 0;
+    u64 ns, offset = wall ? clock_wall_offset() : 0;
 
-    if (!user || (operation & FUTEX_CMD_MASK) == FUTEX_WAIT)
+    if (!user)
         return deadline_in(user, deadline_ns);
     if (get_user(t, user))
         return -EFAULT;
@@ -27,6 +28,13 @@ static int deadline_of(int operation, const struct __kernel_timespec __user *use
     ns = t.tv_sec * NS_PER_SECOND + t.tv_nsec;
     *deadline_ns = ns > offset ? ns - offset : 0;
     return 0;
+}
+
+/* deadline_of: FUTEX_WAIT's time is relative, the others' absolute, on the clock that the operation names. */
+static int deadline_of(int operation, const struct __kernel_timespec __user *user, u64 *deadline_ns) {
+    if ((operation & FUTEX_CMD_MASK) == FUTEX_WAIT)
+        return deadline_in(user, deadline_ns);
+    return deadline_at(operation & FUTEX_CLOCK_REALTIME, user, deadline_ns);
 }
 
 static long wait_again(struct task *t) {
@@ -62,7 +70,8 @@ long sys_futex(u32 __user *user, int operation, u32 value, u64 timeout_or_count,
     u64 word = (u64)user, word2 = (u64)user2, deadline_ns;
     int command = operation & FUTEX_CMD_MASK, error;
 
-    if (operation & FUTEX_CLOCK_REALTIME && command != FUTEX_WAIT_BITSET && command != FUTEX_WAIT)
+    if (operation & FUTEX_CLOCK_REALTIME && command != FUTEX_WAIT_BITSET && command != FUTEX_WAIT &&
+        command != FUTEX_LOCK_PI2)
         return -ENOSYS;
     switch (command) {
     case FUTEX_WAIT:
@@ -83,9 +92,52 @@ long sys_futex(u32 __user *user, int operation, u32 value, u64 timeout_or_count,
                              command == FUTEX_CMP_REQUEUE ? &value3 : NULL);
     case FUTEX_WAKE_OP:
         return futex_wake_op(word, word2, shared, value, (u32)timeout_or_count, value3);
+    case FUTEX_LOCK_PI: /* its time is always the wall's */
+    case FUTEX_LOCK_PI2:
+        error = deadline_at(command == FUTEX_LOCK_PI || operation & FUTEX_CLOCK_REALTIME,
+                            (const struct __kernel_timespec *)timeout_or_count, &deadline_ns);
+        return error ? error : futex_lock_pi(word, shared, false, deadline_ns);
+    case FUTEX_TRYLOCK_PI:
+        return futex_lock_pi(word, shared, true, 0);
+    case FUTEX_UNLOCK_PI:
+        return futex_unlock_pi(word, shared);
     default:
         return -ENOSYS;
     }
+}
+
+static long wanted_of(const struct futex_waitv __user *user, unsigned count, struct futex_wanted *wanted) {
+    for (unsigned i = 0; i < count; i++) {
+        struct futex_waitv v;
+
+        if (get_user(v, user + i))
+            return -EFAULT;
+        if (v.flags & ~(u32)(FUTEX_32 | FUTEX_PRIVATE_FLAG) || v.__reserved || !(v.flags & FUTEX_32))
+            return -EINVAL;
+        wanted[i] = (struct futex_wanted){v.uaddr, (u32)v.val, !(v.flags & FUTEX_PRIVATE_FLAG)};
+    }
+    return 0;
+}
+
+/* futex_waitv: an interrupted wait is made again with its time, which is absolute. */
+long sys_futex_waitv(const struct futex_waitv __user *user, u32 count, u32 flags,
+                     const struct __kernel_timespec __user *timeout, int clock) {
+    struct futex_wanted *wanted;
+    u64 deadline_ns;
+    long result;
+
+    if (flags || !count || count > FUTEX_WAIT_MANY_MOST || !user ||
+        (timeout && clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME))
+        return -EINVAL;
+    result = deadline_at(timeout && clock == CLOCK_REALTIME, timeout, &deadline_ns);
+    if (result)
+        return result;
+    wanted = kmalloc(count * sizeof(*wanted));
+    result = wanted ? wanted_of(user, count, wanted) : -ENOMEM;
+    if (!result)
+        result = futex_wait_many(wanted, count, deadline_ns);
+    kfree(wanted);
+    return result == -EINTR ? -ERESTARTSYS : result;
 }
 
 long sys_set_robust_list(u64 head, size_t bytes) {

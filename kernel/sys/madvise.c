@@ -1,4 +1,4 @@
-/* madvise.c - advice about memory: madvise(2), process_madvise(2), process_mrelease(2), pidfd_open(2).
+/* madvise.c - advice about memory: madvise(2), process_madvise(2), process_mrelease(2).
  *
  * Each advice is a line of a table: what it refuses, what it changes. What has to do with files (REMOVE, WILLNEED)
  * walks the mappings here, since vm/ knows no file system. */
@@ -176,35 +176,6 @@ long sys_madvise(u64 address, u64 bytes, int advice) {
 
 /* ---- other processes ---- */
 
-long sys_pidfd_open(int pid, u32 flags) {
-    if (pid <= 0 || (flags & ~(u32)O_NONBLOCK))
-        return -EINVAL;
-    struct process *p = process_find(pid);
-    struct task *t = p ? NULL : task_find(pid);
-    if (!p) {
-        if (t)
-            task_put(t);
-        return t ? -EINVAL : -ESRCH;
-    }
-    struct file *f = pidfd_create(p, flags);
-    process_put(p);
-    if (is_err(f))
-        return ptr_err(f);
-    int fd = fd_install(f, true, 0);
-    if (fd < 0)
-        file_put(f);
-    return fd;
-}
-
-/* The process a descriptor stands for, counted; err_ptr(-EBADF). */
-static struct process *process_of(int fd) {
-    struct file *f = fd_get(fd);
-    struct process *p = f ? pidfd_process(f) : NULL;
-    if (f)
-        file_put(f);
-    return p ? p : err_ptr(-EBADF);
-}
-
 static long advise_each(struct space *s, const struct iovec *v, u64 count, int advice) {
     long done = 0, error = 0;
     for (u64 i = 0; i < count && !error; i++) {
@@ -231,7 +202,7 @@ long sys_process_madvise(int pidfd, const struct iovec __user *vector, u64 count
     if (flags)
         return -EINVAL;
     long result = vector_take(vector, count, true, &v);
-    struct process *p = result ? NULL : process_of(pidfd);
+    struct process *p = result ? NULL : pidfd_take(pidfd);
     if (is_err(p))
         result = ptr_err(p);
     if (!result)
@@ -246,7 +217,7 @@ long sys_process_madvise(int pidfd, const struct iovec __user *vector, u64 count
 long sys_process_mrelease(int pidfd, u32 flags) {
     if (flags)
         return -EINVAL;
-    struct process *p = process_of(pidfd);
+    struct process *p = pidfd_take(pidfd);
     if (is_err(p))
         return ptr_err(p);
     struct space *s = process_space(p);

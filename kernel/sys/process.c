@@ -10,6 +10,8 @@
 #include <linux/wait.h>
 #include <asm/prctl.h>
 
+#include "fs/file.h"
+#include "fs/pidfd.h"
 #include "sys/sys.h"
 #include "task/family.h"
 
@@ -35,8 +37,9 @@ long sys_clone(u64 flags, u64 stack, int __user *parent_tid, int __user *child_t
                               .parent_tid = parent_tid,
                               .child_tid = child_tid};
 
-    if (r.exit_signal > SIGNAL_COUNT)
+    if (r.exit_signal > SIGNAL_COUNT || (flags & CLONE_PIDFD && flags & (CLONE_PARENT_SETTID | CLONE_DETACHED)))
         return -EINVAL;
+    r.pidfd = parent_tid;
     return task_clone(&r);
 }
 
@@ -85,7 +88,8 @@ long sys_clone3(struct clone_args __user *args, size_t bytes) {
                                .stack = a.stack + a.stack_size,
                                .tls = a.tls,
                                .parent_tid = (int *)a.parent_tid,
-                               .child_tid = (int *)a.child_tid};
+                               .child_tid = (int *)a.child_tid,
+                               .pidfd = (int *)a.pidfd};
     return task_clone(&r);
 }
 
@@ -167,20 +171,43 @@ static int plain_status(const struct wait_request *w) {
     }
 }
 
+/* waitid_pidfd: a descriptor stands for the number; one that does not block makes the call not block. */
+static long waitid_pidfd(struct wait_request *w, bool *nonblocking) {
+    struct file *f = fd_get(w->id);
+    struct process *p = f ? pidfd_process(f) : NULL;
+
+    *nonblocking = f && f->flags & O_NONBLOCK && !(w->options & WNOHANG);
+    if (f)
+        file_put(f);
+    if (!p)
+        return -EBADF;
+    w->which = P_PID;
+    w->id = p->pid;
+    w->options |= *nonblocking ? WNOHANG : 0;
+    process_put(p);
+    return 0;
+}
+
 long sys_waitid(int which, int pid, struct siginfo __user *user, int options, struct rusage __user *usage) {
     struct wait_request w = {.which = which, .id = pid, .options = options};
+    bool nonblocking = false;
     siginfo_t info;
     long error;
 
     if (options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL) ||
         !(options & (WEXITED | WSTOPPED | WCONTINUED)))
         return -EINVAL;
-    if ((which != P_ALL && which != P_PID && which != P_PGID) || (which == P_PID && pid <= 0) ||
-        (which == P_PGID && pid < 0))
+    if ((which != P_ALL && which != P_PID && which != P_PGID && which != P_PIDFD) || (which == P_PID && pid <= 0) ||
+        ((which == P_PGID || which == P_PIDFD) && pid < 0))
         return -EINVAL;
+    error = which == P_PIDFD ? waitid_pidfd(&w, &nonblocking) : 0;
+    if (error)
+        return error;
     if (which == P_PGID && pid == 0)
         w.id = process_current()->pgid;
     error = wait_for(&w, usage);
+    if (!error && !w.pid && nonblocking)
+        error = -EAGAIN;
     if (error || !user)
         return error;
     memset(&info, 0, sizeof(info));

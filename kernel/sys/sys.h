@@ -109,6 +109,9 @@ long sys_capget(struct __user_cap_header_struct __user *header, struct __user_ca
 long sys_capset(struct __user_cap_header_struct __user *header, const struct __user_cap_data_struct __user *data);
 
 /* sys/futex.c */
+struct futex_waitv;
+long sys_futex_waitv(const struct futex_waitv __user *words, u32 count, u32 flags,
+                     const struct __kernel_timespec __user *timeout, int clock);
 long sys_futex(u32 __user *word, int operation, u32 value, u64 timeout_or_count, u32 __user *word2, u32 value3);
 long sys_set_robust_list(u64 head, size_t bytes);
 long sys_rseq(u64 area, u32 bytes, int flags, u32 signature); /* task/rseq.c */
@@ -212,9 +215,14 @@ long sys_munlockall(void);
 
 /* sys/madvise.c */
 long sys_madvise(u64 address, u64 bytes, int advice);
-long sys_pidfd_open(int pid, u32 flags);
 long sys_process_madvise(int pidfd, const struct iovec __user *vector, u64 count, int advice, u32 flags);
 long sys_process_mrelease(int pidfd, u32 flags);
+
+/* sys/pidfd.c */
+struct process *pidfd_take(int fd); /* the process that a descriptor stands for, counted; err_ptr(-EBADF) */
+long sys_pidfd_open(int pid, u32 flags);
+long sys_pidfd_send_signal(int pidfd, int signal, struct siginfo __user *info, u32 flags);
+long sys_pidfd_getfd(int pidfd, int fd, u32 flags);
 
 /* sys/ptrace.c */
 long sys_ptrace(long request, int tid, u64 address, u64 data);

@@ -36,7 +36,7 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(getgroups), CALL(setgroups), CALL(capget), CALL(capset),
 
     /* sys/futex.c */
-    CALL(futex), CALL(set_robust_list), CALL(rseq), CALL(get_robust_list),
+    CALL(futex), CALL(futex_waitv), CALL(set_robust_list), CALL(rseq), CALL(get_robust_list),
 
     /* sys/sched.c */
     CALL(sched_yield), CALL(sched_setscheduler), CALL(sched_getscheduler), CALL(sched_setparam), CALL(sched_getparam),
@@ -59,11 +59,11 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
 
     /* sys/protect.c, sys/mlock.c, sys/madvise.c, sys/remote.c */
     CALL(mprotect), CALL(pkey_mprotect), CALL(pkey_alloc), CALL(pkey_free), CALL(mlock), CALL(mlock2), CALL(munlock),
-    CALL(mlockall), CALL(munlockall), CALL(madvise), CALL(pidfd_open), CALL(process_madvise), CALL(process_mrelease),
+    CALL(mlockall), CALL(munlockall), CALL(madvise), CALL(process_madvise), CALL(process_mrelease),
     CALL(process_vm_readv), CALL(process_vm_writev),
 
-    /* sys/ptrace.c */
-    CALL(ptrace),
+    /* sys/ptrace.c, sys/pidfd.c */
+    CALL(ptrace), CALL(pidfd_open), CALL(pidfd_send_signal), CALL(pidfd_getfd),
 
     /* sys/mempolicy.c, sys/membarrier.c */
     CALL(mbind), CALL(set_mempolicy), CALL(get_mempolicy), CALL(set_mempolicy_home_node), CALL(move_pages),

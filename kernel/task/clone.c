@@ -11,6 +11,7 @@
 #include "arch/x86_64/debug.h"
 #include "arch/x86_64/usercopy.h"
 #include "fs/file.h"
+#include "fs/pidfd.h"
 #include "fs/shm.h"
 #include "fs/vfs.h"
 #include "task/trace.h"
@@ -34,7 +35,7 @@ static bool too_many(void) {
 }
 
 static int check(u64 flags, u64 tls) {
-    if (flags & (NAMESPACES | CLONE_PIDFD))
+    if (flags & NAMESPACES || (flags & CLONE_PIDFD && flags & (CLONE_THREAD | CLONE_DETACHED)))
         return -EINVAL;
     if ((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND))
         return -EINVAL;
@@ -269,6 +270,41 @@ static int add_process(struct process *child, u64 flags) {
     return error;
 }
 
+/* ---- CLONE_PIDFD ---- */
+
+struct pidfd {
+    struct file *file;
+    int number;
+};
+
+/* pidfd_make: the descriptor, told to the caller but not open yet. */
+static int pidfd_make(const struct clone_request *r, struct process *child, struct pidfd *d) {
+    int error = 0;
+
+    *d = (struct pidfd){.number = -1};
+    if (!(r->flags & CLONE_PIDFD))
+        return 0;
+    d->file = pidfd_create(child, 0);
+    if (is_err(d->file))
+        return ptr_err(d->file);
+    d->number = fd_reserve();
+    error = d->number < 0 ? d->number : put_user(d->number, r->pidfd);
+    if (error) {
+        if (d->number >= 0)
+            fd_fill(d->number, NULL, true);
+        file_put(d->file);
+    }
+    return error;
+}
+
+static void pidfd_open(const struct pidfd *d, bool really) {
+    if (d->number < 0)
+        return;
+    fd_fill(d->number, really ? d->file : NULL, true);
+    if (!really)
+        file_put(d->file);
+}
+
 /* ---- for a tracer ---- */
 
 static int event_of(const struct clone_request *r) {
@@ -316,6 +352,7 @@ void vfork_finish(struct process *p) {
 
 static long clone_process(const struct clone_request *r, struct task *t, struct trace *tr) {
     struct process *p = process_fork(r);
+    struct pidfd d;
     int tid = t->tid, error;
 
     if (is_err(p)) {
@@ -326,11 +363,15 @@ static long clone_process(const struct clone_request *r, struct task *t, struct 
     p->pid = tid;
     p->ident = t->ident;
     ident_get(p->ident);
+    error = pidfd_make(r, p, &d);
     t->process = p;
     process_get(p);
-    ident_bind(t->ident, t, NULL);
-    (void)add_thread(p, t);
-    error = add_process(p, r->flags);
+    if (!error) {
+        ident_bind(t->ident, t, NULL);
+        (void)add_thread(p, t);
+        error = add_process(p, r->flags);
+        pidfd_open(&d, !error);
+    }
     if (error) {
         task_discard(t);
         process_drop(p);

@@ -309,6 +309,7 @@ static void change_over(struct exec *e) {
     p->keep_caps = false;
     p->executed = true;
     t->robust_list = t->rseq = 0;
+    t->pi_ended = false;
     t->set_child_tid = NULL;
     arch_program_start(arch_task_regs(&t->arch), e->entry, e->stack_pointer);
 }

@@ -49,6 +49,7 @@ struct clone_request {
     u64 stack; /* the new stack pointer; 0: as it is */
     u64 tls;
     int __user *parent_tid, *child_tid;
+    int __user *pidfd; /* CLONE_PIDFD: where the descriptor of the child is written */
 };
 long task_clone(const struct clone_request *r); /* the child's tid, or -errno */
 void vfork_finish(struct process *p);           /* the parent in vfork goes on */

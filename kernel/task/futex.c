@@ -8,7 +8,8 @@
  * came in between it counts as woken. Whoever leaves takes the bucket's lock, so a waker under the lock may use the
  * waiter.
  *
- * Does not do priority inheritance. Locks: two buckets in the order of their addresses; under them only run queues. */
+ * Locks that name their owner are futex_pi.c. Locks: two buckets in the order of their addresses; under them only run
+ * queues. */
 #include <linux/futex.h>
 
 #include "arch/x86_64/usercopy.h"
@@ -73,7 +74,7 @@ static bool same(const struct futex_key *a, const struct futex_key *b) {
     return a->where == b->where && a->offset == b->offset;
 }
 
-static int key_of(u64 word, bool shared, struct futex_key *key) {
+int futex_key_of(u64 word, bool shared, struct futex_key *key) {
     if (word % sizeof(u32))
         return -EINVAL;
     if (word >= USER_TOP)
@@ -81,11 +82,21 @@ static int key_of(u64 word, bool shared, struct futex_key *key) {
     return space_futex_key(process_current()->space, word, shared, key);
 }
 
+/* leave: whether it was woken; it is in no bucket afterwards. */
+static bool leave(struct futex_waiter *w) {
+    struct bucket *b = lock_of(w);
+
+    if (!w->woken)
+        list_del(&w->link);
+    spin_unlock(&b->lock);
+    return w->woken;
+}
+
 int futex_wait(u64 word, bool shared, u32 value, u32 bitset, u64 deadline_ns) {
     struct futex_waiter w = {.task = task_current(), .bitset = bitset};
     struct bucket *b;
     u32 now;
-    int error = key_of(word, shared, &w.key);
+    int error = futex_key_of(word, shared, &w.key);
 
     if (error)
         return error;
@@ -99,13 +110,59 @@ int futex_wait(u64 word, bool shared, u32 value, u32 bitset, u64 deadline_ns) {
         error = -EAGAIN;
     while (!error && !atomic_load(&w.woken))
         error = task_sleep(true, deadline_ns);
-    b = lock_of(&w);
-    if (w.woken)
-        error = 0;
-    else
-        list_del(&w.link);
-    spin_unlock(&b->lock);
+    return leave(&w) ? 0 : error;
+}
+
+static bool any_woken(const struct futex_waiter *w, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        if (atomic_load(&w[i].woken))
+            return true;
+    }
+    return false;
+}
+
+/* enlist: all but the ones behind an error; *listed of them. Then the words may be read. */
+static int enlist(struct futex_waiter *w, const struct futex_wanted *wanted, unsigned count, unsigned *listed) {
+    int error = 0;
+
+    for (*listed = 0; *listed < count && !error; (*listed)++) {
+        struct futex_waiter *each = &w[*listed];
+
+        error = futex_key_of(wanted[*listed].word, wanted[*listed].shared, &each->key);
+        if (error)
+            break;
+        each->task = task_current();
+        each->bitset = FUTEX_BITSET_MATCH_ANY;
+        each->bucket = bucket_of(&each->key);
+        lock(each->bucket);
+        list_add_tail(&each->bucket->waiters, &each->link);
+        spin_unlock(&each->bucket->lock);
+    }
+    atomic_fence();
     return error;
+}
+
+long futex_wait_many(const struct futex_wanted *wanted, unsigned count, u64 deadline_ns) {
+    struct futex_waiter *w = kzalloc(count * sizeof(*w));
+    unsigned listed = 0;
+    long error = -ENOMEM, woken = -1;
+    u32 now;
+
+    if (w)
+        error = enlist(w, wanted, count, &listed);
+    for (unsigned i = 0; i < listed && !error; i++) {
+        error = user_load_u32((const u32 *)wanted[i].word, &now);
+        if (!error && now != wanted[i].value)
+            error = -EAGAIN;
+    }
+    while (!error && !any_woken(w, listed))
+        error = task_sleep(true, deadline_ns);
+    for (unsigned i = 0; i < listed; i++) {
+        if (leave(&w[i]))
+            woken = i;
+    }
+    kfree(w);
+    return woken >= 0 ? woken : error;
 }
 
 static void wake(struct futex_waiter *w) {
@@ -133,7 +190,7 @@ static u32 wake_some(struct bucket *b, const struct futex_key *key, u32 most, u3
 long futex_wake(u64 word, bool shared, u32 most, u32 bitset) {
     struct futex_key key;
     struct bucket *b;
-    long woken = key_of(word, shared, &key);
+    long woken = futex_key_of(word, shared, &key);
 
     if (woken)
         return woken;
@@ -168,10 +225,10 @@ long futex_requeue(u64 word, u64 word2, bool shared, u32 wake_most, u32 move_mos
     struct bucket *a, *b;
     long count;
     u32 now;
-    int error = key_of(word, shared, &key);
+    int error = futex_key_of(word, shared, &key);
 
     if (!error)
-        error = key_of(word2, shared, &key2);
+        error = futex_key_of(word2, shared, &key2);
     if (!error && compare)
         error = user_load_u32((const u32 *)word, &now);
     if (error)
@@ -256,10 +313,10 @@ long futex_wake_op(u64 word, u64 word2, bool shared, u32 most, u32 most2, u32 op
     struct futex_key key, key2;
     struct bucket *a, *b;
     long count;
-    int both = key_of(word, shared, &key);
+    int both = futex_key_of(word, shared, &key);
 
     if (!both)
-        both = key_of(word2, shared, &key2);
+        both = futex_key_of(word2, shared, &key2);
     if (!both)
         both = operate(word2, operation);
     if (both < 0)
@@ -333,6 +390,7 @@ void futex_task_exit(struct task *t) {
     if (!p->space)
         return;
     robust_list_end(t);
+    futex_pi_task_exit(t);
     t->clear_child_tid = 0;
     if (word && (atomic_load_relaxed(&p->thread_count) > 1 || p->space_shared) && put_user(0, (int *)word) == 0)
         (void)futex_wake(word, true, 1, FUTEX_BITSET_MATCH_ANY);

@@ -125,7 +125,8 @@ struct task {
 
     /* user ABI state, [o] */
     u64 robust_list;
-    u64 clear_child_tid; /* set_tid_address: zeroed and futex-woken at exit */
+    bool pi_waited, pi_ended; /* [a] futex_pi.c: somebody waits for a lock of its; it gives up its locks */
+    u64 clear_child_tid;      /* set_tid_address: zeroed and futex-woken at exit */
     u64 rseq;
     u32 rseq_bytes, rseq_signature;
     struct memory_policy policy_of_memory;

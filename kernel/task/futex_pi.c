@@ -1,0 +1,220 @@
+/* futex_pi.c - locks whose word names their owner: FUTEX_LOCK_PI and its like.
+ *
+ * The word holds the owner's tid, FUTEX_WAITERS when the kernel has to hear of the unlocking, FUTEX_OWNER_DIED. A lock
+ * is handed to the waiter that came first; no priority is lent, as none is obeyed (docs/not-done.md).
+ *
+ * All waiters are on one list under one sleeping mutex, for such locks are rare, and the word, which may fault, is read
+ * and changed under it. A waiter that was given a dead owner's lock stays on the list until it has written its tid into
+ * the word, as only it is sure to have the word mapped; until then it stands for the owner. */
+#include <linux/futex.h>
+
+#include "arch/x86_64/usercopy.h"
+#include "task/family.h"
+#include "task/futex.h"
+#include "vm/space.h"
+
+struct pi_waiter {
+    struct list link;
+    struct futex_key key;
+    struct task *task;
+    struct task *owner; /* counted: whom it waits for */
+    bool granted;       /* the lock is its own */
+    bool inherited;     /* from an owner that ended: the word does not say so yet */
+};
+
+static struct mutex pi_mutex = MUTEX_INIT(pi_mutex);
+static struct list waiters = LIST_INIT(waiters);
+
+static bool same(const struct futex_key *a, const struct futex_key *b) {
+    return a->where == b->where && a->offset == b->offset;
+}
+
+/* first: the waiter of the key that came first. granted ones, which own it already, count if `any`. */
+static struct pi_waiter *first(const struct futex_key *key, bool any) {
+    struct pi_waiter *w;
+
+    list_for_each(w, &waiters, link) {
+        if (same(&w->key, key) && (any || !w->granted))
+            return w;
+    }
+    return NULL;
+}
+
+/* waits_for_us: whether the owner waits, over any number of locks, for one of the current task's. */
+static bool waits_for_us(const struct task *owner) {
+    struct pi_waiter *w;
+    bool more = true;
+
+    while (more && owner != task_current()) {
+        more = false;
+        list_for_each(w, &waiters, link) {
+            if (w->task == owner && !w->granted) {
+                owner = w->owner;
+                more = true;
+                break;
+            }
+        }
+    }
+    return owner == task_current();
+}
+
+/* owner_of: the task that the word, or the waiter that it was promised to, names; counted. */
+static struct task *owner_of(const struct futex_key *key, u32 value) {
+    struct pi_waiter *w = first(key, true);
+    struct task *owner;
+
+    if (w) {
+        owner = w->granted ? w->task : w->owner;
+        task_get(owner);
+        return owner;
+    }
+    owner = task_find((int)(value & FUTEX_TID_MASK));
+    if (owner && owner->pi_ended) {
+        task_put(owner);
+        owner = NULL;
+    }
+    return owner;
+}
+
+/* acquire: 1: it is ours. 0: *owner has it, counted, and the word says that somebody waits. */
+static int acquire(u64 word, const struct futex_key *key, struct task **owner) {
+    u32 tid = (u32)task_current()->tid, old, new, seen;
+    bool free;
+
+    do {
+        if (user_load_u32((const u32 *)word, &old))
+            return -EFAULT;
+        if ((old & FUTEX_TID_MASK) == tid)
+            return -EDEADLK;
+        free = !(old & FUTEX_TID_MASK) && !first(key, true);
+        new = free ? (old & FUTEX_OWNER_DIED) | tid : old | FUTEX_WAITERS;
+        if (user_cmpxchg_u32((u32 *)word, old, new, &seen))
+            return -EFAULT;
+    } while (seen != old);
+    if (free)
+        return 1;
+    *owner = owner_of(key, old);
+    if (!*owner)
+        return -ESRCH;
+    return !(*owner)->process || (*owner)->process->kernel ? -EPERM : 0;
+}
+
+/* claim: the current task, which inherited the lock, writes itself into the word. */
+static int claim(u64 word) {
+    u32 tid = (u32)task_current()->tid, old, seen;
+
+    do {
+        if (user_load_u32((const u32 *)word, &old) ||
+            user_cmpxchg_u32((u32 *)word, old, tid | FUTEX_WAITERS | FUTEX_OWNER_DIED, &seen))
+            return -EFAULT;
+    } while (seen != old);
+    return 0;
+}
+
+/* await: pi_mutex is held, and let go of while it sleeps. */
+static int await(struct pi_waiter *w, u64 word, u64 deadline_ns) {
+    int error = 0;
+
+    list_add_tail(&waiters, &w->link);
+    (void)atomic_xchg(&w->owner->pi_waited,
+                      true); /* a fence: it looks whether anybody waits after it says that it ends */
+    if (atomic_load(&w->owner->pi_ended)) {
+        list_del(&w->link);
+        return -ESRCH;
+    }
+    mutex_unlock(&pi_mutex);
+    while (!error && !atomic_load(&w->granted))
+        error = task_sleep(true, deadline_ns);
+    mutex_lock(&pi_mutex);
+    if (w->granted)
+        error = w->inherited ? claim(word) : 0;
+    list_del(&w->link);
+    return error == -EINTR ? -ERESTARTNOINTR : error;
+}
+
+int futex_lock_pi(u64 word, bool shared, bool only_try, u64 deadline_ns) {
+    struct pi_waiter w = {.task = task_current()};
+    int error = futex_key_of(word, shared, &w.key);
+
+    if (error)
+        return error;
+    mutex_lock(&pi_mutex);
+    error = acquire(word, &w.key, &w.owner);
+    if (!error && waits_for_us(w.owner))
+        error = -EDEADLK;
+    else if (!error && only_try)
+        error = -EAGAIN;
+    else if (!error)
+        error = await(&w, word, deadline_ns);
+    mutex_unlock(&pi_mutex);
+    if (w.owner)
+        task_put(w.owner);
+    return min(error, 0);
+}
+
+/* grant: to w, and who waits for the same lock waits for w's task now. */
+static void grant(struct pi_waiter *w, bool inherited) {
+    struct pi_waiter *other;
+
+    list_for_each(other, &waiters, link) {
+        if (other != w && same(&other->key, &w->key)) {
+            task_put(other->owner);
+            other->owner = w->task;
+            task_get(w->task);
+            atomic_store(&w->task->pi_waited, true);
+        }
+    }
+    w->inherited = inherited;
+    atomic_store(&w->granted, true);
+    task_wake(w->task);
+}
+
+int futex_unlock_pi(u64 word, bool shared) {
+    struct futex_key key;
+    struct pi_waiter *w;
+    u32 tid = (u32)task_current()->tid, old, seen = 0;
+    int error = futex_key_of(word, shared, &key);
+
+    if (error)
+        return error;
+    mutex_lock(&pi_mutex);
+    w = first(&key, false);
+    do {
+        error = user_load_u32((const u32 *)word, &old);
+        if (!error && (old & FUTEX_TID_MASK) != tid)
+            error = -EPERM;
+        if (!error)
+            error = user_cmpxchg_u32((u32 *)word, old, w ? (u32)w->task->tid | FUTEX_WAITERS : 0, &seen);
+    } while (!error && seen != old);
+    if (!error && w)
+        grant(w, false);
+    mutex_unlock(&pi_mutex);
+    return error;
+}
+
+/* The locks of a task that ends go to who waits for them. One that comes to wait later finds it gone. */
+void futex_pi_task_exit(struct task *t) {
+    struct pi_waiter *w;
+    bool again = true;
+
+    if (!atomic_load(&t->pi_waited)) {
+        atomic_store(&t->pi_ended, true);
+        atomic_fence();
+        if (!atomic_load(&t->pi_waited))
+            return;
+    }
+    mutex_lock(&pi_mutex);
+    t->pi_ended = true;
+    while (again) {
+        again = false;
+        list_for_each(w, &waiters, link) {
+            if (w->owner == t && !w->granted) {
+                grant(w, true);
+                again = true;
+                break;
+            }
+        }
+    }
+    t->pi_waited = false;
+    mutex_unlock(&pi_mutex);
+}
