@@ -185,6 +185,7 @@ static void release(struct inode *i) {
     if (ti->lower)
         t->lower->ops->put(t->lower, ti->lower);
     through_put_nodes(ti);
+    kfree(ti->listing);
     tree_xattr_free(ti);
     kfree(ti->target);
     slab_free(inode_cache, ti);

@@ -50,6 +50,7 @@ struct tree_inode {
     u32 opens;                    /* write-through: descriptions open */
     u32 hidden;                   /* write-through: its name on the lower after it was removed while open; 0: none */
     struct tree_inode *hidden_in; /* counted */
+    struct listing *listing;      /* of an overlay's directory: what the lower lists, once asked; under inode.lock */
     struct old_node *others; /* write-through: nodes under other names, and ones that were replaced; under inode.lock */
 };
 #define TREE_INODE_HASHED 1u
@@ -61,6 +62,7 @@ struct tree_inode {
 #define TREE_INODE_SEALABLE 64u
 #define TREE_INODE_STALE 256u     /* write-through: the node's name is gone and no other is known */
 #define TREE_INODE_FORGOTTEN 512u /* of an overlay: its last name is gone, and it counts itself no more */
+#define TREE_INODE_LONG 1024u     /* its lower's listing is too long to be kept */
 #define TREE_INODE_WROTE 128u     /* write-through: the lower's new modification time is our own doing */
 
 static inline struct tree *tree_of(const struct inode *i) { return container_of(i->super, struct tree, super); }

@@ -3,7 +3,10 @@
  * A listing is: ".", "..", the names that were made here (pinned, by rising sequence), then what the lower lists and no
  * name here covers. Positions: 0 and 1 for the dots; FIRST_KEPT + sequence; FIRST_LOWER + n for the lower's n-th entry.
  * The lower's own cookies can be any 64-bit number, so the description remembers the last one with its n, and a seek
- * back to the middle counts from the start again. Nothing of the lower's listing is cached. */
+ * back to the middle counts from the start again.
+ *
+ * What an overlay's lower lists is kept, as it came, with the directory's inode, and goes with it: asking again costs
+ * two exchanges or more. Not of a directory of more than LISTING_MOST bytes, nor where memory is short. */
 #include <linux/fs.h>
 
 #include "fs/dentry.h"
@@ -13,10 +16,24 @@
 #define FIRST_KEPT 2UL
 #define FIRST_LOWER (1UL << 48)
 
+#define LISTING_MOST (64 * KiB)
+
 struct cursor {
     u64 entry;  /* number of the lower's entry that comes next */
-    u64 cookie; /* and how the lower finds it */
+    u64 cookie; /* and how the lower finds it; or where it is in the listing that is kept */
+    bool kept;
 };
+
+/* A lower's listing: records, one after the other. */
+struct listing {
+    u32 bytes, room;
+    u8 records[];
+};
+struct record {
+    u64 ino;
+    u8 type, name_bytes;
+    char name[];
+} __attribute__((packed));
 
 static int open_dir(struct inode *inode, struct file *f) {
     struct tree_inode *ti = tree_inode(inode);
@@ -99,16 +116,96 @@ static bool pass(struct lower_sink *lower, const char *name, size_t bytes, u64 i
     return true;
 }
 
-/* One exchange after another, until the sink is full or the lower has no more. */
-static int list_lower(struct filter *f, struct tree *t, struct lower_node *node) {
+/* ---- the listing that is kept ---- */
+
+struct collector {
+    struct lower_sink sink;
+    struct listing *listing; /* NULL: it was too long, or there was no memory */
+    u64 count, cookie;
+};
+
+/* Room for one record more: of at least twice the size, so that a long listing is copied a few times only. */
+static struct listing *listing_grow(struct listing *old) {
+    u32 used = old ? old->bytes : 0, room = max(2 * used, 512U);
+    struct listing *new = room <= LISTING_MOST ? kmalloc(sizeof(*new) + room) : NULL;
+    if (new) {
+        if (old)
+            memcpy(new->records, old->records, used);
+        *new = (struct listing){.bytes = used, .room = room};
+    }
+    kfree(old);
+    return new;
+}
+
+static bool collect(struct lower_sink *sink, const char *name, size_t bytes, u64 ino, unsigned type, u64 next) {
+    struct collector *c = container_of(sink, struct collector, sink);
+    const struct record head = {.ino = ino, .type = (u8)type, .name_bytes = (u8)bytes};
+
+    if (c->listing && c->listing->room - c->listing->bytes < sizeof(head) + bytes)
+        c->listing = listing_grow(c->listing);
+    if (!c->listing)
+        return false;
+    u8 *to = c->listing->records + c->listing->bytes;
+    memcpy(to, &head, sizeof(head));
+    memcpy(to + sizeof(head), name, bytes);
+    c->listing->bytes += sizeof(head) + bytes;
+    c->count++;
+    c->cookie = next;
+    return true;
+}
+
+/* The directory's listing, asked for if it is not there. NULL: none is kept. */
+static struct listing *listing_get(struct tree *t, struct tree_inode *ti) {
+    struct collector c = {.sink = {.entry = collect}};
+    u64 before;
+    int error;
+
+    assert(mutex_held(&ti->inode.lock));
+    if (ti->listing || t->mode != TREE_OVERLAY || ti->flags & TREE_INODE_LONG)
+        return ti->listing;
+    c.listing = listing_grow(NULL);
+    do {
+        before = c.count;
+        error = t->lower->ops->readdir(t->lower, ti->lower, c.cookie, &c.sink);
+    } while (!error && c.listing && c.count != before);
+    if (!error && !c.listing)
+        atomic_or(&ti->flags, TREE_INODE_LONG);
+    if (error) {
+        kfree(c.listing);
+        c.listing = NULL;
+    }
+    return ti->listing = c.listing;
+}
+
+static void list_kept(struct filter *f, const struct listing *l) {
+    u64 at = f->cursor->cookie;
+
+    while (at < l->bytes) {
+        const struct record *r = (const struct record *)(l->records + at);
+        at += sizeof(*r) + r->name_bytes;
+        if (!pass(&f->lower, r->name, r->name_bytes, r->ino, r->type, at))
+            break;
+    }
+}
+
+/* What the lower has: from the listing that is kept, or one exchange after another, until the sink is full or there is
+ * no more. A cursor of the other way starts again. */
+static int list_lower(struct filter *f, struct tree *t, struct tree_inode *ti) {
+    struct listing *kept = listing_get(t, ti);
     u64 before;
     int error;
 
     f->lower.entry = pass;
     f->hide = t->mode == TREE_THROUGH;
+    if (f->cursor->kept != (kept != NULL))
+        *f->cursor = (struct cursor){.kept = kept != NULL};
+    if (kept) {
+        list_kept(f, kept);
+        return 0;
+    }
     do {
         before = f->cursor->entry;
-        error = t->lower->ops->readdir(t->lower, node, f->cursor->cookie, &f->lower);
+        error = t->lower->ops->readdir(t->lower, ti->lower, f->cursor->cookie, &f->lower);
     } while (!error && !f->full && f->cursor->entry != before);
     return error;
 }
@@ -126,9 +223,9 @@ static int iterate(struct file *f, struct dir_sink *sink) {
         f->position = max(f->position, FIRST_LOWER);
         u64 wanted = f->position - FIRST_LOWER;
         if (cursor->entry != wanted)
-            *cursor = (struct cursor){0, 0};
+            *cursor = (struct cursor){.kept = cursor->kept};
         struct filter filter = {.dir = f->path.dentry, .sink = sink, .cursor = cursor, .wanted = wanted};
-        error = list_lower(&filter, tree_of(f->inode), ti->lower);
+        error = list_lower(&filter, tree_of(f->inode), ti);
         f->position = FIRST_LOWER + max(cursor->entry, wanted);
     }
     return error;
@@ -136,14 +233,14 @@ static int iterate(struct file *f, struct dir_sink *sink) {
 
 int tree_dir_empty(struct inode *dir) {
     struct tree_inode *ti = tree_inode(dir);
-    struct cursor cursor = {0, 0};
+    struct cursor cursor = {0};
     struct filter filter = {.dir = dir->alias, .cursor = &cursor};
     int error = 0;
 
     assert(mutex_held(&dir->lock));
     /* What was made here the caller has looked for; write-through leaves the rest to the lower. */
     if (ti->lower && tree_of(dir)->mode == TREE_OVERLAY)
-        error = list_lower(&filter, tree_of(dir), ti->lower);
+        error = list_lower(&filter, tree_of(dir), ti);
     return error ? error : filter.any ? -ENOTEMPTY : 0;
 }
 
