@@ -1,6 +1,7 @@
 /* main.c - the order of start-up: memory, processors, tasks; then, in a task of its own, devices, files, the program.
  */
 #include "main.h"
+#include "fs/swapfile.h"
 
 #include "boot/boot.h"
 #include "fs/vfs.h"
@@ -31,10 +32,10 @@ static void start(void *unused argument) {
         panic("asked for on the command line, with %lu frames free", (unsigned long)frame_free_count());
     if ((error = host_configure(&boot_config)))
         panic("no configuration from the command: error %d", error);
-    swap_start();
     clock_set_wall(boot_config.wire.wall_ns);
     random_seed(boot_config.wire.seed, sizeof(boot_config.wire.seed));
     vfs_init();
+    swap_start();
     if ((error = vfs_mount_all(&boot_config)))
         host_fail(125, "the file systems cannot be mounted: error %d", -error);
     set_sysctls();

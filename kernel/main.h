@@ -34,7 +34,6 @@ ssize_t host_read(unsigned stream, void *buffer, size_t most);
 ssize_t host_write(unsigned stream, const void *buffer, size_t bytes);
 s64 host_seek(unsigned stream, s64 offset, int whence);
 /* dev/swap.c: what -s gave becomes the swap area. After virtio_init. */
-void swap_start(void);
 /* fs/proc_sysctl.c: "vm.swappiness=10" takes effect. -ENOENT (no such knob), -EACCES (it cannot be set), -EINVAL (no
  * such value). */
 int sysctl_set(const char *assignment);

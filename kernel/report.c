@@ -37,11 +37,12 @@ static u64 count_leaks(void) {
     frame_totals(&totals);
     swap_totals(&swap);
     u64 frames = totals.frames[FRAME_ANON] + totals.frames[FRAME_TABLE];
-    u64 leaks = live.spaces + live.tables + live.views + frames + swap.used;
+    u64 slots = swap.used - swap.of_objects;
+    u64 leaks = live.spaces + live.tables + live.views + frames + slots;
     if (leaks)
         kprintf(LOG_ERR "leaked: %lu spaces, %lu tables, %lu views, %lu frames, %lu swap slots\n",
                 (unsigned long)live.spaces, (unsigned long)live.tables, (unsigned long)live.views,
-                (unsigned long)frames, (unsigned long)swap.used);
+                (unsigned long)frames, (unsigned long)slots);
     return leaks;
 }
 

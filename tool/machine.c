@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 /* The descriptors that QEMU inherits, by the numbers on its command line. */
-enum { CHILD_WIRE = 3, CHILD_DEBUG, CHILD_SWAP, CHILD_FDS };
+enum { CHILD_WIRE = 3, CHILD_DEBUG, CHILD_SWAP, CHILD_FDS = CHILD_SWAP + SWAPS_MOST };
 
 #define ARGS_MOST 256
 
@@ -76,23 +76,21 @@ static void add_directory(struct line *line, const char *tag, const char *path, 
     free(quoted);
 }
 
-static void add_swap(struct line *line, const struct options *options, bool for_print) {
-    if (!options->swap_bytes && !options->swap_file)
-        return;
+static void add_swap(struct line *line, const struct swap *swap, unsigned n, bool for_print) {
     add(line, "-drive");
-    if (options->swap_file) {
-        char *quoted = commas(options->swap_file);
-        add(line, "if=none,id=swap,format=raw,file=%s", quoted);
+    if (swap->file) {
+        char *quoted = commas(swap->file);
+        add(line, "if=none,id=swap%u,format=raw,discard=unmap,file=%s", n, quoted);
         free(quoted);
     } else if (for_print) {
-        add(line, "if=none,id=swap,driver=null-co,size=%" PRIu64, options->swap_bytes);
+        add(line, "if=none,id=swap%u,driver=null-co,read-zeroes=on,size=%" PRIu64, n, swap->bytes);
     } else {
         /* Nothing that the guest swapped must survive a crash of this machine, so a flush need not wait for the disk.
          */
-        add(line, "if=none,id=swap,format=raw,cache=unsafe,file=/dev/fd/%d", CHILD_SWAP);
+        add(line, "if=none,id=swap%u,format=raw,discard=unmap,cache=unsafe,file=/dev/fd/%u", n, CHILD_SWAP + n);
     }
     add(line, "-device");
-    add(line, "virtio-blk-device,drive=swap");
+    add(line, "virtio-blk-device,drive=swap%u", n);
 }
 
 /* `for_print`: the line must work when pasted into a shell, where our sockets are not: the kernel's log goes to the
@@ -144,7 +142,8 @@ static void build(struct line *line, const struct options *options, bool kvm, bo
         char tag[16];
         add_directory(line, machine_tag(i, tag), options->shares[i].source, options->shares[i].writable);
     }
-    add_swap(line, options, for_print);
+    for (unsigned i = 0; i < options->swap_count; i++)
+        add_swap(line, &options->swaps[i], i, for_print);
     for (unsigned i = 0; i < options->qemu_arg_count; i++)
         add(line, "%s", options->qemu_args[i]);
 }
@@ -267,7 +266,8 @@ static int swap_open(uint64_t bytes) {
 
 /* The child's descriptors while it is made; all close on exec, and are moved to their numbers by the child. */
 struct ends {
-    int wire, debug, output, swap, error;
+    int wire, debug, output, error;
+    int swap[SWAPS_MOST]; /* -1: not a temporary file */
 };
 
 /* In the child, between fork and exec: only async-signal-safe calls, since other threads may be about. Reports errno on
@@ -287,11 +287,14 @@ _Noreturn static void become_qemu(const struct ends *ends, char **argv, pid_t pa
     /* Up out of the way first: a descriptor may have a number that another one is to get. */
     int wire = fcntl(ends->wire, F_DUPFD_CLOEXEC, 64), debug = fcntl(ends->debug, F_DUPFD_CLOEXEC, 64);
     int output = fcntl(ends->output, F_DUPFD_CLOEXEC, 64), error = fcntl(ends->error, F_DUPFD_CLOEXEC, 64);
-    int swap = ends->swap < 0 ? null : fcntl(ends->swap, F_DUPFD_CLOEXEC, 64);
+    int swap[SWAPS_MOST];
+    for (int i = 0; i < SWAPS_MOST; i++)
+        swap[i] = ends->swap[i] < 0 ? null : fcntl(ends->swap[i], F_DUPFD_CLOEXEC, 64);
     dup2(null, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
     dup2(output, STDERR_FILENO);
-    dup2(swap, CHILD_SWAP);
+    for (int i = 0; i < SWAPS_MOST; i++)
+        dup2(swap[i], CHILD_SWAP + i);
     dup2(wire, CHILD_WIRE);
     dup2(debug, CHILD_DEBUG);
     /* Whatever else we inherited: QEMU must not hold a pipe open whose end somebody waits for. CLOEXEC, as `error` must
@@ -318,8 +321,9 @@ void machine_start(struct machine *machine, const struct options *options, bool 
     pair(0, debug);
     pair(1, output);
     pair(1, error);
-    struct ends ends = {wire[1], debug[1], output[1], options->swap_bytes ? swap_open(options->swap_bytes) : -1,
-                        error[1]};
+    struct ends ends = {.wire = wire[1], .debug = debug[1], .output = output[1], .error = error[1]};
+    for (unsigned i = 0; i < SWAPS_MOST; i++)
+        ends.swap[i] = i < options->swap_count && options->swaps[i].bytes ? swap_open(options->swaps[i].bytes) : -1;
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
@@ -330,8 +334,9 @@ void machine_start(struct machine *machine, const struct options *options, bool 
     close(debug[1]);
     close(output[1]);
     close(error[1]);
-    if (ends.swap >= 0)
-        close(ends.swap);
+    for (unsigned i = 0; i < SWAPS_MOST; i++)
+        if (ends.swap[i] >= 0)
+            close(ends.swap[i]);
     if (read(error[0], &why, sizeof why) == sizeof why)
         fail("%s cannot be executed: %s", line.word[0], strerror(why));
     close(error[0]);

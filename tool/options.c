@@ -95,11 +95,13 @@ static void set_memory(struct options *options, const char *text) {
 
 static void set_swap(struct options *options, const char *text) {
     uint64_t bytes;
+    if (options->swap_count == SWAPS_MOST)
+        fail("-s %s: too many swap areas; the most is %d", text, SWAPS_MOST);
+    struct swap *swap = &options->swaps[options->swap_count++];
     if (size_parse(text, &bytes)) {
-        if (bytes < 4096 || bytes % 4096)
-            fail("-s %s: a swap size is a multiple of 4K, and not 0", text);
-        options->swap_bytes = bytes;
-        options->swap_file = NULL;
+        if (bytes < 8192 || bytes % 4096)
+            fail("-s %s: a swap size is a multiple of 4K, and at least 8K: its first page is a header", text);
+        swap->bytes = bytes;
         return;
     }
     struct stat st;
@@ -111,8 +113,7 @@ static void set_swap(struct options *options, const char *text) {
         if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
             fail("-s %s: neither a file nor a block device", text);
     }
-    options->swap_file = text;
-    options->swap_bytes = 0;
+    swap->file = text;
 }
 
 static void set_cpus(struct options *options, const char *text) {

@@ -14,6 +14,12 @@ struct share {
     bool writable;
 };
 
+#define SWAPS_MOST 8
+struct swap {
+    uint64_t bytes;   /* of a temporary file */
+    const char *file; /* or a file or nbd:// address; then bytes is 0 */
+};
+
 /* The ids of the program. */
 struct identity {
     uid_t uid;
@@ -24,8 +30,8 @@ struct identity {
 
 struct options {
     uint64_t memory_bytes;
-    uint64_t swap_bytes;   /* of a temporary file; 0: none */
-    const char *swap_file; /* or a file or nbd:// address */
+    struct swap swaps[SWAPS_MOST];
+    unsigned swap_count;
     unsigned cpus;
     enum accel accel;
     const char *root; /* real path */

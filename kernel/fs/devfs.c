@@ -8,6 +8,7 @@
 #include <linux/random.h>
 
 #include "arch/x86_64/usercopy.h"
+#include "fs/blockdev.h"
 #include "fs/io.h"
 #include "fs/pty.h"
 #include "fs/synth.h"
@@ -165,29 +166,40 @@ int chardev_open(struct inode *inode, struct file *file) {
 
 /* ---- /dev ---- */
 
-static const struct synth_node dev_root = {
-    .mode = S_IFDIR | 0755,
-    .children =
-        (const struct synth_node[]){
-            /* the program's own terminal, whoever it runs as */
-            {.name = "console", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 1)},
-            {.name = "fd", .mode = S_IFLNK | 0777, .content = "/proc/self/fd"},
-            {.name = "full", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 7)},
-            {.name = "kmsg", .mode = S_IFCHR | 0644, .rdev = DEVICE(MEM_MAJOR, 11)},
-            {.name = "null", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 3)},
-            {.name = "ptmx", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 2)},
-            {.name = "pts", .mode = S_IFDIR | 0755},
-            {.name = "random", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 8)},
-            {.name = "shm", .mode = S_IFDIR | 01777},
-            {.name = "stderr", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/2"},
-            {.name = "stdin", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/0"},
-            {.name = "stdout", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/1"},
-            {.name = "tty", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 0)},
-            {.name = "urandom", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 9)},
-            {.name = "zero", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 5)},
-            {.name = NULL},
-        },
+#define DISK(letter, n)                                                                                                \
+    { .name = "vd" letter, .mode = S_IFBLK | 0660, .rdev = DEVICE(BLOCK_MAJOR, (n)*BLOCK_MINORS) }
+
+/* The disks come last: the table ends before those that are not there. */
+static struct synth_node dev_names[] = {
+    /* the program's own terminal, whoever it runs as */
+    {.name = "console", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 1)},
+    {.name = "fd", .mode = S_IFLNK | 0777, .content = "/proc/self/fd"},
+    {.name = "full", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 7)},
+    {.name = "kmsg", .mode = S_IFCHR | 0644, .rdev = DEVICE(MEM_MAJOR, 11)},
+    {.name = "null", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 3)},
+    {.name = "ptmx", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 2)},
+    {.name = "pts", .mode = S_IFDIR | 0755},
+    {.name = "random", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 8)},
+    {.name = "shm", .mode = S_IFDIR | 01777},
+    {.name = "stderr", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/2"},
+    {.name = "stdin", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/0"},
+    {.name = "stdout", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/1"},
+    {.name = "tty", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 0)},
+    {.name = "urandom", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 9)},
+    {.name = "zero", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 5)},
+    DISK("a", 0),
+    DISK("b", 1),
+    DISK("c", 2),
+    DISK("d", 3),
+    DISK("e", 4),
+    DISK("f", 5),
+    DISK("g", 6),
+    DISK("h", 7),
+    {.name = NULL},
 };
+static struct synth_node *const disks = &dev_names[array_count(dev_names) - 1 - BLOCK_NODES_MOST];
+
+static const struct synth_node dev_root = {.mode = S_IFDIR | 0755, .children = dev_names};
 
 static struct super dev_super = {
     .type = "devtmpfs",
@@ -196,6 +208,10 @@ static struct super dev_super = {
 };
 
 struct super *devfs_super(void) {
+    unsigned count = 0;
+    while (block_find(count))
+        count++;
+    disks[count].name = NULL;
     if (!dev_super.root && synth_mount(&dev_super, &dev_root))
         return NULL;
     return &dev_super;

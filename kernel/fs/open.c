@@ -1,6 +1,7 @@
 /* open.c - open(2): from a name to an open file, making the file where asked.
  *
  * An existing file is found without its directory's lock; only a file that must be made takes it, and looks again. */
+#include "fs/blockdev.h"
 #include "fs/open.h"
 
 #include <linux/limits.h>
@@ -38,7 +39,7 @@ static int may_open(struct inode *inode, int flags, bool made) {
     }
     if ((flags & O_NOATIME) && !inode_owned(inode))
         return -EPERM;
-    return type == S_IFSOCK || type == S_IFBLK ? -ENXIO : 0;
+    return type == S_IFSOCK ? -ENXIO : 0;
 }
 
 /* The file's own part of opening. */
@@ -52,6 +53,8 @@ static int open_kind(struct inode *inode, struct file *f) {
         if (inode->file_ops && inode->file_ops->open)
             return inode->file_ops->open(inode, f);
         return chardev_open(inode, f);
+    case S_IFBLK:
+        return blockdev_open(inode, f);
     default:
         return inode->file_ops && inode->file_ops->open ? inode->file_ops->open(inode, f) : 0;
     }

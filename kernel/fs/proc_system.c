@@ -164,16 +164,6 @@ int proc_meminfo(struct synth *s, struct text *t) {
     return 0;
 }
 
-int proc_swaps(struct synth *s, struct text *t) {
-    struct swap_totals swap;
-    swap_totals(&swap);
-    text_string(t, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
-    if (swap.slots)
-        text_print(t, "%-40spartition\t%lu\t\t%lu\t\t-2\n", "/dev/vda", (unsigned long)swap.slots * (PAGE_SIZE / KiB),
-                   (unsigned long)swap.used * (PAGE_SIZE / KiB));
-    return 0;
-}
-
 /* Linux's names first, then our own events under theirs. */
 int proc_vmstat(struct synth *s, struct text *t) {
     struct memory m;

@@ -48,6 +48,7 @@ static void set_kind(struct inode *inode, const struct synth_node *node) {
     case S_IFLNK:
         inode->ops = node->follow ? &magic_ops : &link_ops;
         break;
+    case S_IFBLK:
     case S_IFCHR: /* its operations come by number: chardev_open */
         inode->ops = &file_inode_ops;
         break;

@@ -213,6 +213,10 @@ long sys_munlock(u64 address, u64 bytes);
 long sys_mlockall(int flags);
 long sys_munlockall(void);
 
+/* sys/swap.c */
+long sys_swapon(const char __user *name, int flags);
+long sys_swapoff(const char __user *name);
+
 /* sys/madvise.c */
 long sys_madvise(u64 address, u64 bytes, int advice);
 long sys_process_madvise(int pidfd, const struct iovec __user *vector, u64 count, int advice, u32 flags);

@@ -54,6 +54,9 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(inotify_rm_watch), CALL(epoll_ctl), CALL(epoll_wait), CALL(epoll_pwait), CALL(epoll_pwait2),
     CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_gettime), CALL(signalfd), CALL(signalfd4),
 
+    /* sys/swap.c */
+    CALL(swapon), CALL(swapoff),
+
     /* sys/mm.c */
     CALL(mmap), CALL(munmap), CALL(brk), CALL(mremap), CALL(remap_file_pages), CALL(mincore), CALL(msync),
 

@@ -240,6 +240,8 @@ static void killer(void *unused argument) {
 static enum oom_answer ask(void) {
     if (task_current() == oom.killer || fatal_signal_pending())
         return OOM_RESERVE;
+    if (task_current()->lacks_alone)
+        return OOM_FAILS;
     spin_lock(&oom.lock);
     u64 seen = oom.rounds;
     if (!oom.wanted) {

@@ -130,9 +130,10 @@ struct task {
     u64 rseq;
     u32 rseq_bytes, rseq_signature;
     struct memory_policy policy_of_memory;
-    bool rseq_stale;                              /* switched since its CPU number was written */
-    int __user *set_child_tid;                    /* clone: where a new task writes its tid first */
-    u32 fail[FAIL_KINDS];                         /* [a] failing.h */
+    bool rseq_stale;           /* switched since its CPU number was written */
+    bool lacks_alone;          /* [o] what memory it does not get fails it, and nobody is killed for it: swapoff */
+    int __user *set_child_tid; /* clone: where a new task writes its tid first */
+    u32 fail[FAIL_KINDS];      /* [a] failing.h */
     u64 fault_address, fault_error, fault_vector; /* of the last exception: for signal frames */
 };
 

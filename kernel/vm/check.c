@@ -17,9 +17,8 @@ struct check {
     size_t size, used;
     u64 findings;
     u32 pass;
-    u32 *mapped; /* per frame: slots that map it, as counted */
-    u16 **named; /* per slot of the swap area: entries that name it, and the swap cache; in pages of NAMED */
-    u64 swap_slots;
+    u32 *mapped;        /* per frame: slots that map it, as counted */
+    struct radix named; /* by chunk of slots: for each, entries that name it, and the swap cache */
     u64 tables, slots, runs, spaces, frames_seen;
 };
 
@@ -72,14 +71,12 @@ static void check_plan(struct check *c, struct table *t) {
     }
 }
 
-#define NAMED SWAP_CHUNK
-
 /* Invariant 5, counted. */
 static void count_swap(struct check *c, u64 slot) {
-    u32 count = slot < c->swap_slots ? swap_count(slot) : 0;
-    expect(c, count, "swap slot %#lx is named, and has no count", (unsigned long)slot);
-    if (count && c->named[slot / NAMED]) /* no counters: its chunk is new, since the memory to count in was made */
-        c->named[slot / NAMED][slot % NAMED]++;
+    u16 *named = radix_find(&c->named, slot / SWAP_CHUNK);
+    expect(c, swap_count(slot), "swap slot %#lx is named, and has no count", (unsigned long)slot);
+    if (named) /* NULL: its chunk is new, since the memory to count in was made */
+        named[slot % SWAP_CHUNK]++;
 }
 
 static void count_object_slot(u64 slot, void *argument) { count_swap(argument, slot); }
@@ -239,6 +236,18 @@ static void check_totals(struct check *c, struct space *s) {
            (unsigned long)mappings);
 }
 
+/* Invariant 5, compared: a task that reads a slot may hold one count more. */
+static void check_slots(struct check *c) {
+    void *value;
+    for (u64 n = radix_next(&c->named, 0, &value); n != RADIX_NONE; n = radix_next(&c->named, n + 1, &value))
+        for (u64 i = 0; i < SWAP_CHUNK; i++) {
+            u64 slot = n * SWAP_CHUNK + i;
+            u16 found = ((u16 *)value)[i];
+            expect(c, swap_count(slot) >= found, "swap slot %#lx: count %u, found %u", (unsigned long)slot,
+                   swap_count(slot), found);
+        }
+}
+
 /* Invariants 1 and 4, from the frames' side. */
 static void check_frames(struct check *c) {
     for (u64 n = 0; n < frame_count; n++) {
@@ -264,10 +273,7 @@ static void check_frames(struct check *c) {
         }
     }
     objects_each_slot(count_object_slot, c);
-    for (u64 slot = 1; slot < c->swap_slots; slot++) /* a task that reads it may hold one more */
-        expect(c, !c->named[slot / NAMED] || swap_count(slot) >= c->named[slot / NAMED][slot % NAMED],
-               "swap slot %#lx: count %u, found %u", (unsigned long)slot, swap_count(slot),
-               c->named[slot / NAMED][slot % NAMED]);
+    check_slots(c);
     struct frame_totals totals;
     u64 sum = 0;
     frame_totals(&totals);
@@ -304,19 +310,25 @@ static void check_machine(struct check *c) {
 /* Memory to count in. */
 static bool make_counters(struct check *c, unsigned order) {
     c->mapped = pages_alloc(order, FRAME_ZEROED);
-    u64 pages = (c->swap_slots + NAMED - 1) / NAMED;
-    c->named = kzalloc(max(pages, 1UL) * sizeof(*c->named));
-    bool made = c->mapped && c->named;
-    for (u64 i = 0; made && i < pages; i++)
-        if (swap_used_near(i * NAMED))
-            made = (c->named[i] = pages_alloc(0, FRAME_ZEROED)) != NULL;
+    struct radix_reserve nodes = {0};
+    bool made = c->mapped;
+    u64 slot = 0;
+    while (made && (slot = swap_next_chunk(slot)) != ~0ULL) {
+        u16 *named = pages_alloc(0, FRAME_ZEROED);
+        made = named && !radix_reserve(&nodes, RADIX_HEIGHT_MOST) &&
+               !radix_insert(&c->named, slot / SWAP_CHUNK, named, &nodes);
+        if (!made)
+            pages_free(named, 0);
+        slot += SWAP_CHUNK;
+    }
+    radix_release(&nodes);
     return made;
 }
 
 static void free_counters(struct check *c, unsigned order) {
-    for (u64 i = 0; c->named && i * NAMED < c->swap_slots; i++)
-        pages_free(c->named[i], 0);
-    kfree(c->named);
+    void *value;
+    for (u64 n; (n = radix_next(&c->named, 0, &value)) != RADIX_NONE;)
+        pages_free(radix_remove(&c->named, n), 0);
     pages_free(c->mapped, order);
 }
 
@@ -327,7 +339,7 @@ u64 vm_check(char *report, size_t size) {
     while (PAGE_SIZE << order < frame_count * sizeof(u32))
         order++;
     mutex_lock(&checking);
-    c.swap_slots = swap_slots();
+    areas_hold();
     if (!make_counters(&c, order)) {
         say(&c, "no memory to count in: nothing verified\n");
     } else {
@@ -340,6 +352,7 @@ u64 vm_check(char *report, size_t size) {
             (unsigned long)c.frames_seen, (unsigned long)c.findings);
     }
     free_counters(&c, order);
+    areas_let_go();
     mutex_unlock(&checking);
     return c.findings;
 }

@@ -32,6 +32,7 @@ static struct {
 static void count_slot(struct object *o, int by) {
     bool first = !o->swapped;
     o->swapped += by;
+    swap_count_objects(0, by);
     if (!first && o->swapped)
         return;
     spin_lock(&swapped.lock);
@@ -49,7 +50,7 @@ void object_drop_slot(struct object *o, u64 index) {
 
 void object_slot_stale(struct frame *f) {
     atomic_and(&f->flags, (u8)~FRAME_SWAP);
-    swap_copies(-1);
+    swap_count_objects(-1, 0);
     swap_put(f->object.swap);
 }
 
@@ -58,7 +59,7 @@ static void leave_slot(struct object *o, struct frame *f) {
     radix_replace(&o->tree, object_index(f), value_of_slot(f->object.swap));
     count_slot(o, 1);
     atomic_and(&f->flags, (u8)~FRAME_SWAP);
-    swap_copies(-1);
+    swap_count_objects(-1, 0);
     object_detach(o, f);
 }
 
@@ -126,7 +127,7 @@ static enum way way_of(const struct object *o, const struct frame *f) {
     if (frame_class(f) != FRAME_SHMEM || atomic_load_relaxed(&o->locked))
         return WAY_NONE;
     if (flags & FRAME_SWAP)
-        return WAY_SLOT;
+        return swap_leaving(f->object.swap) ? WAY_NONE : WAY_SLOT;
     if (flags & FRAME_DIRTY)
         return WAY_WRITE;
     return o->ops->fill ? WAY_NONE : WAY_FORGET;
@@ -185,7 +186,7 @@ static void join(struct outward *out, struct object *o, u64 index) {
     bool take = f && atomic_load(&f->counts) == FRAME_ONE_PIN && way_of(o, f) == WAY_WRITE;
     if (take) {
         swap_dup(slot);
-        swap_copies(1);
+        swap_count_objects(1, 0);
         f->object.swap = (u32)slot;
         atomic_and(&f->flags, (u8)~FRAME_DIRTY);
         atomic_or(&f->flags, FRAME_SWAP);
@@ -233,7 +234,7 @@ static bool settle(struct object *o, struct frame *f, int error) {
     bool gone = false;
     spin_lock(&o->lock);
     if (f->object.object == o && (frame_flags(f) & FRAME_SWAP)) {
-        gone = !error && atomic_load(&f->counts) == 2 * FRAME_ONE_PIN &&
+        gone = !error && !swap_leaving(f->object.swap) && atomic_load(&f->counts) == 2 * FRAME_ONE_PIN &&
                !(frame_flags(f) & (FRAME_CLOSING | FRAME_REFERENCED));
         if (gone)
             leave_slot(o, f);
@@ -289,7 +290,7 @@ static int bring(struct object *o, u64 index, unsigned how, u8 flags, struct fra
         radix_replace(&o->tree, index, f);
         o->cached++;
         count_slot(o, -1);
-        swap_copies(1);
+        swap_count_objects(1, 0);
     }
     spin_unlock(&o->lock);
     if (!there)
@@ -306,7 +307,7 @@ static void brought(struct object *o, struct frame *f, int error) {
         object_remove(o, object_index(f));
     else if (error)
         leave_slot(o, f);
-    else if (swap_crowded())
+    else if (swap_crowded(f->object.swap))
         object_dirty_locked(o, f);
     spin_unlock(&o->lock);
     if (error) {
@@ -334,4 +335,76 @@ int object_swap_in(struct object *o, u64 index, bool overwrite, struct frame **o
         frame_unpin(frames[i]);
     *out = errors[0] ? NULL : frames[0];
     return errors[0];
+}
+
+/* ---- an area is emptied ---- */
+
+/* An object with slots, kept from going away: the first of the list, which goes to its end. *count: how many there are.
+ */
+static struct object *next_with_slots(u64 *count) {
+    struct object *o = NULL, *each;
+    *count = 0;
+    spin_lock(&swapped.lock);
+    list_for_each(each, &swapped.objects, in_swap)++ *count;
+    if (*count) {
+        o = list_first(&swapped.objects, struct object, in_swap);
+        list_del(&o->in_swap);
+        list_add_tail(&swapped.objects, &o->in_swap);
+        atomic_add(&o->users, 1);
+    }
+    spin_unlock(&swapped.lock);
+    return o;
+}
+
+/* The first page from *index on that is in one of these slots. */
+static bool next_page(struct object *o, u64 first, u64 end, u64 *index) {
+    void *value;
+    spin_lock(&o->lock);
+    *index = radix_next(&o->tree, *index, &value);
+    while (*index != RADIX_NONE && !(value_is_slot(value) && value_slot(value) >= first && value_slot(value) < end))
+        *index = radix_next(&o->tree, *index + 1, &value);
+    spin_unlock(&o->lock);
+    return *index != RADIX_NONE;
+}
+
+static int bring_back(struct object *o, u64 first, u64 end, int (*pause)(void)) {
+    struct frame *f;
+    int error = 0;
+    for (u64 index = 0; !error && next_page(o, first, end, &index); index++) {
+        error = object_swap_in(o, index, false, &f); /* brought() gives the slot back */
+        if (!error)
+            frame_unpin(f);
+        error = error && error != -EEXIST ? error : pause();
+    }
+    return error;
+}
+
+int objects_bring_back(u64 first, u64 end, int (*pause)(void)) {
+    u64 count = 1;
+    int error = 0;
+    for (u64 n = 0; n < count && !error; n++) {
+        struct object *o = next_with_slots(&count);
+        if (!o)
+            break;
+        error = bring_back(o, first, end, pause);
+        release_object(o);
+    }
+    return error;
+}
+
+void objects_release(u64 first, u64 end) {
+    for (struct frame *f = frames; f < frames + frame_count; f++) {
+        if (frame_class(f) != FRAME_SHMEM || !(frame_flags(f) & FRAME_SWAP) || atomic_xchg(&f->hold, 1))
+            continue;
+        struct object *o = frame_class(f) == FRAME_SHMEM && atomic_load(&f->pins) ? keep_object(f) : NULL;
+        atomic_store(&f->hold, 0);
+        if (!o)
+            continue;
+        spin_lock(&o->lock);
+        if (f->object.object == o && (frame_flags(f) & (FRAME_SWAP | FRAME_FILLING)) == FRAME_SWAP &&
+            f->object.swap >= first && f->object.swap < end)
+            object_dirty_locked(o, f);
+        spin_unlock(&o->lock);
+        release_object(o);
+    }
 }

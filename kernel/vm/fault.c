@@ -192,7 +192,7 @@ static bool map_swapped(struct fault *f, unsigned i, struct frame *frame, entry 
     if (!swap_claim(frame, f->leaf->ring, i))
         return false;
     replace_swapped(f, i, frame, bits);
-    if (swap_crowded())
+    if (swap_crowded(frame->anon.swap))
         swap_take(frame);
     return true;
 }
@@ -476,6 +476,14 @@ static enum verdict fault_large(struct fault *f, struct table *t, entry e) {
     return table_own(f->s, t, i, &f->stock, &leaf) == STEP_STOCK ? TRY_STOCK : TRY_AGAIN;
 }
 
+/* Withheld though the view allows something: it came back when its swap area was emptied. No flush: it only gains
+ * rights. */
+static entry let_translate(struct fault *f, entry e) {
+    entry now = entry_restore(e, view_rights(f->run->view));
+    slot_store(&f->leaf->slots[f->slot], now);
+    return now;
+}
+
 static enum verdict fault_leaf(struct fault *f) {
     entry e = slot_read(&f->leaf->slots[f->slot]);
     if (entry_empty(e))
@@ -484,7 +492,8 @@ static enum verdict fault_leaf(struct fault *f) {
         return swapped(f, e);
     if (unlikely(f->force && entry_withheld(e)))
         return f->access == FAULT_WRITE ? write_to_present(f, e) : TRY_DONE;
-    assert(entry_present(e)); /* withheld only where the view allows nothing, and allowed() was asked */
+    if (unlikely(entry_withheld(e)))
+        e = let_translate(f, e);
     if (f->access == FAULT_WRITE && !entry_writable(e))
         return write_to_present(f, e);
     return spurious(f);

@@ -177,5 +177,10 @@ void gap_freed(struct space *s, u64 first, u64 end, bool left, const struct view
 void gap_taken(struct space *s, u64 first, u64 end, const struct view *v); /* [first, end) is mapped now */
 void gap_reset(struct space *s);
 
+/* reclaim_exclude: until reclaim_include, no batch of reclaim is under way, nor any flush of one still to come. Sleeps.
+ */
+void reclaim_exclude(void);
+void reclaim_include(void);
+
 #define MAX_MAP_COUNT 65530u /* /proc/sys/vm/max_map_count */
 extern u64 vm_max_map_count;

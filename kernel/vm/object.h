@@ -11,7 +11,7 @@
 #include "lib/sync.h"
 #include "vm/frame.h"
 #include "vm/radix.h"
-#include "vm/swap.h"
+#include "vm/area.h"
 
 struct object;
 

@@ -41,5 +41,11 @@ void object_drop_slot(struct object *o, u64 index);
  * lock held. */
 int object_swap_in(struct object *o, u64 index, bool overwrite, struct frame **out);
 
+/* objects_bring_back: the pages of all objects that are in slots [first, end), while that area is closed. 0; -ENOMEM,
+ * -EIO; or what pause() says, which is called now and then. Sleeps. objects_release: frames of objects that keep one of
+ * these slots give it back. No batch of reclaim is under way. */
+int objects_bring_back(u64 first, u64 end, int (*pause)(void)) must_check;
+void objects_release(u64 first, u64 end);
+
 /* objects_each_slot: every slot that an object's tree holds. For the checker: the machine stands still. */
 void objects_each_slot(void (*visit)(u64 slot, void *argument), void *argument);

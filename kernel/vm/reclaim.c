@@ -43,6 +43,8 @@ void reclaim_register(u64 (*shrink)(u64 pages)) {
     shrinkers[shrinker_count++] = shrink;
 }
 
+void reclaim_exclude(void) { mutex_lock(&reclaiming); }
+void reclaim_include(void) { mutex_unlock(&reclaiming); }
 bool vm_reclaiming(void) { return mutex_held(&reclaiming); }
 
 /* ---- reading a frame that may be freed any moment: while hold is set it is not ---- */
@@ -114,6 +116,8 @@ static bool give_slot(struct withdrawal *w) {
         b->spare = 0;
         b->fresh[b->fresh_count++] = f;
         atomic_or(&f->flags, FRAME_FILLING); /* some CPU may write to it until the flush: nobody maps it again before */
+    } else if (swap_leaving(f->anon.swap)) {
+        return false;
     }
     w->slot = f->anon.swap;
     frame_pin(f);

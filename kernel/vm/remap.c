@@ -183,9 +183,9 @@ static void carry(struct move *m, struct table *from, unsigned i, struct table *
                                                    wins, as if it came later */
         lose(m, to, j);
     struct frame *f = entry_maps(e) && !entry_special(e) ? frame_of_phys(entry_phys(e)) : NULL;
-    if (f && frame_class(f) == FRAME_ANON && (frame_flags(f) & FRAME_SWAP)) {
-        e = entry_swap(f->anon.swap);
-        swap_dup(f->anon.swap);
+    u64 slot = f && frame_class(f) == FRAME_ANON && (frame_flags(f) & FRAME_SWAP) ? swap_dup_cached(f) : 0;
+    if (slot) {
+        e = entry_swap(slot);
         lose(m, from, i);
     } else {
         e = slot_exchange(&from->slots[i], 0);

@@ -1,161 +1,46 @@
-/* swap.c - the slots of the swap area, and the frames that have their contents (swap.h).
+/* swap.c - the frames that have the contents of slots, and their way in and out (swap.h). The slots are area.c's.
  *
- * Counts are two bytes a slot, in pages that are made when the first slot of theirs is used. They step up and down by
- * atomics, but from 0 only under the lock. 16 bits are enough: a slot is named once by each table of one ring at most,
- * there are fewer spaces than process numbers (32768), and who holds a slot for a moment is one of their tasks.
- *
- * Lock: swap.lock is among the innermost (docs/locks.md). */
+ * Lock: swap.lock is among the innermost (docs/locks.md). Whether a frame is in the cache is decided under it. */
 #include "vm/swap.h"
 
 #include "vm/event.h"
 #include "vm/machine.h"
 #include "vm/slab.h"
 
-#define CHUNK SWAP_CHUNK
-#define BAD 0xffffu
-
-struct chunk {
-    u16 *counts; /* NULL: none of its slots was ever used */
-    u32 used;    /* [l] slots whose count is not 0 */
-};
-
-/* Legend: [l] lock; [c] constant after swap_add; [a] allocation: by one task at a time. */
 static struct {
     struct spin lock;
-    struct swap_device *device; /* [c] */
-    u64 slots;                  /* [c] of the area, slot 0 too */
-    struct chunk *chunks;       /* [c] the array */
-    u64 next;                   /* [a] where the search goes on */
-    u64 used;                   /* [l] slots in use, those that never can be left out */
-    u64 lost;                   /* [l] slot 0, and bad ones */
-    struct radix cache;         /* [l] slot -> frame */
-    u64 cached;                 /* [l] */
-    u64 copies;                 /* atomic: frames of objects that have the contents of a slot */
-    struct waitq filling;       /* who waits for FRAME_FILLING to end */
+    struct radix cache;   /* [l] slot -> frame */
+    u64 cached;           /* [l] */
+    u64 copies, in_trees; /* atomic: frames of objects that have a slot; slots in objects' trees */
+    struct waitq filling; /* who waits for FRAME_FILLING to end */
 } swap = {.filling = WAITQ_INIT(swap.filling)};
-
-int swap_add(struct swap_device *d, u64 slots) {
-    u64 chunks = (slots + CHUNK - 1) / CHUNK;
-    assert(!swap.device);
-    if (slots < 2 || slots > ~0U)
-        return -EINVAL;
-    swap.chunks = kzalloc(chunks * sizeof(*swap.chunks));
-    if (!swap.chunks)
-        return -ENOMEM;
-    swap.slots = slots;
-    swap.next = 1;
-    swap.lost = 1;
-    swap.device = d;
-    return 0;
-}
 
 u32 swap_users(u64 slot) {
     spin_lock(&swap.lock);
     bool cached = radix_find(&swap.cache, slot);
     spin_unlock(&swap.lock);
-    return swap_count(slot) - cached;
+    u32 count = swap_count(slot);
+    return count - (cached && count);
 }
 
 void swap_totals(struct swap_totals *out) {
+    areas_total(out);
     spin_lock(&swap.lock);
-    *out = (struct swap_totals){swap.slots - swap.lost, swap.used, swap.cached + atomic_load(&swap.copies)};
+    out->cached = swap.cached + atomic_load(&swap.copies);
+    out->of_objects = atomic_load(&swap.copies) + atomic_load(&swap.in_trees);
     spin_unlock(&swap.lock);
 }
 
-void swap_copies(int by) { atomic_hint_add(&swap.copies, by); }
-
-bool swap_room(void) { return atomic_load_relaxed(&swap.used) + atomic_load_relaxed(&swap.lost) < swap.slots; }
-bool swap_crowded(void) { return 8 * atomic_load_relaxed(&swap.used) > 7 * swap.slots; }
-
-u64 swap_slots(void) { return swap.slots; }
-bool swap_used_near(u64 slot) { return swap.chunks[slot / CHUNK].counts; }
+void swap_count_objects(int frames, int slots) {
+    atomic_add(&swap.copies, (u64)(s64)frames);
+    atomic_add(&swap.in_trees, (u64)(s64)slots);
+}
 
 bool swap_caches(struct frame *f) {
     spin_lock(&swap.lock);
     bool cached = radix_find(&swap.cache, f->anon.swap) == f;
     spin_unlock(&swap.lock);
     return cached;
-}
-
-/* ---- slots ---- */
-
-static u16 *count_of(u64 slot) { return &swap.chunks[slot / CHUNK].counts[slot % CHUNK]; }
-
-u32 swap_count(u64 slot) {
-    const u16 *counts = slot && slot < swap.slots ? swap.chunks[slot / CHUNK].counts : NULL;
-    return counts ? atomic_load(&counts[slot % CHUNK]) : 0;
-}
-
-/* The counts of a chunk; slots that do not exist count as taken for ever. */
-static bool chunk_ready(u64 n) {
-    struct chunk *c = &swap.chunks[n];
-    if (c->counts)
-        return true;
-    u16 *counts = pages_alloc(0, FRAME_ZEROED);
-    for (u64 i = 0; counts && i < CHUNK; i++)
-        if (!(n + i) || n * CHUNK + i >= swap.slots) {
-            counts[i] = BAD;
-            c->used++;
-        }
-    c->counts = counts;
-    return counts;
-}
-
-static u64 take_in_chunk(u64 n, u64 from) {
-    struct chunk *c = &swap.chunks[n];
-    u64 slot = 0;
-    spin_lock(&swap.lock);
-    for (u64 i = from; i < CHUNK && c->used < CHUNK; i++)
-        if (!atomic_load_relaxed(&c->counts[i])) {
-            c->counts[i] = 1;
-            c->used++;
-            atomic_hint_add(&swap.used, 1);
-            slot = n * CHUNK + i;
-            break;
-        }
-    spin_unlock(&swap.lock);
-    return slot;
-}
-
-u64 swap_alloc(void) {
-    u64 chunks = (swap.slots + CHUNK - 1) / CHUNK, slot = 0;
-    u64 n = swap.next / CHUNK, from = swap.next % CHUNK;
-    /* once round; the first chunk twice, for what lies before the hint */
-    for (u64 step = 0; swap.device && step <= chunks && !slot; step++) {
-        if (!chunk_ready(n))
-            break;
-        slot = take_in_chunk(n, from);
-        from = 0;
-        n = n + 1 < chunks ? n + 1 : 0;
-    }
-    if (slot)
-        swap.next = slot + 1 < swap.slots ? slot + 1 : 1;
-    return slot;
-}
-
-void swap_dup(u64 slot) {
-    u16 now = atomic_add(count_of(slot), 1);
-    assert(now > 1);
-}
-
-void swap_put(u64 slot) {
-    u16 now = atomic_sub(count_of(slot), 1);
-    assert(now != BAD);
-    if (now)
-        return;
-    spin_lock(&swap.lock);
-    swap.chunks[slot / CHUNK].used--;
-    atomic_hint_add(&swap.used, -1);
-    spin_unlock(&swap.lock);
-}
-
-void swap_bad(u64 slot) {
-    spin_lock(&swap.lock);
-    assert(*count_of(slot) == 1);
-    *count_of(slot) = BAD;
-    atomic_hint_add(&swap.used, -1);
-    swap.lost++;
-    spin_unlock(&swap.lock);
 }
 
 /* ---- the cache ---- */
@@ -193,13 +78,23 @@ static void leave(struct frame *f) {
 bool swap_take(struct frame *f) {
     u64 slot = f->anon.swap;
     spin_lock(&swap.lock);
-    bool mine = swap_count(slot) == 1 && atomic_load(&f->counts) == FRAME_ONE_MAP;
-    if (mine)
+    bool cached = frame_flags(f) & FRAME_SWAP;
+    bool mine = atomic_load(&f->counts) == FRAME_ONE_MAP && (!cached || swap_count(slot) == 1);
+    if (mine && cached)
         leave(f);
     spin_unlock(&swap.lock);
-    if (mine)
+    if (mine && cached)
         swap_put(slot);
     return mine;
+}
+
+u64 swap_dup_cached(struct frame *f) {
+    spin_lock(&swap.lock);
+    u64 slot = frame_flags(f) & FRAME_SWAP ? f->anon.swap : 0;
+    if (slot)
+        swap_dup(slot);
+    spin_unlock(&swap.lock);
+    return slot;
 }
 
 bool swap_claim(struct frame *f, struct ring *ring, u32 index) {
@@ -217,9 +112,44 @@ bool swap_claim(struct frame *f, struct ring *ring, u32 index) {
 void swap_forget(struct frame *f) {
     u64 slot = f->anon.swap;
     spin_lock(&swap.lock);
-    leave(f);
+    bool cached = frame_flags(f) & FRAME_SWAP;
+    if (cached)
+        leave(f);
     spin_unlock(&swap.lock);
-    swap_put(slot);
+    if (cached)
+        swap_put(slot);
+}
+
+/* The first frame from *slot on that may leave; *slot: the one after it. *pinned: by its mark. swap.lock held. */
+static struct frame *next_idle(u64 *slot, u64 end, bool *pinned) {
+    void *value;
+    while ((*slot = radix_next(&swap.cache, *slot, &value)) < end) {
+        struct frame *f = value;
+        u64 pins = atomic_load(&f->counts) / FRAME_ONE_PIN;
+        *pinned = pins == 1 && (frame_flags(f) & FRAME_ERROR);
+        bool idle = swap_count((*slot)++) == 1 && (!pins || *pinned) && !(frame_flags(f) & FRAME_FILLING);
+        if (idle)
+            return f;
+    }
+    return NULL;
+}
+
+void swap_release(u64 first, u64 end) {
+    struct frame *f;
+    bool pinned;
+    do {
+        spin_lock(&swap.lock);
+        f = next_idle(&first, end, &pinned);
+        if (f) {
+            leave(f);
+            swap_put(first - 1);
+            if (pinned)
+                atomic_and(&f->flags, (u8)~FRAME_ERROR);
+        }
+        spin_unlock(&swap.lock);
+        if (f && pinned)
+            frame_unpin(f);
+    } while (f);
 }
 
 /* ---- in and out ---- */
@@ -227,28 +157,42 @@ void swap_forget(struct frame *f) {
 /* The first frames of the list whose slots follow one another. */
 static unsigned contiguous(struct frame **frames, unsigned count) {
     unsigned n = 1;
-    while (n < count && n < SWAP_CLUSTER && frames[n] && frames[n]->anon.swap == frames[0]->anon.swap + n)
+    while (n < count && n < SWAP_CLUSTER && frames[n]->anon.swap == frames[0]->anon.swap + n)
         n++;
     return n;
 }
 
-static int transfer(bool write, struct frame **frames, unsigned count) {
-    int error = swap.device->transfer(swap.device, write, frames[0]->anon.swap, frames, count);
-    event(write ? EVENT_SWAP_OUT : EVENT_SWAP_IN, 0, count);
-    return error;
+#define RUNS 8u /* handed to a device at once */
+
+/* The runs that the list begins with, of one area; how many frames they have. */
+static unsigned gather(struct frame **frames, unsigned count, struct swap_run *runs, unsigned *n) {
+    unsigned done = 0;
+    for (*n = 0; done < count && *n < RUNS; ++*n) {
+        u64 slot = frames[done]->anon.swap;
+        if (slot_area(slot) != slot_area(frames[0]->anon.swap))
+            break;
+        runs[*n] = (struct swap_run){slot_page(slot), frames + done, contiguous(frames + done, count - done), 0};
+        done += runs[*n].count;
+    }
+    return done;
 }
 
-static void transfer_all(bool write, struct frame **frames, unsigned count, int *errors) {
-    for (unsigned n = 0, part; n < count; n += part) {
-        part = contiguous(frames + n, count - n);
-        int error = transfer(write, frames + n, part);
-        for (unsigned i = n; i < n + part; i++)
-            errors[i] = error;
+/* The frames' slots are held. */
+static void transfer(bool write, struct frame **frames, unsigned count, int *errors) {
+    struct swap_run runs[RUNS];
+    for (unsigned done = 0, n, part; done < count; done += part) {
+        part = gather(frames + done, count - done, runs, &n);
+        struct swap_device *d = area_device(slot_area(frames[done]->anon.swap));
+        d->transfer(d, write, runs, n);
+        for (unsigned r = 0, at = done; r < n; at += runs[r++].count)
+            for (unsigned i = 0; i < runs[r].count; i++)
+                errors[at + i] = runs[r].error;
+        event(write ? EVENT_SWAP_OUT : EVENT_SWAP_IN, 0, part);
     }
 }
 
-void swap_write(struct frame **frames, unsigned count, int *errors) { transfer_all(true, frames, count, errors); }
-void swap_fill(struct frame **frames, unsigned count, int *errors) { transfer_all(false, frames, count, errors); }
+void swap_write(struct frame **frames, unsigned count, int *errors) { transfer(true, frames, count, errors); }
+void swap_fill(struct frame **frames, unsigned count, int *errors) { transfer(false, frames, count, errors); }
 
 /* A frame in the cache under slot that is to be filled; NULL: no memory (*error), or somebody was faster (-EEXIST). */
 static struct frame *insert_blank(u64 slot, int *error) {
@@ -280,16 +224,14 @@ void swap_filled(struct frame **frames, unsigned count) {
 }
 
 /* Reading ended: who waits sees the frame filled, or marked and out of the cache. */
-static void read_done(struct frame **frames, unsigned count, int error) {
-    for (unsigned i = 0; error && i < count; i++) {
-        atomic_or(&frames[i]->flags, FRAME_ERROR);
-        swap_forget(frames[i]);
+static void read_done(struct frame *f, int error) {
+    if (error) {
+        atomic_or(&f->flags, FRAME_ERROR);
+        swap_forget(f);
     }
-    swap_filled(frames, count);
-    for (unsigned i = 0; error && i < count; i++) {
-        frame_unpin(frames[i]);
-        frames[i] = NULL;
-    }
+    swap_filled(&f, 1);
+    if (error)
+        frame_unpin(f);
 }
 
 /* Somebody reads it, or did a moment ago. -EEXIST: gone again. */
@@ -322,19 +264,24 @@ int swap_read(const u64 *slots, unsigned count, struct frame **frames) {
     }
     if (error)
         return error;
+    struct frame *fresh[SWAP_AHEAD];
+    int errors[SWAP_AHEAD];
+    unsigned n = 0;
+    fresh[n++] = frames[0];
     for (unsigned i = 1; i < count && frame_free_count() > 4 * SWAP_AHEAD; i++)
-        frames[i] = insert_blank(slots[i], &other);
-    for (unsigned n = 0, part; n < count; n += part) {
-        part = 1;
-        if (!frames[n])
+        if ((frames[i] = insert_blank(slots[i], &other)))
+            fresh[n++] = frames[i];
+    swap_fill(fresh, n, errors);
+    for (unsigned i = 0, at = 0; i < count; i++) {
+        if (!frames[i])
             continue;
-        part = contiguous(frames + n, count - n);
-        other = transfer(false, frames + n, part);
-        read_done(frames + n, part, other);
-        error = n ? error : other;
+        int failed = errors[at++];
+        read_done(frames[i], failed);
+        if (failed || errors[0]) {
+            if (!failed)
+                frame_unpin(frames[i]);
+            frames[i] = NULL;
+        }
     }
-    for (unsigned i = 1; error && i < count; i++)
-        if (frames[i])
-            frame_unpin(frames[i]);
-    return error;
+    return errors[0];
 }

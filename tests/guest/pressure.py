@@ -6,6 +6,7 @@ PAGE = 4096
 MADV_FREE, MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED = 8, 20, 21, 3
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mremap.restype = ctypes.c_void_p
+libc.swapon.argtypes, libc.swapoff.argtypes = [ctypes.c_char_p, ctypes.c_int], [ctypes.c_char_p]
 
 
 def fail(what, *values):
@@ -279,6 +280,135 @@ def part_shared_truth():
     verify(held, 0, 64, 3)
     libc.shmctl(key, 0, None)
     return "shared memory agrees"
+
+
+def swaps():
+    """Name, size in pages, used, priority of each area."""
+    lines = [line.split() for line in open("/proc/swaps")][1:]
+    return [(name, int(size) // 4, int(used) // 4, int(priority)) for name, kind, size, used, priority in lines]
+
+
+def tool(*words, status=0):
+    import subprocess
+    done = subprocess.run(words, capture_output=True, text=True)
+    check(f"status of {words}, which said {done.stderr!r}", status, done.returncode)
+    return done.stdout + done.stderr
+
+
+def swapon(path, flags=0):
+    return ctypes.get_errno() if libc.swapon(path.encode(), flags) else 0
+
+
+def swapoff(path):
+    return ctypes.get_errno() if libc.swapoff(path.encode()) else 0
+
+
+def part_tools():
+    """Debian's mkswap, swapon and swapoff, on two areas; what swapon(2) refuses, as Linux 6.1 does."""
+    check("at first", [("/dev/vda", 4095, 0, -2), ("/dev/vdb", 8191, 0, -3)], swaps())
+    tool("/sbin/swapoff", "/dev/vdb")
+    check("one is off", [("/dev/vda", 4095, 0, -2)], swaps())
+    tool("/sbin/mkswap", "-L", "second", "-U", "01234567-89ab-4def-8123-456789abcdef", "/dev/vdb")
+    shown = tool("/sbin/blkid", "-p", "-o", "export", "/dev/vdb")
+    check("blkid", True, "LABEL=second" in shown and "UUID=01234567-89ab-4def-8123-456789abcdef" in shown)
+    tool("/sbin/swapon", "-p", "7", "--discard=once", "/dev/vdb")
+    check("on again", [("/dev/vda", 4095, 0, -2), ("/dev/vdb", 8191, 0, 7)], swaps())
+    check("--show", ["/dev/vda", "/dev/vdb"], tool("/sbin/swapon", "--show=NAME", "--noheadings").split())
+    check("-s", 3, len(tool("/sbin/swapon", "-s").strip().split("\n")))
+    tool("/sbin/mkswap", "/dev/vdb", status=1)  # in use
+    E = os.strerror
+    import errno
+    open("/dev/shm/file", "wb").write(bytes(1 << 20))
+    tool("/sbin/mkswap", "/dev/shm/file")
+    for path, flags, expected in (("/dev/vdb", 0, errno.EBUSY), ("/none", 0, errno.ENOENT), ("/dev/null", 0, errno.EINVAL),
+                                  ("/tmp", 0, errno.EISDIR), ("/dev/shm/file", 0, errno.EINVAL), ("/dev/vdb", 1 << 20, errno.EINVAL)):
+        check(f"swapon {path} {flags}", E(expected), E(swapon(path, flags)))
+    for path, expected in (("/none", errno.ENOENT), ("/dev/null", errno.EINVAL), ("/dev/shm/file", errno.EINVAL)):
+        check(f"swapoff {path}", E(expected), E(swapoff(path)))
+    tool("/sbin/swapoff", "/dev/vdb")
+    check("swapoff twice", E(errno.EINVAL), E(swapoff("/dev/vdb")))
+    header = bytearray(open("/dev/vdb", "rb").read(PAGE))
+
+    def with_word(offset, value):
+        changed = bytearray(header)
+        struct.pack_into("I", changed, offset, value)
+        with open("/dev/vdb", "r+b", buffering=0) as disk:
+            disk.write(changed)
+        return swapon("/dev/vdb")
+    check("another version", E(errno.EINVAL), E(with_word(1024, 2)))
+    check("longer than the disk", E(errno.EINVAL), E(with_word(1028, 8192)))
+    check("empty", E(errno.EINVAL), E(with_word(1028, 0)))
+    check("no signature", E(errno.EINVAL), E(with_word(PAGE - 10, 0)))
+    struct.pack_into("III", header, 1028, 999, 2, 0)
+    struct.pack_into("II", header, 1536, 5, 77)
+    check("two bad pages of 999", 0, with_word(1032, 2))
+    check("are not used", ("/dev/vdb", 997, 0, -4), swaps()[1])
+    check("SwapTotal", 4095 + 997, int(re.search(r"SwapTotal: +(\d+) kB", open("/proc/meminfo").read()).group(1)) // 4)
+    if os.fork() == 0:
+        os.setuid(65534)
+        check("not root", (E(errno.EPERM),) * 2, (E(swapon("/dev/vdb")), E(swapoff("/dev/vdb"))))
+        os._exit(0)
+    check("the child's status", 0, os.wait()[1])
+    return "mkswap, swapon, swapoff"
+
+
+def part_off(mib, count):
+    """swapoff while `count` processes fork, exit and write: nothing is lost, again and again."""
+    pages = mib * 256
+    area, common = anonymous(pages), mmap.mmap(-1, pages * PAGE)
+    fill(area, 0, pages, 1)
+    fill(common, 0, pages, 2)
+    area.madvise(MADV_PAGEOUT)
+    common.madvise(MADV_PAGEOUT)
+    go, stop = os.pipe()
+
+    def body(k):
+        part, n = pages // count, 0
+        fill(area, k * part, (k + 1) * part, 100 + k)
+        while n < 6:
+            n += 1
+            area.madvise(MADV_PAGEOUT)
+            if os.fork() == 0:
+                verify(area, k * part, (k + 1) * part, 100 + k, k)
+                fill(area, 0, 5, n)
+                os._exit(0)
+            verify(common, k, pages, 2, k)
+            check("a grandchild's status", 0, os.wait()[1])
+        verify(area, k * part, (k + 1) * part, 100 + k, k)
+    for k in range(count):
+        if os.fork() == 0:
+            body(k)
+            os._exit(0)
+    for n in range(6):
+        check(f"swapoff {n}", 0, swapoff("/dev/vdb"))
+        check(f"swapon {n}", 0, swapon("/dev/vdb", 0x8000 | 9))
+    for k in range(count):
+        check("a child's status", 0, os.wait()[1])
+    verify(area, 0, pages, 1)
+    verify(common, 0, pages, 2)
+    return f"{n + 1} times off and on"
+
+
+def part_off_full(mib):
+    """What does not fit into memory stays where it is."""
+    import errno
+    area = anonymous(mib * 256)
+    fill(area, 0, mib * 256, 1)
+    before = [s[::3] for s in swaps()]
+    check("swapoff", os.strerror(errno.ENOMEM), os.strerror(swapoff("/dev/vda")))
+    check("the areas", before, [s[::3] for s in swaps()])
+    verify(area, 0, mib * 256, 1)
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGALRM, lambda *any: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        os._exit(swapoff("/dev/vda"))
+    check("interrupted, or out of memory before that", True, os.wait()[1] >> 8 in (errno.EINTR, errno.ENOMEM))
+    verify(area, 0, mib * 256, 1)
+    area.close()
+    check("swapoff with room", 0, swapoff("/dev/vda"))
+    check("no area", [], swaps())
+    return "nothing lost"
 
 
 def part_cycles(count):

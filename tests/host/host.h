@@ -12,6 +12,7 @@
 #include "lib/base.h"
 #include "lib/sync.h"
 #include "point.h"
+#include "vm/area.h"
 #include "vm/epoch.h"
 #include "vm/frame.h"
 #include "vm/machine.h"
@@ -130,16 +131,23 @@ void host_same(const char *file, int line, const struct host_count *before);
 #define check_no_leak(before) host_same(__FILE__, __LINE__, &(before))
 
 /* ---- a swap device (swap_device.c): an array, and other fibers run while it works */
-struct host_swap {
+struct host_area {
+    struct swap_device device;
     u64 pages;
-    u8 *contents, *written;           /* written: whether it ever was */
+    u8 *contents, *written; /* written: whether it ever was */
+};
+struct host_swap {
+    u64 pages;                        /* of the area that the machine started with; 0: none */
     unsigned reads, writes;           /* pages */
+    unsigned transfers;               /* of several runs each */
     unsigned fail_reads, fail_writes; /* so many transfers end in -EIO ... */
     unsigned spare;                   /* ... after so many that do not */
     unsigned failures;
 };
 extern struct host_swap host_swap;
 void host_swap_start(u64 pages);
+unsigned host_swap_add(u64 pages, int priority); /* one more area: its number */
+void host_swap_drop(unsigned number);            /* it is empty and closed: it goes */
 
 /* ---- files for mappings (file.c) */
 

@@ -254,6 +254,23 @@ static void swapper(void *argument) {
     }
 }
 
+/* A second area comes and goes. */
+static int go_on(void) {
+    fiber_yield();
+    return 0;
+}
+static void switcher(void *argument) {
+    while (busy) {
+        unsigned area = host_swap_add(1024, (int)rnd_below(3));
+        for (u64 n = rnd_below(20); n; n--) {
+            vm_reclaim(1 + rnd_below(60));
+            fiber_yield();
+        }
+        check_eq(area_empty(area, go_on), 0);
+        host_swap_drop(area);
+    }
+}
+
 /* What was given up is gone for every thread when the call returns, also if reclaim has the page in hand just then: the
  * slot holds a swap entry already, and another CPU the translation still. */
 #define GONE_AT (0x10340ULL << PAGE_SHIFT)
@@ -348,6 +365,7 @@ static void cutter(void *argument) {
 #define WITH_GIVING 128u
 #define WITH_LARGE 256u /* the first part of ANON lies in a leaf shown large */
 #define WITH_LAZY 512u
+#define WITH_SWITCH 1024u
 
 static void race(unsigned with, unsigned cpus) {
     machine_start((struct host_config){.cpus = cpus, .swap = with & WITH_SWAP ? 2048 : 0});
@@ -385,6 +403,8 @@ static void race(unsigned with, unsigned cpus) {
     }
     if (with & WITH_SWAP)
         fiber_add("swapper", swapper, NULL, NULL);
+    if (with & WITH_SWITCH)
+        fiber_add("switcher", switcher, NULL, NULL);
     if (with & WITH_GIVING) {
         map_at(parent, GONE_AT >> PAGE_SHIFT, 1, rw, NULL);
         fiber_add("giver", giver, NULL, parent);
@@ -432,4 +452,7 @@ test_seeds(race_of_giving_up_and_swap, 250) { race(WITH_SWAP | WITH_GIVING, 4); 
 test_seeds(race_of_forks_and_large_leaves, 60) { race(WITH_LARGE | WITH_FORK, 4); }
 test_seeds(race_of_swap_and_large_leaves, 60) { race(WITH_LARGE | WITH_SWAP | WITH_FORK | WITH_TOGGLE, 4); }
 test_seeds(race_of_lazy_pages_and_swap, 100) { race(WITH_SWAP | WITH_LAZY | WITH_FORK, 4); }
+test_seeds(race_of_swapoff_and_forks, 60) { race(WITH_SWAP | WITH_SWITCH | WITH_FORK | WITH_TOGGLE, 4); }
+test_seeds(race_of_swapoff_and_cuts, 60) { race(WITH_SWAP | WITH_SWITCH | WITH_LOOSE | WITH_CUT, 4); }
+test_seeds(race_of_swapoff_and_moves, 60) { race(WITH_SWAP | WITH_SWITCH | WITH_MOVE | WITH_GIVING | WITH_LAZY, 4); }
 test_seeds(race_of_everything, 60) { race(~0u, 4); }

@@ -23,32 +23,51 @@ static void wait_a_while(void) {
         fiber_yield();
 }
 
-static int transfer(struct swap_device *d, bool write, u64 slot, struct frame **frames, unsigned count) {
-    host_may_sleep("a swap transfer");
-    check(slot && count && count <= SWAP_CLUSTER && slot + count <= host_swap.pages);
+static void transfer_run(struct host_area *a, bool write, struct swap_run *run) {
+    check(run->page && run->count && run->count <= SWAP_CLUSTER && run->page + run->count <= a->pages);
     wait_a_while();
     bool failed = fails(write);
-    for (unsigned i = 0; i < count && !failed; i++) {
-        u8 *at = host_swap.contents + (slot + i) * PAGE_SIZE;
-        check((frames[i]->class == FRAME_ANON || frames[i]->class == FRAME_SHMEM) &&
-              atomic_load(&frames[i]->counts) >= FRAME_ONE_PIN);
-        check(write || host_swap.written[slot + i]);
-        memcpy(write ? at : frame_va(frames[i]), write ? frame_va(frames[i]) : at, PAGE_SIZE);
-        atomic_store_relaxed(&host_swap.written[slot + i], true);
+    for (unsigned i = 0; i < run->count && !failed; i++) {
+        struct frame *f = run->frames[i];
+        u8 *at = a->contents + (run->page + i) * PAGE_SIZE;
+        check((f->class == FRAME_ANON || f->class == FRAME_SHMEM) && atomic_load(&f->counts) >= FRAME_ONE_PIN);
+        check(write || a->written[run->page + i]);
+        memcpy(write ? at : frame_va(f), write ? frame_va(f) : at, PAGE_SIZE);
+        atomic_store_relaxed(&a->written[run->page + i], true);
     }
-    atomic_add(write ? &host_swap.writes : &host_swap.reads, count);
+    atomic_add(write ? &host_swap.writes : &host_swap.reads, run->count);
     wait_a_while();
     if (failed)
         atomic_add(&host_swap.failures, 1);
-    return failed ? -EIO : 0;
+    run->error = failed ? -EIO : 0;
+}
+
+static void transfer(struct swap_device *d, bool write, struct swap_run *runs, unsigned count) {
+    host_may_sleep("a swap transfer");
+    atomic_add(&host_swap.transfers, 1);
+    for (unsigned i = 0; i < count; i++)
+        transfer_run(container_of(d, struct host_area, device), write, &runs[i]);
+}
+
+unsigned host_swap_add(u64 pages, int priority) {
+    struct host_area *a = calloc(1, sizeof(*a));
+    *a = (struct host_area){{.transfer = transfer}, pages, malloc(pages * PAGE_SIZE), calloc(pages, 1)};
+    check(a->contents && a->written);
+    int number = area_add(&a->device, pages, priority, NULL, 0);
+    check(number >= 0);
+    return number;
+}
+
+void host_swap_drop(unsigned number) {
+    struct host_area *a = container_of(area_device(number), struct host_area, device);
+    check(area_remove(number));
+    free(a->contents);
+    free(a->written);
+    free(a);
 }
 
 void host_swap_start(u64 pages) {
-    static struct swap_device device = {.transfer = transfer};
     host_swap.pages = pages;
-    host_swap.contents = malloc(pages * PAGE_SIZE);
-    host_swap.written = calloc(pages, 1);
-    check(host_swap.contents && host_swap.written);
-    check_eq(swap_add(&device, pages), 0);
-    swap_put(swap_alloc()); /* the page of counts that comes with the first is no leak */
+    host_swap_add(pages, -1);
+    swap_put(swap_alloc()); /* the pages of counts that come with the first are no leak */
 }

@@ -4,10 +4,10 @@ from harness import *
 
 
 def pressure(name, *words, memory, swap, cpus=2, soak=False, says=()):
-    """`says`: how lines on stderr begin that are expected, all of them."""
+    """`swap`: sizes, with commas. `says`: how lines on stderr begin that are expected, all of them."""
     def function(t):
         result = t.quire("python3", f"{TESTS}/guest/pressure.py", *map(str, words), timeout=1800,
-                         options=["-m", memory, "-s", swap, "-c", str(cpus)])
+                         options=["-m", memory, *(word for size in swap.split(",") for word in ("-s", size)), "-c", str(cpus)])
         lines = [line for line in result.err.split(b"\n") if line and not line.startswith(says)]
         t.equal("status, stdout, stderr", (0, b"", []), (result.status, result.out if result.status else b"", lines))
         t.true(f"each of {says} in {result.err!r}", all(begin in result.err for begin in says))
@@ -21,6 +21,9 @@ pressure("locked-memory-stays", "locked", 28, memory="32M", swap="96M")
 pressure("files-tell-the-truth", "truth", memory="64M", swap="64M")
 pressure("shared-memory", "shared", 8, 4, memory="32M", swap="96M")
 pressure("shared-memory-truth", "shared_truth", memory="64M", swap="64M")
+pressure("debian's-tools", "tools", memory="64M", swap="16M,32M")
+pressure("swapoff-while-eight-fork", "off", 4, 8, memory="64M", swap="32M,32M")
+pressure("swapoff-without-room", "off_full", 40, memory="32M", swap="64M", cpus=1)
 pressure("slots-come-back", "cycles", 40, memory="64M", swap="64M")
 pressure("a-terabyte-advised", "terabyte", memory="64M", swap="64M")
 pressure("nth-transfer-fails", "failing", 48, memory="64M", swap="64M", says=(b"quire: swap: ",))
