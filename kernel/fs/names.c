@@ -104,7 +104,7 @@ static int still_free(struct walk *w) {
     return error == -ENOENT ? 0 : error;
 }
 
-int name_make(int at, const char *name, u32 mode, u64 rdev) {
+int name_make_path(int at, const char *name, u32 mode, u64 rdev, struct path *out) {
     struct walk w;
     struct dentry *made = NULL;
     int error = begin_making(&w, at, name, (mode & S_IFMT) == S_IFDIR);
@@ -119,9 +119,21 @@ int name_make(int at, const char *name, u32 mode, u64 rdev) {
         if (made)
             notify_name(dir, w.name, w.bytes, made->inode, IN_CREATE);
     }
-    if (made)
+    if (made) {
+        *out = (struct path){w.path.mount, made};
+        path_get(out);
         dentry_put(made);
+    }
     walk_end(&w);
+    return error;
+}
+
+int name_make(int at, const char *name, u32 mode, u64 rdev) {
+    struct path made;
+    int error = name_make_path(at, name, mode, rdev, &made);
+
+    if (!error)
+        path_put(&made);
     return error;
 }
 

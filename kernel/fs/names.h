@@ -5,6 +5,8 @@
 
 /* name_make: mknod and mkdir by mode's type; the caller's umask is applied. */
 int name_make(int at, const char *name, u32 mode, u64 rdev);
+/* name_make_path: likewise, and *out is what was made, counted. */
+int name_make_path(int at, const char *name, u32 mode, u64 rdev, struct path *out);
 int name_symlink(const char *target, int at, const char *name);
 int name_link(const struct path *old, int at, const char *name);
 int name_remove(int at, const char *name, bool directory);

@@ -223,12 +223,6 @@ static ssize_t add_chunk(struct pipe *p, struct iov *from, bool packet) {
     return moved;
 }
 
-static void raise_sigpipe(void) {
-    siginfo_t info;
-    signal_info_user(&info, SIGPIPE, SI_USER);
-    signal_task(task_current(), SIGPIPE, &info);
-}
-
 /* Put in what fits. Returns the bytes (0: full), or an error when nothing was moved by this call. Holds p->lock. */
 static ssize_t put_chunks(struct pipe *p, struct iov *from, bool packet) {
     ssize_t done = 0;
@@ -249,7 +243,7 @@ static ssize_t write_locked(struct pipe *p, struct file *file, struct iov *from,
 
     while (done >= 0 && from->bytes) {
         if (!p->reader_count) {
-            raise_sigpipe();
+            signal_broken_pipe();
             return done ? done : -EPIPE;
         }
         *empty_seen |= is_empty(p);
@@ -284,7 +278,7 @@ static ssize_t pipe_write(struct file *file, struct iov *from, u64 *position) {
     mutex_lock(&p->lock);
     empty_seen = is_empty(p);
     if (!p->reader_count) {
-        raise_sigpipe();
+        signal_broken_pipe();
         done = -EPIPE;
     } else {
         done = write_locked(p, file, from, &empty_seen);

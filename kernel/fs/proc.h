@@ -65,3 +65,6 @@ int proc_slabinfo(struct synth *s, struct text *t);
 
 /* proc_sysctl.c: /proc/sys */
 extern const struct synth_node proc_sys_children[];
+
+/* kernel/net/proc.c: /proc/sys/net and /proc/PID/net, which stand above kernel/fs and so bring their own tables */
+extern const struct synth_node proc_sys_net_children[], proc_net_children[];

@@ -202,11 +202,11 @@ static const struct synth_node vm_children[] = {
     {.name = NULL},
 };
 
-/* ---- fs, net, user ---- */
+/* ---- fs ---- */
 
 static u64 file_max = ~0UL >> 1, nr_open = 1048576, pipe_soft = 16384, pipe_hard, aio_max = 65536, lease_time = 45,
            protected_hardlinks = 1, protected_symlinks = 1, protected_fifos, protected_regular, suid_dumpable,
-           somaxconn = 4096, epoll_watches = 1UL << 20;
+           epoll_watches = 1UL << 20;
 
 static int show_file_nr(struct synth *s, struct text *t) {
     text_print(t, "0\t0\t%lu\n", (unsigned long)file_max); /* open files are not counted */
@@ -250,38 +250,10 @@ static const struct synth_node fs_children[] = {
     {.name = NULL},
 };
 
-static const struct synth_node core_children[] = {
-    {.name = "rmem_default", .mode = S_IFREG | 0444, .content = "212992\n"},
-    {.name = "rmem_max", .mode = S_IFREG | 0444, .content = "212992\n"},
-    {.name = "somaxconn", .mode = S_IFREG | 0644, .value = &somaxconn, .most = 0x7fffffff},
-    {.name = "wmem_default", .mode = S_IFREG | 0444, .content = "212992\n"},
-    {.name = "wmem_max", .mode = S_IFREG | 0444, .content = "212992\n"},
-    {.name = NULL},
-};
-
-static const struct synth_node ipv4_children[] = {
-    {.name = "ip_local_port_range", .mode = S_IFREG | 0444, .content = "32768\t60999\n"},
-    {.name = "tcp_fin_timeout", .mode = S_IFREG | 0444, .content = "60\n"},
-    {.name = "tcp_syncookies", .mode = S_IFREG | 0444, .content = "1\n"},
-    {.name = NULL},
-};
-
-static const struct synth_node unix_children[] = {
-    {.name = "max_dgram_qlen", .mode = S_IFREG | 0444, .content = "512\n"},
-    {.name = NULL},
-};
-
-static const struct synth_node net_children[] = {
-    {.name = "core", .mode = S_IFDIR | 0555, .children = core_children},
-    {.name = "ipv4", .mode = S_IFDIR | 0555, .children = ipv4_children},
-    {.name = "unix", .mode = S_IFDIR | 0555, .children = unix_children},
-    {.name = NULL},
-};
-
 const struct synth_node proc_sys_children[] = {
     {.name = "fs", .mode = S_IFDIR | 0555, .children = fs_children},
     {.name = "kernel", .mode = S_IFDIR | 0555, .children = kernel_children},
-    {.name = "net", .mode = S_IFDIR | 0555, .children = net_children},
+    {.name = "net", .mode = S_IFDIR | 0555, .children = proc_sys_net_children},
     {.name = "vm", .mode = S_IFDIR | 0555, .children = vm_children},
     {.name = NULL},
 };

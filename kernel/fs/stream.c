@@ -48,12 +48,6 @@ static void *buffer_alloc(size_t wanted, size_t *bytes) {
     return buffer;
 }
 
-static void raise_sigpipe(void) {
-    siginfo_t info;
-    signal_info_user(&info, SIGPIPE, SI_USER);
-    signal_task(task_current(), SIGPIPE, &info);
-}
-
 /* ---- read and write: what the host's descriptor does next ---- */
 
 static ssize_t read_next(struct stream *s, struct iov *to, bool nowait) {
@@ -98,7 +92,7 @@ static ssize_t write_next(struct stream *s, struct iov *from, bool nowait) {
     }
     kfree(buffer);
     if (error == -EPIPE)
-        raise_sigpipe();
+        signal_broken_pipe();
     return done ? (ssize_t)done : error == -EINTR ? -ERESTARTSYS : error;
 }
 

@@ -1,27 +1,20 @@
 /* rw.c - system calls that move bytes: read, write, their scattered and positioned kinds, seek, and file to file. */
 #include <linux/fs.h>
-#include <linux/limits.h>
 
 #include "fs/file.h"
 #include "fs/io.h"
 #include "fs/open.h"
 #include "fs/pipe.h"
 #include "sys/sys.h"
+#include "sys/vector.h"
 #include "task/task.h"
 #include "vm/slab.h"
 
-#define MOST_BYTES 0x7ffff000UL /* MAX_RW_COUNT: what Linux moves at once, INT_MAX down to a page */
-#define VECTORS_MOST 1024       /* UIO_MAXIOV */
-#define VECTORS_HERE 8          /* that many need no allocation */
 #define COPY_CHUNK (32 * KiB)
 
 #define SPLICE_FLAGS 15u /* MOVE, NONBLOCK, MORE, GIFT, as splice(2) numbers them: no header of linux-libc-dev does */
 
 enum direction { READ, WRITE };
-
-static bool in_user_range(const void __user *base, size_t bytes) {
-    return bytes <= USER_TOP && (u64)base <= USER_TOP - bytes;
-}
 
 /* One transfer at *position, or at the file's own when NULL. */
 static ssize_t transfer(struct file *f, enum direction way, struct iov *v, u64 *position) {
@@ -54,11 +47,11 @@ static long single(int fd, enum direction way, void __user *buffer, size_t bytes
 
     if (!f)
         return -EBADF;
-    iov_user(&v, buffer, min(bytes, MOST_BYTES));
+    iov_user(&v, buffer, min(bytes, TRANSFER_MOST));
     if (position && !file_seeks(f))
         n = f->mode & FILE_PATH ? -EBADF : -ESPIPE;
     else if (f->mode & (way == READ ? FILE_READ : FILE_WRITE))
-        n = in_user_range(buffer, bytes) ? transfer(f, way, &v, position) : -EFAULT;
+        n = user_range_fits(buffer, bytes) ? transfer(f, way, &v, position) : -EFAULT;
     else
         n = -EBADF;
     file_put(f);
@@ -81,35 +74,9 @@ long sys_pwrite64(int fd, const void __user *buffer, size_t bytes, s64 offset) {
     return offset < 0 ? -EINVAL : single(fd, WRITE, (void __user *)buffer, bytes, &position);
 }
 
-/* The user's vector into kernel memory (`here`, or kmalloc'ed), checked, as a cursor. */
-static int take_vector(const struct iovec __user *user, u32 count, struct iovec *here, struct iovec **out,
-                       struct iov *v) {
-    struct iovec *vector = here;
-    size_t total = 0;
-    int error;
-
-    *out = NULL;
-    if (count > VECTORS_MOST)
-        return -EINVAL;
-    if (count > VECTORS_HERE)
-        *out = vector = kmalloc(count * sizeof(*vector));
-    error = !vector ? -ENOMEM : count ? copy_from_user(vector, user, count * sizeof(*vector)) : 0;
-    for (u32 n = 0; !error && n < count; n++) {
-        if ((ssize_t)vector[n].iov_len < 0)
-            error = -EINVAL;
-        else if (!in_user_range(vector[n].iov_base, vector[n].iov_len))
-            error = -EFAULT;
-        vector[n].iov_len = min(vector[n].iov_len, MOST_BYTES - total);
-        total += vector[n].iov_len;
-    }
-    *v = (struct iov){.vector = vector, .count = count, .bytes = total};
-    return error;
-}
-
 static long scattered(int fd, enum direction way, const struct iovec __user *user, u32 count, u64 *position) {
-    struct iovec here[VECTORS_HERE], *allocated;
+    struct user_vector v;
     struct file *f = fd_get(fd);
-    struct iov v;
     ssize_t n;
 
     if (!f)
@@ -119,10 +86,10 @@ static long scattered(int fd, enum direction way, const struct iovec __user *use
     else if (position && !file_seeks(f))
         n = -ESPIPE;
     else {
-        n = take_vector(user, count, here, &allocated, &v);
+        n = vector_begin(&v, user, count);
         if (!n)
-            n = transfer(f, way, &v, position);
-        kfree(allocated);
+            n = transfer(f, way, &v.cursor, position);
+        vector_end(&v);
     }
     file_put(f);
     return n;
@@ -276,7 +243,7 @@ long sys_sendfile(int out_fd, int in_fd, u64 __user *position, size_t bytes) {
     if (!n && (type_of(&in) == S_IFDIR || !file_seeks(in.file) || (out.file->flags & O_APPEND)))
         n = -EINVAL;
     if (!n)
-        n = copy(&in, &out, min(bytes, MOST_BYTES), false);
+        n = copy(&in, &out, min(bytes, TRANSFER_MOST), false);
     end_close(&out, NULL, 0);
     return end_close(&in, position, n);
 }
@@ -290,7 +257,7 @@ static ssize_t check_ranges(const struct end *in, const struct end *out, size_t 
         return -EINVAL;
     if (out->file->flags & O_APPEND)
         return -EBADF;
-    *bytes = min(*bytes, MOST_BYTES);
+    *bytes = min(*bytes, TRANSFER_MOST);
     if (in->file->inode == out->file->inode && from < to + *bytes && to < from + *bytes)
         return -EINVAL;
     return 0;

@@ -357,7 +357,27 @@ long sys_lremovexattr(const char __user *path, const char __user *name);
 long sys_fremovexattr(int fd, const char __user *name);
 
 /* sys/socket.c */
-long sys_not_a_socket(int fd);
+struct user_message;
+struct user_many;
+long sys_socket(int family, int type, int protocol);
+long sys_socketpair(int family, int type, int protocol, int __user *fds);
+long sys_bind(int fd, const void __user *name, int bytes);
+long sys_connect(int fd, const void __user *name, int bytes);
+long sys_listen(int fd, int backlog);
+long sys_accept(int fd, void __user *name, int __user *bytes);
+long sys_accept4(int fd, void __user *name, int __user *bytes, int flags);
+long sys_getsockname(int fd, void __user *name, int __user *bytes);
+long sys_getpeername(int fd, void __user *name, int __user *bytes);
+long sys_shutdown(int fd, int how);
+long sys_setsockopt(int fd, int level, int name, const void __user *value, int bytes);
+long sys_getsockopt(int fd, int level, int name, void __user *value, int __user *bytes);
+long sys_sendto(int fd, const void __user *buffer, size_t bytes, u32 flags, const void __user *name, int name_bytes);
+long sys_sendmsg(int fd, const struct user_message __user *message, u32 flags);
+long sys_sendmmsg(int fd, struct user_many __user *messages, u32 count, u32 flags);
+long sys_recvfrom(int fd, void __user *buffer, size_t bytes, u32 flags, void __user *name, int __user *name_bytes);
+long sys_recvmsg(int fd, struct user_message __user *message, u32 flags);
+long sys_recvmmsg(int fd, struct user_many __user *messages, u32 count, u32 flags,
+                  struct __kernel_timespec __user *timeout);
 
 /* sys/sync.c */
 long sys_sync(void);

@@ -337,6 +337,12 @@ void signal_info_user(siginfo_t *info, int signal, int code) {
     info->si_uid = cred_current()->uid;
 }
 
+void signal_broken_pipe(void) {
+    siginfo_t info;
+    signal_info_user(&info, SIGPIPE, SI_USER);
+    signal_task(task_current(), SIGPIPE, &info);
+}
+
 /* signal_check: kill(2): the sender's real or effective id is the receiver's real or saved one; SIGCONT within a
  * session. */
 int signal_check(struct process *p, int signal) {

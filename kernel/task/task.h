@@ -232,6 +232,7 @@ void signal_force(int signal, int code, u64 address);
 void signal_force_key(u64 address, int key); /* SEGV_PKUERR: the page's protection key forbids it */
 /* signal_info_user: what kill(2) says of its sender. */
 void signal_info_user(siginfo_t *info, int signal, int code);
+void signal_broken_pipe(void); /* SIGPIPE for the current task: nobody will read what it writes */
 /* signal_take: the first pending signal of the set for the current task (signalfd, sigtimedwait), removed; 0: none. */
 int signal_take(u64 set, siginfo_t *info);
 u64 signal_pending_set(void); /* of the current task and its process */

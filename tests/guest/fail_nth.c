@@ -30,10 +30,12 @@
 #include <sys/sendfile.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -307,6 +309,88 @@ static long x_pipe_write(void) {
     return r == 40000 ? 0 : r < 0 ? r : 1;
 }
 static long x_pipe_size(void) { return RESULT(fcntl(other, F_SETPIPE_SZ, 1 << 18)); }
+static long x_socketpair(void) {
+    int ends[2];
+    long r = RESULT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    if (!r)
+        close(ends[0]), close(ends[1]);
+    return r;
+}
+static const struct sockaddr_un server_name = {.sun_family = AF_UNIX, .sun_path = "\0server"};
+static void a_server(void) {
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (bind(fd, (const struct sockaddr *)&server_name, sizeof(server_name)) || listen(fd, 5))
+        _exit(1);
+    other = socket(AF_UNIX, SOCK_STREAM, 0);
+}
+static long x_connect(void) {
+    return RESULT(connect(other, (const struct sockaddr *)&server_name, sizeof(server_name)));
+}
+static void a_client(void) {
+    a_server();
+    if (x_connect())
+        _exit(1);
+}
+static long x_accept(void) {
+    long r = RESULT(accept(fd, NULL, NULL));
+    return r < 0 ? r : RESULT(close((int)r));
+}
+static long x_bind(void) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "bound"};
+    int s = socket(AF_UNIX, SOCK_DGRAM, 0);
+    long r = s < 0 ? -errno : RESULT(bind(s, (struct sockaddr *)&name, sizeof(name)));
+    close(s);
+    return r;
+}
+static void no_name(void) { unlink("bound"); }
+static void a_pair(void) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
+        _exit(1);
+    fd = ends[0];
+    other = ends[1];
+}
+static long x_send(void) {
+    long r = RESULT(send(other, buffer, 60000, 0));
+    return r == 60000 ? 0 : r < 0 ? r : 1;
+}
+/* A message with a descriptor and more pieces than fit the stack, there and back. */
+static union {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(200 * sizeof(int))];
+} along;
+static struct iovec pieces[20];
+static struct msghdr a_message(size_t files) {
+    for (int i = 0; i < 20; i++)
+        pieces[i] = (struct iovec){buffer + i * 300, 300};
+    along.header = (struct cmsghdr){CMSG_LEN(files * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+    memset(CMSG_DATA(&along.header), 0, files * sizeof(int)); /* descriptor 0, that often */
+    return (struct msghdr){
+        .msg_iov = pieces, .msg_iovlen = 20, .msg_control = &along, .msg_controllen = CMSG_LEN(files * sizeof(int))};
+}
+static long x_sendmsg(void) {
+    struct msghdr m = a_message(100);
+    long r = RESULT(sendmsg(other, &m, 0));
+    return r == 6000 ? 0 : r < 0 ? r : 1;
+}
+static void a_pair_with_a_message(void) {
+    a_pair();
+    struct msghdr m = a_message(1);
+    if (sendmsg(other, &m, 0) != 6000)
+        _exit(1);
+}
+static long x_recvmsg(void) {
+    struct msghdr m = a_message(100);
+    long r = RESULT(recvmsg(fd, &m, MSG_PEEK));
+    int got = 0;
+    if (r < 0)
+        return r;
+    if (m.msg_controllen >= CMSG_LEN(sizeof(int))) {
+        memcpy(&got, CMSG_DATA(&along.header), sizeof(got));
+        close(got);
+    }
+    return 0;
+}
 static long x_eventfd(void) { return RESULT(eventfd(3, 0)); }
 static long x_timerfd(void) { return RESULT(timerfd_create(CLOCK_MONOTONIC, 0)); }
 static long x_signalfd(void) {
@@ -588,6 +672,13 @@ static const struct call {
     {"prctl", x_prctl_name, NULL, NULL, 0},
     {"pipe", x_pipe, NULL, NULL, 0},
     {"write to a pipe", x_pipe_write, a_pipe, NULL, 0},
+    {"socketpair", x_socketpair, NULL, NULL, 0},
+    {"bind", x_bind, NULL, no_name, 0},
+    {"connect", x_connect, a_server, NULL, 0},
+    {"accept", x_accept, a_client, NULL, 0},
+    {"send", x_send, a_pair, NULL, 0},
+    {"sendmsg with files", x_sendmsg, a_pair, NULL, 0},
+    {"recvmsg with files", x_recvmsg, a_pair_with_a_message, NULL, 0},
     {"F_SETPIPE_SZ", x_pipe_size, a_pipe, NULL, 0},
     {"eventfd", x_eventfd, NULL, NULL, 0},
     {"timerfd", x_timerfd, NULL, NULL, 0},
@@ -712,6 +803,7 @@ static bool allowed(const struct call *c, long result, bool io) {
                (result == -ENOMEM && c->flags & EXECUTES); /* the page that holds data's end could not be had */
     switch (-result) {
     case ENOMEM:
+    case ENOBUFS: /* no memory for what a socket sends */
         return true;
     case EAGAIN:
         return c->flags & AGAIN;

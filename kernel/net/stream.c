@@ -1,0 +1,195 @@
+/* stream.c - bytes in order between two connected sockets: sending to a peer, and receiving from one's own inbox.
+ *
+ * The bytes travel in packets that nobody sees, but for what goes with them: a receiver's call ends behind a packet
+ * that carried files, and, where credentials are told, before one of another sender. `reading` is held while bytes move
+ * to the user, so that two readers do not get them in each other's order; it is let go to wait. */
+#include "net/socket.h"
+
+/* ---- sending ---- */
+
+/* What forbids to send now: 0, a pending error, or -EPIPE. */
+static int sending_error(struct socket *s, struct socket *peer) {
+    int error = s->ops->refused ? socket_error(s) : 0;
+    bool closed = (socket_shut(s) & SHUT_SEND) || (!s->ops->refused && !s->ops->takes(peer));
+    return error ? error : closed ? -EPIPE : 0;
+}
+
+/* One packet's worth, made and filled. err_ptr(-ENOMEM, -EFAULT, -ETOOMANYREFS). */
+static struct packet *next_packet(struct socket *s, struct message *m) {
+    size_t bytes = min(m->data->bytes, PACKET_STREAM_MOST);
+    struct packet *p = packet_make(s, bytes);
+    int error = 0;
+    if (!p)
+        return err_ptr(-ENOBUFS);
+    if (s->ops->source)
+        s->ops->source(s, &p->from);
+    p->credentials = m->credentials;
+    p->has_credentials = m->has_credentials;
+    error = packet_fill(p, m->data);
+    if (!error && m->carried)
+        error = flight_begin(m->carried);
+    if (error) {
+        packet_put(p);
+        return err_ptr(error);
+    }
+    p->carried = m->carried;
+    m->carried = NULL;
+    return p;
+}
+
+/* Into the peer's inbox; false: it takes nothing any more, and the packet is gone. */
+static bool hand_over(struct socket *peer, struct packet *p) {
+    spin_lock(&peer->lock);
+    bool taken = peer->ops->takes(peer);
+    if (taken)
+        socket_deliver(peer, p);
+    spin_unlock(&peer->lock);
+    if (taken)
+        socket_readable(peer);
+    else
+        packet_put(p);
+    return taken;
+}
+
+/* One packet: the bytes, or -errno. */
+static ssize_t send_some(struct socket *s, struct socket *peer, struct message *m) {
+    ssize_t error = sending_error(s, peer);
+    if (error)
+        return error;
+    if (!socket_has_room(s)) {
+        error = socket_await_room(s, m->deadline_ns);
+        if (!error)
+            error = sending_error(s, peer);
+        if (error)
+            return error;
+    }
+    struct packet *p = next_packet(s, m);
+    if (is_err(p))
+        return ptr_err(p);
+    ssize_t bytes = p->bytes;
+    if (!hand_over(peer, p)) {
+        if (!s->ops->refused)
+            return -EPIPE;
+        s->ops->refused(s, peer);
+    }
+    return bytes;
+}
+
+ssize_t stream_send(struct socket *s, struct socket *peer, struct message *m) {
+    ssize_t done = 0, n = sending_error(s, peer); /* of nothing too */
+    while (!n && m->data->bytes) {
+        n = send_some(s, peer, m);
+        if (n < 0)
+            break;
+        done += n;
+        n = 0;
+    }
+    if (done)
+        return done;
+    return n == -EPIPE ? socket_broken(m) : n;
+}
+
+/* ---- receiving ---- */
+
+/* The packet behind p in the inbox (NULL: the first). s->reading is held, so it stays there. */
+static struct packet *packet_after(struct socket *s, struct packet *p) {
+    spin_lock(&s->lock);
+    struct list *next = p ? p->link.next : s->inbox.next;
+    spin_unlock(&s->lock);
+    return next == &s->inbox ? NULL : list_entry(next, struct packet, link);
+}
+
+/* The bytes up to `upto` of p were had; when that is all of them, the packet goes. */
+static void consume(struct socket *s, struct packet *p, u32 upto) {
+    spin_lock(&s->lock);
+    s->inbox_bytes -= upto - p->taken;
+    p->taken = upto;
+    bool all = upto == p->bytes;
+    if (all)
+        (void)socket_take(s);
+    spin_unlock(&s->lock);
+    if (all)
+        packet_put(p);
+}
+
+static bool same_sender(const struct packet *p, const struct message *m) {
+    return p->has_credentials == m->has_credentials &&
+           !memcmp(&p->credentials, &m->credentials, sizeof(p->credentials));
+}
+
+/* What the message says of its sender, from the first packet it has bytes of. */
+static void begin_message(const struct packet *p, struct message *m) {
+    m->credentials = p->credentials;
+    m->has_credentials = p->has_credentials;
+    if (m->name)
+        *m->name = p->from;
+}
+
+/* Bytes of packets that are there, from p on. Adds to *done. 0 to go on and wait for more, 1: the call ends here,
+ * -EFAULT. s->reading is held. */
+static int receive_packets(struct socket *s, struct message *m, struct packet *p, ssize_t *done) {
+    bool peek = m->flags & MSG_PEEK;
+    while (p && m->data->bytes) {
+        if (!*done)
+            begin_message(p, m);
+        else if (s->options.pass_credentials && !same_sender(p, m))
+            return 1;
+        size_t bytes = min((size_t)(p->bytes - p->taken), m->data->bytes);
+        if (packet_copy(p, p->taken, bytes, m->data))
+            return *done ? 1 : -EFAULT;
+        *done += (ssize_t)bytes;
+        bool files = p->carried, rest = p->taken + bytes < p->bytes;
+        if (files)
+            control_take_files(p, m);
+        struct packet *next = packet_after(s, p);
+        if (!peek)
+            consume(s, p, p->taken + (u32)bytes);
+        if (files || rest)
+            return 1;
+        p = next;
+    }
+    return peek && *done;
+}
+
+/* Nothing is there: what does the call answer? 1: wait. */
+static int receive_end(struct socket *s, struct message *m) {
+    int error = socket_error(s);
+    if (error)
+        return error;
+    if (socket_shut(s) & SHUT_RECEIVE)
+        return 0;
+    return m->deadline_ns ? 1 : -EAGAIN;
+}
+
+/* Waits for more, without s->reading. */
+static int await_bytes(struct socket *s, u64 deadline_ns) {
+    mutex_unlock(&s->reading);
+    int error = socket_wait(&s->readers,
+                            socket_has_packets(s) || (socket_shut(s) & SHUT_RECEIVE) || atomic_load_relaxed(&s->error),
+                            deadline_ns);
+    mutex_lock(&s->reading);
+    return error;
+}
+
+ssize_t stream_receive(struct socket *s, struct message *m) {
+    size_t least = m->flags & MSG_WAITALL ? m->data->bytes : min((size_t)s->options.receive_least, m->data->bytes);
+    ssize_t done = 0;
+    int error = 0;
+    mutex_lock(&s->reading);
+    while (!error) {
+        struct packet *p = packet_after(s, NULL);
+        error = receive_packets(s, m, p, &done);
+        if (error || (size_t)done >= max(least, (size_t)1) || (!m->data->bytes && (p || done)))
+            break;
+        if (done && (!m->deadline_ns || (socket_shut(s) & SHUT_RECEIVE) || atomic_load_relaxed(&s->error)))
+            break;
+        if (!done) {
+            error = receive_end(s, m);
+            if (error <= 0)
+                break;
+        }
+        error = await_bytes(s, m->deadline_ns);
+    }
+    mutex_unlock(&s->reading);
+    return done ? done : min(error, 0);
+}
