@@ -118,7 +118,7 @@ static const struct synth_node process_node = {
                                             {.name = "autogroup", .mode = FILE_RW, .content = "/autogroup-1 nice 0\n"},
                                             {.name = "coredump_filter", .mode = FILE_RW, .content = "00000033\n"},
                                             {.name = "mountstats", .mode = FILE_OWN, .content = ""},
-                                            {.name = "net", .mode = DIR},
+                                            {.name = "net", .mode = DIR, .children = proc_net_children},
                                             {.name = "task", .mode = DIR, .numbers = &threads},
                                             {.name = "timerslack_ns", .mode = S_IFREG | 0666, .content = "50000\n"},
                                             {.name = NULL}},

@@ -1,5 +1,5 @@
 /* create.c - which kinds of sockets there are. */
-#include "net/socket.h"
+#include "net/inet.h"
 
 int socket_create(int family, int type, int protocol, struct socket **out) {
     if (family < 0 || family >= AF_MOST)
@@ -9,6 +9,11 @@ int socket_create(int family, int type, int protocol, struct socket **out) {
     switch (family) {
     case AF_UNIX:
         return unix_create(type, protocol, out);
+    case AF_INET:
+    case AF_INET6:
+        return inet_create(family, type, protocol, out);
+    case AF_NETLINK:
+        return netlink_create(type, protocol, out);
     default:
         return -EAFNOSUPPORT;
     }

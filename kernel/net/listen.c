@@ -62,6 +62,8 @@ int socket_accept(struct socket *s, u64 deadline_ns, struct socket **out) {
                                 (socket_shut(s) & SHUT_RECEIVE),
                             deadline_ns);
     }
+    if (!error && s->ops->room)
+        s->ops->room(s);
     if (!error)
         waitq_wake_all(&s->writers); /* who connects, and waits for a place in the row */
     return error;

@@ -100,6 +100,7 @@ static int set_linger(struct socket *s, const void *value, u32 bytes) {
 
 static int set_send_bytes(struct socket *s, u64 most, int number) {
     atomic_store(&s->options.send_bytes, (u32)max(2 * min((u64)(u32)number, most), (u64)SEND_LEAST));
+    s->options.send_fixed = true;
     waitq_wake_all(&s->writers);
     return 0;
 }
@@ -220,7 +221,7 @@ static int get_number(struct socket *s, int name, int *number) {
 
 static int get_peer_name(struct socket *s, void *value, u32 *bytes) {
     struct address a;
-    int error = s->ops->name(s, true, &a);
+    int error = s->ops->name(s, PEER_NAME, &a);
     if (error)
         return error;
     if (*bytes > a.bytes || *bytes == 0)

@@ -40,8 +40,10 @@ struct packet *packet_make(struct socket *sender, size_t bytes) {
             return NULL;
         }
     }
-    socket_get(sender);
-    atomic_add(&sender->sent, p->cost);
+    if (sender) {
+        socket_get(sender);
+        atomic_add(&sender->sent, p->cost);
+    }
     atomic_add(&memory, p->cost);
     return p;
 }
@@ -59,9 +61,12 @@ void packet_put(struct packet *p) {
         ancillary_drop(p->carried);
     }
     atomic_sub(&memory, p->cost);
-    atomic_sub(&sender->sent, p->cost);
+    if (sender)
+        atomic_sub(&sender->sent, p->cost);
     pages_drop(p, p->pages);
     kfree(p);
+    if (!sender)
+        return;
     if (atomic_load(&sender->crowded) && socket_writable(sender)) {
         atomic_store(&sender->crowded, false);
         waitq_wake_all(&sender->writers);

@@ -19,9 +19,9 @@ struct packet {
     u32 bytes;                           /* [c] */
     u32 taken;                           /* [r] of a stream: the reader has had so many */
     u32 cost;                            /* [c] bytes of memory */
-    struct socket *sender;               /* [c] counted: who pays */
+    struct socket *sender;               /* [c] counted: who pays; NULL: its receiver */
     struct address from;                 /* [c] as recvfrom tells */
-    struct address to;                   /* [c] of UDP: where it was sent to, for IP_PKTINFO */
+    u8 to[16];                           /* [c] of UDP: the address it was sent to */
     struct user_credentials credentials; /* [c] of who sent it, if has_credentials */
     bool has_credentials;
     struct ancillary *carried; /* [r] open files, or NULL */
@@ -29,7 +29,7 @@ struct packet {
     char *piece[];             /* [c] the pages */
 };
 
-/* packet_make: room for `bytes`, paid for by the sender. NULL: no memory. */
+/* packet_make: room for `bytes`, paid for by the sender, if there is one. NULL: no memory. */
 struct packet *packet_make(struct socket *sender, size_t bytes);
 void packet_get(struct packet *p);
 void packet_put(

@@ -2,6 +2,7 @@
  *
  * Knows no family. Which kinds there are: create.c. */
 #include "net/socket.h"
+#include "net/interface.h"
 
 #include <linux/poll.h>
 
@@ -235,7 +236,8 @@ static u32 socket_poll(struct file *f, struct poll_table *table) {
 
 static long socket_ioctl(struct file *f, u32 command, u64 argument) {
     struct socket *s = f->private_data;
-    return s->ops->ioctl ? s->ops->ioctl(s, command, argument) : -ENOTTY;
+    long result = s->ops->ioctl ? s->ops->ioctl(s, command, argument) : -ENOTTY;
+    return result == -ENOTTY ? interface_ioctl(s, command, argument) : result;
 }
 
 static const struct file_ops socket_file_ops = {

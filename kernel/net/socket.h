@@ -32,6 +32,8 @@ struct message {
     struct control_out *control; /* receiving: or NULL */
 };
 
+enum whose { OWN_NAME, PEER_NAME, ACCEPTED_NAME }; /* accepted: the peer's, even if the connection is over */
+
 struct socket_ops {
     u16 family;
     u16 bytes;     /* of the whole socket: struct socket and what the family adds */
@@ -41,10 +43,12 @@ struct socket_ops {
     bool (*takes)(const struct socket *s);
     void (*refused)(struct socket *s, struct socket *peer);
     void (*source)(struct socket *s, struct address *out);
+    bool (*ended)(const struct socket *s); /* nothing but the end can come, whatever the error; or NULL */
+    void (*room)(struct socket *listener); /* there is a place in the row again; or NULL */
     int (*bind)(struct socket *s, const struct address *a);
     int (*connect)(struct socket *s, const struct address *a, u64 deadline_ns);
     int (*listen)(struct socket *s); /* may it? s->control is held; NULL: -EOPNOTSUPP */
-    int (*name)(struct socket *s, bool peer, struct address *out);
+    int (*name)(struct socket *s, enum whose whose, struct address *out);
     ssize_t (*send)(struct socket *s, struct message *m);
     ssize_t (*receive)(struct socket *s, struct message *m);
     int (*shutdown)(struct socket *s, u32 how); /* SHUT_RECEIVE, SHUT_SEND */
@@ -72,6 +76,7 @@ struct socket_options {
     u32 pass_credentials;          /* the receive of AF_UNIX */
     u32 linger, linger_seconds;    /* tcp.c */
     u32 send_bytes, receive_bytes; /* what packets may cost */
+    bool send_fixed;               /* SO_SNDBUF was set */
     u32 receive_least;
     u64 send_ns, receive_ns; /* SO_SNDTIMEO, SO_RCVTIMEO; SLEEP_FOREVER */
 };
@@ -177,4 +182,5 @@ void option_put_int(void *value, u32 *bytes, int number);
 /* The families' entries: a new socket of a type and protocol. 0, -ESOCKTNOSUPPORT, -EPROTONOSUPPORT, -EPERM, -ENOMEM.
  */
 int unix_create(int type, int protocol, struct socket **out);
+int netlink_create(int type, int protocol, struct socket **out);
 int unix_pair(struct socket *a, struct socket *b); /* socketpair(2) */

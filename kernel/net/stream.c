@@ -125,6 +125,11 @@ static void begin_message(const struct packet *p, struct message *m) {
         *m->name = p->from;
 }
 
+/* MSG_TRUNC on TCP: the bytes are taken, and go nowhere (tcp(7)). */
+static bool discards(const struct socket *s, const struct message *m) {
+    return s->ops->refused && (m->flags & (MSG_TRUNC | MSG_PEEK)) == MSG_TRUNC;
+}
+
 /* Bytes of packets that are there, from p on. Adds to *done. 0 to go on and wait for more, 1: the call ends here,
  * -EFAULT. s->reading is held. */
 static int receive_packets(struct socket *s, struct message *m, struct packet *p, ssize_t *done) {
@@ -135,7 +140,9 @@ static int receive_packets(struct socket *s, struct message *m, struct packet *p
         else if (s->options.pass_credentials && !same_sender(p, m))
             return 1;
         size_t bytes = min((size_t)(p->bytes - p->taken), m->data->bytes);
-        if (packet_copy(p, p->taken, bytes, m->data))
+        if (discards(s, m))
+            m->data->bytes -= bytes;
+        else if (packet_copy(p, p->taken, bytes, m->data))
             return *done ? 1 : -EFAULT;
         *done += (ssize_t)bytes;
         bool files = p->carried, rest = p->taken + bytes < p->bytes;
@@ -153,6 +160,8 @@ static int receive_packets(struct socket *s, struct message *m, struct packet *p
 
 /* Nothing is there: what does the call answer? 1: wait. */
 static int receive_end(struct socket *s, struct message *m) {
+    if (s->ops->ended && s->ops->ended(s))
+        return 0;
     int error = socket_error(s);
     if (error)
         return error;

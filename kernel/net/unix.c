@@ -18,6 +18,18 @@ struct unix_socket *unix_of_file(const struct file *f) {
     return s && is_unix(s) ? unix_of(s) : NULL;
 }
 
+u32 unix_list(struct socket **out, u32 room) {
+    struct unix_socket *u;
+    u32 count = 0;
+    spin_lock(&unix_sockets_lock);
+    list_for_each(u, &unix_sockets, all_link) {
+        if (count < room && inode_try_get(&u->socket.inode))
+            out[count++] = &u->socket;
+    }
+    spin_unlock(&unix_sockets_lock);
+    return count;
+}
+
 /* ---- life ---- */
 
 static struct socket *unix_make(const struct socket_ops *ops, int type) {
@@ -172,7 +184,8 @@ static int unix_listen(struct socket *s) {
     return s->state == SOCKET_FREE || s->state == SOCKET_LISTENING ? 0 : -EINVAL;
 }
 
-static int unix_name(struct socket *s, bool peer, struct address *out) {
+static int unix_name(struct socket *s, enum whose whose, struct address *out) {
+    bool peer = whose != OWN_NAME;
     struct socket *other = peer ? socket_peer(s) : s;
     if (!other)
         return -ENOTCONN;

@@ -23,6 +23,8 @@ extern struct list unix_sockets; /* all of them, by all_link */
 extern struct spin unix_sockets_lock;
 
 static inline struct unix_socket *unix_of(struct socket *s) { return container_of(s, struct unix_socket, socket); }
+/* unix_list: all of them, counted, as many as there is room for. Returns how many. */
+u32 unix_list(struct socket **out, u32 room);
 struct unix_socket *unix_of_file(const struct file *f); /* NULL: it is something else */
 
 /* unix_name.c */

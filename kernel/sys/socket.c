@@ -177,7 +177,7 @@ static int tell_peer(struct socket *s, void __user *user, int __user *bytes) {
     struct address a;
     if (!user)
         return 0;
-    return s->ops->name(s, true, &a) ? -ECONNABORTED : name_to(&a, user, bytes);
+    return s->ops->name(s, ACCEPTED_NAME, &a) ? -ECONNABORTED : name_to(&a, user, bytes);
 }
 
 long sys_accept4(int fd, void __user *user, int __user *bytes, int flags) {
@@ -212,22 +212,22 @@ long sys_accept4(int fd, void __user *user, int __user *bytes, int flags) {
 
 long sys_accept(int fd, void __user *user, int __user *bytes) { return sys_accept4(fd, user, bytes, 0); }
 
-static long tell_name(int fd, bool peer, void __user *user, int __user *bytes) {
+static long tell_name(int fd, enum whose whose, void __user *user, int __user *bytes) {
     struct file *f;
     struct socket *s;
     struct address a;
     int error = take(fd, &f, &s);
     if (error)
         return error;
-    error = s->ops->name(s, peer, &a);
+    error = s->ops->name(s, whose, &a);
     if (!error)
         error = name_to(&a, user, bytes);
     file_put(f);
     return error;
 }
 
-long sys_getsockname(int fd, void __user *user, int __user *bytes) { return tell_name(fd, false, user, bytes); }
-long sys_getpeername(int fd, void __user *user, int __user *bytes) { return tell_name(fd, true, user, bytes); }
+long sys_getsockname(int fd, void __user *user, int __user *bytes) { return tell_name(fd, OWN_NAME, user, bytes); }
+long sys_getpeername(int fd, void __user *user, int __user *bytes) { return tell_name(fd, PEER_NAME, user, bytes); }
 
 long sys_shutdown(int fd, int how) {
     static const u32 halves[] = {SHUT_RECEIVE, SHUT_SEND, SHUT_BOTH};

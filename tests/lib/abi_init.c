@@ -8,13 +8,16 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -42,11 +45,13 @@ static void world(void) {
     if (mount("proc", "/proc", "proc", 0, NULL) || mount("sysfs", "/sys", "sysfs", 0, NULL) ||
         mount("devtmpfs", "/dev", "devtmpfs", 0, NULL) || mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777"))
         fail("mount");
-    mkdir("/dev/shm", 01777), mkdir("/dev/pts", 0755);
+    mkdir("/dev/shm", 01777);
     mkdir("/tmp/work", 0755);
-    if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777") ||
-        mount("devpts", "/dev/pts", "devpts", 0, "gid=5,mode=620") || !(wire = fopen("/dev/ttyS1", "w")))
+    if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777") || !(wire = fopen("/dev/ttyS1", "w")))
         fail("/dev");
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    if (ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCSIFFLAGS, &lo))
+        fail("lo");
     struct termios raw;
     tcgetattr(fileno(wire), &raw);
     cfmakeraw(&raw);

@@ -80,10 +80,48 @@ async def main():
 asyncio.run(main())
 """
 
+HTTP = """
+import http.server, socket, threading, urllib.request
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *a): pass
+open("f", "w").write("hello " * 50000)
+for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    class Server(http.server.ThreadingHTTPServer): address_family = family
+    with Server((host, 0), Handler) as s:
+        threading.Thread(target=s.serve_forever, daemon=True).start()
+        at = f"http://{host if family == socket.AF_INET else '[::1]'}:{s.server_port}"
+        for n in range(5): print(len(urllib.request.urlopen(at + "/f").read()))
+        try: urllib.request.urlopen(at + "/none")
+        except urllib.error.HTTPError as e: print(e)
+        s.shutdown()
+try: socket.create_connection(("127.0.0.1", 9))
+except OSError as e: print(e)
+"""
+
+DATAGRAMS = """
+import socket
+for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    a, b = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_DGRAM)
+    a.bind((host, 0)); b.connect(a.getsockname()); b.send(b"question")
+    text, name = a.recvfrom(100); print(text, name == b.getsockname())
+    a.sendto(b"answer", name); print(b.recv(100), b.getpeername() == a.getsockname())
+    b.send(b"x" * 60000); print(len(a.recv(100000)))
+    a.close(); b.send(b"nobody")
+    try: b.recv(1)
+    except OSError as e: print(e)
+print(socket.if_nameindex()[0], socket.has_dualstack_ipv6(), [i[4] for i in socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)])
+"""
+
+ASYNC_TCP = ASYNC.replace('open_unix_connection("sock")', 'open_connection("127.0.0.1", 7001)').replace(
+    'start_unix_server(handle, "sock")', 'start_server(handle, "127.0.0.1", 7001)')
+
 compare("python-socketpair", "python3", "-c", PAIR)
 compare("python-unix-server", "python3", "-c", SERVER)
 compare("python-passing-descriptors", "python3", "-c", PASSING)
 compare("python-asyncio-unix", "python3", "-c", ASYNC)
+compare("python-asyncio-tcp", "python3", "-c", ASYNC_TCP)
+compare("python-http", "python3", "-c", HTTP)
+compare("python-datagrams", "python3", "-c", DATAGRAMS)
 
 
 @test
@@ -94,3 +132,11 @@ def python_multiprocessing(t):
 
 compare("ssh-agent", "sh", "-c", "eval $(ssh-agent -a ./agent) >/dev/null; ssh-keygen -q -t ed25519 -N '' -C me -f key; ssh-add -q key; ssh-add -l | cut -d' ' -f1,3-; "
         "echo signed >text; ssh-keygen -Y sign -q -f key.pub -n test text 2>&1; test -s text.sig && echo signature; ssh-add -D 2>&1; ssh-add -l; kill $SSH_AGENT_PID")
+compare("bash-dev-tcp", "bash", "-c", "python3 -c 'import socket; s = socket.create_server((\"127.0.0.1\", 7002)); print(flush=True); c = s.accept()[0]; c.sendall(c.recv(99).upper())' | "
+        "(read; exec 3<>/dev/tcp/127.0.0.1/7002; echo hello >&3; cat <&3); (exec 3<>/dev/tcp/127.0.0.1/7003) 2>/dev/null; echo $?")
+
+
+@test
+def outside_is_unreachable(t):
+    got = t.quire("python3", "-c", "import socket\nfor a in ('192.0.2.1', '2001:db8::1'):\n  try: socket.create_connection((a, 80))\n  except OSError as e: print(e)")
+    t.equal("stdout", b"[Errno 101] Network is unreachable\n" * 2, got.out)

@@ -1,0 +1,212 @@
+/* udp.c - UDP inside this machine: a datagram goes into the inbox of whoever has its place, or nowhere.
+ *
+ * The receiver pays: what its SO_RCVBUF does not hold is dropped, without a word (udp(7)). That nobody has the place is
+ * told to a sender that is connected there (ECONNREFUSED), as ICMP would. */
+#include <linux/ipv6.h>
+#include <linux/poll.h>
+
+#include "arch/x86_64/usercopy.h"
+#include "net/inet.h"
+
+#define DATAGRAM_MOST 65507 /* 65535, less the headers */
+
+/* ---- connecting ---- */
+
+static int udp_disconnect(struct socket *s) {
+    struct inet_socket *i = inet_of(s);
+    struct place local = i->local, none = {.port = 0};
+    ip_any(none.ip, s->ops->family == AF_INET);
+    if (!i->ip_asked)
+        ip_any(local.ip, s->ops->family == AF_INET);
+    port_connect(s, &local, &none);
+    if (!i->port_asked)
+        port_leave(s);
+    spin_lock(&s->lock);
+    atomic_store(&s->state, SOCKET_FREE);
+    spin_unlock(&s->lock);
+    return 0;
+}
+
+/* A local port, if it has none. s->control is held. */
+static int udp_autobind(struct socket *s) {
+    struct inet_socket *i = inet_of(s);
+    struct place local = i->local;
+    local.port = 0;
+    return i->listed ? 0 : port_bind(s, &local, false) ? -EAGAIN : 0;
+}
+
+static int udp_connect(struct socket *s, const struct address *a, u64 deadline_ns) {
+    struct inet_socket *i = inet_of(s);
+    struct place to, local;
+    int error = 0;
+    mutex_lock(&s->control);
+    if (a->family == AF_UNSPEC) {
+        error = udp_disconnect(s);
+    } else {
+        error = place_take(s, a, &to);
+        if (!error)
+            error = place_route(s, &to);
+        if (!error)
+            error = udp_autobind(s);
+        if (!error) {
+            local = i->local;
+            if (ip_is_any(local.ip))
+                ip_loopback(local.ip, ip_is_v4(to.ip));
+            port_connect(s, &local, &to);
+            spin_lock(&s->lock);
+            atomic_store(&s->state, SOCKET_CONNECTED);
+            spin_unlock(&s->lock);
+        }
+    }
+    mutex_unlock(&s->control);
+    return error;
+}
+
+/* ---- sending ---- */
+
+/* Where to: the message's name, or where it is connected to. */
+static int destination(struct socket *s, struct message *m, struct place *to) {
+    int error = 0;
+    if (m->name) {
+        error = m->name->family == AF_UNSPEC && s->ops->family == AF_INET6 ? -EINVAL : place_take(s, m->name, to);
+        if (!error && !to->port)
+            error = -EINVAL;
+    } else if (socket_state(s) == SOCKET_CONNECTED) {
+        *to = inet_of(s)->remote;
+    } else {
+        error = -EDESTADDRREQ;
+    }
+    return error ? error : place_route(s, to);
+}
+
+/* Into the inbox, if it has room. */
+static void deliver(struct socket *to, struct packet *p) {
+    spin_lock(&to->lock);
+    bool fits = !to->dead && to->inbox_cost + p->cost <= to->options.receive_bytes && !packet_memory_short();
+    if (fits)
+        socket_deliver(to, p);
+    spin_unlock(&to->lock);
+    if (fits)
+        socket_readable(to);
+    else
+        packet_put(p);
+}
+
+/* Nobody is there: what ICMP would say reaches who is connected, or asked to hear of errors. */
+static void unreachable(struct socket *s) {
+    int level = s->ops->family == AF_INET ? SOL_IP : SOL_IPV6;
+    int name = s->ops->family == AF_INET ? IP_RECVERR : IPV6_RECVERR;
+    if (socket_state(s) == SOCKET_CONNECTED || inet_kept(s, level, name))
+        socket_fail(s, ECONNREFUSED);
+}
+
+static ssize_t send_to(struct socket *s, struct message *m, const struct place *from, const struct place *to) {
+    size_t bytes = m->data->bytes;
+    struct packet *p = packet_make(NULL, bytes);
+    int error = p ? packet_fill(p, m->data) : -ENOBUFS;
+    struct socket *receiver = error ? NULL : port_find(PORTS_UDP, to, from);
+    if (receiver) {
+        place_give(receiver, from, &p->from);
+        memcpy(p->to, to->ip, sizeof(p->to));
+        deliver(receiver, p);
+        socket_put(receiver);
+    } else if (p) {
+        packet_put(p);
+    }
+    if (!error && !receiver)
+        unreachable(s);
+    return error ? error : (ssize_t)bytes;
+}
+
+static ssize_t udp_send(struct socket *s, struct message *m) {
+    struct inet_socket *i = inet_of(s);
+    struct place from, to;
+    if (m->flags & MSG_OOB)
+        return -EOPNOTSUPP;
+    if (m->data->bytes > DATAGRAM_MOST)
+        return -EMSGSIZE;
+    mutex_lock(&s->control);
+    int error = destination(s, m, &to);
+    if (!error)
+        error = udp_autobind(s);
+    if (!error)
+        error = socket_error(s);
+    from = i->local;
+    mutex_unlock(&s->control);
+    if (!error && (socket_shut(s) & SHUT_SEND))
+        return socket_broken(m);
+    if (error)
+        return error;
+    if (ip_is_any(from.ip))
+        ip_loopback(from.ip, ip_is_v4(to.ip));
+    return send_to(s, m, &from, &to);
+}
+
+/* ---- receiving ---- */
+
+static void udp_describe(struct socket *s, const struct packet *p, struct message *m) {
+    if (s->ops->family == AF_INET && inet_kept(s, SOL_IP, IP_PKTINFO)) {
+        struct in_pktinfo info = {.ipi_ifindex = 1};
+        memcpy(&info.ipi_spec_dst, p->to + 12, 4);
+        memcpy(&info.ipi_addr, p->to + 12, 4);
+        control_put(m, SOL_IP, IP_PKTINFO, &info, sizeof(info));
+    }
+    if (s->ops->family == AF_INET6 && inet_kept(s, SOL_IPV6, IPV6_RECVPKTINFO)) {
+        struct in6_pktinfo info = {.ipi6_ifindex = 1};
+        memcpy(&info.ipi6_addr, p->to, 16);
+        control_put(m, SOL_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+    }
+}
+
+static ssize_t udp_receive(struct socket *s, struct message *m) {
+    return m->flags & MSG_ERRQUEUE ? -EAGAIN : datagram_receive(s, m);
+}
+
+static int udp_shutdown(struct socket *s, u32 how) {
+    spin_lock(&s->lock);
+    int error = s->state == SOCKET_CONNECTED ? 0 : -ENOTCONN;
+    atomic_store(&s->shut, s->shut | how);
+    spin_unlock(&s->lock);
+    socket_wake(s);
+    return error;
+}
+
+static u32 udp_poll(struct socket *s) {
+    u32 shut = socket_shut(s), events = POLLOUT | POLLWRNORM | POLLWRBAND;
+    if (atomic_load_relaxed(&s->error))
+        events |= POLLERR;
+    if (shut & SHUT_RECEIVE)
+        events |= POLLIN | POLLRDNORM | POLLRDHUP;
+    if (shut == SHUT_BOTH)
+        events |= POLLHUP;
+    if (socket_has_packets(s))
+        events |= POLLIN | POLLRDNORM;
+    return events;
+}
+
+static long udp_ioctl(struct socket *s, u32 command, u64 argument) {
+    int bytes = 0;
+    if (command != SIOCINQ && command != SIOCOUTQ)
+        return -ENOTTY;
+    if (command == SIOCINQ) {
+        spin_lock(&s->lock);
+        bytes = list_empty(&s->inbox) ? 0 : (int)list_first(&s->inbox, struct packet, link)->bytes;
+        spin_unlock(&s->lock);
+    }
+    return put_user(bytes, (int __user *)argument);
+}
+
+static void udp_close(struct socket *s) {
+    bool unread;
+    port_leave(s);
+    (void)socket_die(s, &unread);
+    socket_clear(s);
+}
+
+#define UDP_OPS                                                                                                        \
+    .bytes = sizeof(struct inet_socket), .bind = inet_bind, .connect = udp_connect, .name = inet_name,                 \
+    .send = udp_send, .receive = udp_receive, .shutdown = udp_shutdown, .poll = udp_poll, .ioctl = udp_ioctl,          \
+    .set_option = inet_set_option, .get_option = inet_get_option, .describe = udp_describe, .close = udp_close
+
+const struct socket_ops udp_ops = {.family = AF_INET, UDP_OPS};
+const struct socket_ops udp6_ops = {.family = AF_INET6, UDP_OPS};
