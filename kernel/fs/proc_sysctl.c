@@ -17,6 +17,7 @@
 #include "vm/frame.h"
 #include "vm/inner.h"
 #include "vm/object.h"
+#include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/space.h"
 
@@ -146,6 +147,18 @@ static int store_commit_share(struct synth *s, char *text, size_t bytes) {
     return error;
 }
 
+/* Reading shows all policies, the current one in brackets; writing a name chooses. */
+static int show_policy(struct synth *s, struct text *t) {
+    for (unsigned i = 0; policies[i]; i++) {
+        bool current = !strcmp(policies[i]->name, roster_policy());
+        text_print(t, "%s%s%s%s", i ? " " : "", current ? "[" : "", policies[i]->name, current ? "]" : "");
+    }
+    text_string(t, "\n");
+    return 0;
+}
+
+static int store_policy(struct synth *s, char *text, size_t bytes) { return vm_policy_choose(text); }
+
 static u64 check_at_end; /* --sysctl vm.check=1: report.c looks for it */
 
 /* Reading it verifies the whole machine's memory: the report, and how many findings there are, as its last line. */
@@ -194,6 +207,7 @@ static const struct synth_node vm_children[] = {
      .most = 1UL << 31},
     {.name = "page-cluster", .mode = S_IFREG | 0644, .value = &page_cluster, .most = 31},
     {.name = "panic_on_oom", .mode = S_IFREG | 0644, .value = &oom_panic, .most = 2},
+    {.name = "policy", .mode = S_IFREG | 0644, .show = show_policy, .store = store_policy},
     {.name = "swappiness", .mode = S_IFREG | 0644, .value = &swappiness, .most = 200},
     {.name = "unprivileged_userfaultfd", .mode = S_IFREG | 0644, .value = &unprivileged_userfaultfd, .most = 1},
     {.name = "user_reserve_kbytes", .mode = S_IFREG | 0644, .value = &commit_user_reserve, .most = ~0UL},
@@ -284,7 +298,7 @@ int sysctl_set(const char *assignment) {
         table = node->children;
         name += bytes + 1;
     }
-    if (!node || !node->value || !(node->mode & 0222))
+    if (!node || !(node->value || node->store) || !(node->mode & 0222))
         return -EACCES;
     struct synth s = {.node = node};
     return node->store ? node->store(&s, (char *)value + 1, strlen(value + 1)) : synth_store_value(node, value + 1);

@@ -20,6 +20,7 @@
  * objects with slots has a lock of its own, inside. */
 #include "vm/inner.h"
 #include "vm/object_inner.h"
+#include "vm/roster.h"
 #include "vm/swap.h"
 
 static struct {
@@ -135,7 +136,7 @@ static enum way way_of(const struct object *o, const struct frame *f) {
 
 static bool evictable(const struct object *o, void *value, const struct outward *out) {
     const struct frame *f = value_frame(value);
-    enum way way = f && !(frame_flags(f) & FRAME_REFERENCED) ? way_of(o, f) : WAY_NONE;
+    enum way way = f && !(frame_flags(f) & FRAME_REFERENCED) && roster_goes_along(f) ? way_of(o, f) : WAY_NONE;
     return way == WAY_WRITE ? out && out->count < SWAP_CLUSTER && swap_room() : way != WAY_NONE;
 }
 
@@ -164,6 +165,8 @@ static bool let_go(struct object *o, u64 index, bool *write) {
     spin_lock(&o->lock);
     struct frame *f = value_frame(radix_find(&o->tree, index));
     enum way way = f && atomic_load(&f->counts) == FRAME_ONE_PIN ? way_of(o, f) : WAY_NONE;
+    if (way == WAY_FORGET || way == WAY_SLOT)
+        roster_evicted(f);
     if (way == WAY_FORGET)
         object_remove(o, index);
     else if (way == WAY_SLOT)
@@ -237,6 +240,8 @@ static bool settle(struct object *o, struct frame *f, int error) {
         gone = !error && !swap_leaving(f->object.swap) && atomic_load(&f->counts) == 2 * FRAME_ONE_PIN &&
                !(frame_flags(f) & (FRAME_CLOSING | FRAME_REFERENCED));
         if (gone)
+            roster_evicted(f);
+        if (gone)
             leave_slot(o, f);
         else if (error)
             object_dirty_locked(o, f);
@@ -261,6 +266,7 @@ static bool written(struct frame *f, int error) {
     if (gone)
         frame_unpin(f); /* the tree's */
     frame_unpin(f);
+    roster_settle(f);
     return gone;
 }
 
@@ -293,7 +299,9 @@ static int bring(struct object *o, u64 index, unsigned how, u8 flags, struct fra
         swap_count_objects(1, 0);
     }
     spin_unlock(&o->lock);
-    if (!there)
+    if (there)
+        roster_came(f);
+    else
         frame_free(f, 0);
     *out = f;
     return there ? 0 : -EEXIST;

@@ -25,6 +25,7 @@
  * file) it names; the loop in space_fault gets it with nothing held, and tries again from the root. */
 #include "vm/inner.h"
 
+#include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
 
@@ -127,6 +128,7 @@ static struct frame *take_frame(struct fault *f) {
     atomic_store_relaxed(&fresh->anon.ring, f->leaf->ring);
     atomic_store_relaxed(&fresh->anon.index, f->slot);
     atomic_store(&fresh->mapped, 1); /* nobody else knows it yet; last: reclaim believes the ring of a mapped frame */
+    roster_came(fresh);
     return fresh;
 }
 

@@ -18,6 +18,7 @@
 #include "boot/boot.h"
 #include "vm/epoch.h"
 #include "vm/machine.h"
+#include "vm/policy.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
 
@@ -462,6 +463,7 @@ void frame_init(const struct memory_range *ranges, unsigned count) {
     for (unsigned i = 0; i < count; i++)
         frame_count = max(frame_count, (ranges[i].start + ranges[i].bytes) >> PAGE_SHIFT);
     frames = boot_alloc(frame_count * sizeof(struct frame), PAGE_SIZE); /* zeroed: class FRAME_FREE */
+    policy_setup(boot_alloc(policy_bytes(frame_count), PAGE_SIZE), frame_count);
     s64 *used = caches[cpu_id()].used;
     for (unsigned i = 0; i < count; i++) {
         u64 number = ranges[i].start >> PAGE_SHIFT, end = number + (ranges[i].bytes >> PAGE_SHIFT);

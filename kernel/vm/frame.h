@@ -64,7 +64,7 @@ _Static_assert(offsetof(struct frame, anon.swap) == offsetof(struct frame, objec
 #define FRAME_FILLING 2u     /* an object's frame whose contents are on the way */
 #define FRAME_ERROR 4u       /* filling failed */
 #define FRAME_CLOSING 8u     /* truncate is removing it: nothing may map it */
-#define FRAME_REFERENCED 16u /* used since the clock hand passed */
+#define FRAME_REFERENCED 16u /* used since the policy asked */
 #define FRAME_SWAP                                                                                                     \
     32u                /* a slot of the swap area, anon.swap or object.swap, has the same contents (swap.h, evict.c)   \
                         */
@@ -147,6 +147,9 @@ void vm_drop_caches(void); /* free every clean frame of a file that nobody maps:
 /* vm_drop_kept: free the pages that could not be written to the swap area and that nobody needs any more: now, and not
  * when the hand comes by. Sleeps. */
 void vm_drop_kept(void);
+/* vm_policy_choose: who is reclaimed is decided by the policy of that name from now on; -EINVAL: there is none. May
+ * sleep. */
+int vm_policy_choose(const char *name);
 bool vm_reclaiming(void); /* the current task is in vm_reclaim: what it allocates may come from the reserve */
 
 /* Out of memory: asked when reclaim has nothing more, with no spin lock held. May sleep until somebody's memory came

@@ -14,6 +14,7 @@
 #include "vm/commit.h"
 #include "vm/inner.h"
 #include "vm/object_inner.h"
+#include "vm/roster.h"
 #include "vm/slab.h"
 
 #define FILL_MOST 64u  /* pages of one read from a backend: 256 KiB, half of what one 9p message carries */
@@ -114,8 +115,8 @@ struct frame *object_remove(struct object *o, u64 index) {
 }
 
 void object_attach(struct object *o, u64 index, struct frame *f, u8 flags) {
-    f->index_high = index >> 32;
-    f->object.index = (u32)index;
+    atomic_store_relaxed(&f->index_high, index >> 32);
+    atomic_store_relaxed(&f->object.index, (u32)index);
     atomic_store_relaxed(&f->object.object, o);
     atomic_store_relaxed(&f->flags, flags);
     atomic_store_relaxed(&f->mapped, 0);
@@ -132,6 +133,8 @@ static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, s
     spin_unlock(&o->lock);
     if (error)
         atomic_store_relaxed(&f->counts, 0);
+    else
+        roster_came(f);
     return error;
 }
 

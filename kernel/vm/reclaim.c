@@ -1,10 +1,10 @@
-/* reclaim.c - finding memory when none is free: a clock over the frames.
+/* reclaim.c - finding memory when none is free: the mechanism. Which page goes is the policy's to say (policy.h).
  *
- * One hand goes over the frame descriptors. What it meets:
+ * A hand goes over the frame descriptors, as far as the policy asks, and harvests each leaf table that it meets: the
+ * frames that were used are marked FRAME_REFERENCED, shared tables once for all their sharers. Of the pages that the
+ * policy names,
  *
- *   a leaf table      its accessed bits are harvested: each frame that was used is marked FRAME_REFERENCED, shared
- *                     tables once for all their sharers
- *   a referenced one  loses the mark: a second chance
+ *   one used since    stays
  *   an object's       is evicted: it is forgotten, or written to the swap area if it has no other home
  *   an anonymous one  is withdrawn: every slot that maps it gets a swap entry in its place, the table edited as it is,
  *                     for all sharers at once
@@ -17,11 +17,12 @@
  * Nothing here makes or breaks a table, and what it allocates may come from the reserve: so it always gets on. */
 #include "vm/inner.h"
 
+#include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
 
 static struct mutex reclaiming = MUTEX_INIT(reclaiming); /* one at a time; protects all below */
-static u64 hand;
+static u64 hand;                                         /* the frame whose table is harvested next */
 static struct outward out; /* pages of objects that the batch has on their way to the swap area */
 static bool lazy_used;     /* MADV_FREE was called, ever: without swap there may be frames to take all the same */
 static u64 (*shrinkers[8])(u64 pages);
@@ -53,6 +54,9 @@ static bool hold(struct frame *f) { return !atomic_xchg(&f->hold, 1); }
 static void let_go(struct frame *f) { atomic_store(&f->hold, 0); }
 
 static void harvest_slots(struct table *t, struct batch *b) {
+    struct frame *used[32];
+    unsigned count = 0;
+    bool tell = atomic_load_relaxed(&roster_wants_touches);
     for (unsigned i = t->lo; i < t->hi; i++) {
         entry e = slot_read(&t->slots[i]);
         if (!entry_present(e) || entry_special(e) || !(e & ENTRY_ACCESSED))
@@ -62,7 +66,16 @@ static void harvest_slots(struct table *t, struct batch *b) {
         struct frame *f = frame_of_phys(entry_phys(e));
         if (!(atomic_load_relaxed(&f->flags) & FRAME_REFERENCED))
             atomic_or(&f->flags, FRAME_REFERENCED);
+        if (!tell)
+            continue;
+        used[count++] = f;
+        if (count == array_count(used)) {
+            roster_touch(used, count);
+            count = 0;
+        }
     }
+    if (count)
+        roster_touch(used, count);
 }
 
 /* Of the large entries only. */
@@ -90,6 +103,14 @@ static void harvest(struct frame *f, struct batch *b) {
         spin_unlock(&t->lock);
     }
     let_go(f);
+}
+
+static void harvest_on(u64 count, struct batch *b) {
+    for (; count; count--) {
+        if (frame_class(&frames[hand]) == FRAME_TABLE)
+            harvest(&frames[hand], b);
+        hand = hand + 1 < frame_count ? hand + 1 : 0;
+    }
 }
 
 /* ---- withdrawing ---- */
@@ -162,6 +183,7 @@ static bool withdraw(struct table *t, void *argument) {
         return drop_lazy(w, t, slot);
     if (!w->any && entry_present(e) && (e & ENTRY_ACCESSED)) {
         slot_clear_bits(slot, ENTRY_ACCESSED);
+        atomic_or(&w->f->flags, FRAME_REFERENCED);
         w->batch->stale = true;
         return false;
     }
@@ -231,6 +253,20 @@ static void keep(struct frame *f) {
     atomic_or(&f->flags, FRAME_ERROR);
 }
 
+/* The batch's pin goes, and with it the frame, unless a fault came for it. */
+static void release(struct frame *f, struct batch *b) {
+    bool last = atomic_load(&f->counts) == FRAME_ONE_PIN;
+    if (last)
+        roster_evicted(f);
+    if (!atomic_sub(&f->counts, FRAME_ONE_PIN)) {
+        frame_free(f, 0);
+        b->freed++;
+    } else if (last) {
+        roster_came(f); /* after all */
+    }
+    roster_settle(f);
+}
+
 static void finish(struct batch *b) {
     int errors[SWAP_CLUSTER], error = 0;
     unsigned kept = 0;
@@ -245,10 +281,8 @@ static void finish(struct batch *b) {
         }
     if (kept)
         kprintf(LOG_ERR "swap: %u pages could not be written (error %d): they stay in memory\n", kept, -error);
-    for (unsigned i = 0; i < b->count; i++) {
-        b->freed += atomic_load(&b->frames[i]->counts) == FRAME_ONE_PIN;
-        frame_unpin(b->frames[i]);
-    }
+    for (unsigned i = 0; i < b->count; i++)
+        release(b->frames[i], b);
     b->count = b->fresh_count = 0;
     b->freed += object_write_out(&out);
 }
@@ -272,26 +306,26 @@ static void drop_kept(struct frame *f, struct batch *b) {
     b->freed++;
 }
 
-/* ---- the hand ---- */
+/* ---- victims ---- */
 
+/* One that is withdrawn, or to be written, is settled when its batch ends. */
 static void examine(struct frame *f, struct batch *b) {
-    if (frame_class(f) == FRAME_TABLE) {
-        harvest(f, b);
-        return;
-    }
     bool of_object = frame_class(f) == FRAME_FILE || frame_class(f) == FRAME_SHMEM;
-    if (frame_class(f) != FRAME_ANON && !of_object)
-        return;
-    u8 flags = atomic_load_relaxed(&f->flags);
-    if (flags & FRAME_REFERENCED) {
-        atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
-    } else if (of_object) {
+    u8 flags = frame_flags(f);
+    unsigned before = b->count, out_before = out.count;
+    if (flags & FRAME_REFERENCED)
+        ; /* since it was named */
+    else if (of_object)
         b->freed += object_evict(f, b->around, &out);
-    } else if (flags & FRAME_ERROR) {
+    else if (frame_class(f) == FRAME_ANON && (flags & FRAME_ERROR))
         drop_kept(f, b);
-    } else {
+    else if (frame_class(f) == FRAME_ANON)
         withdraw_frame(f, b);
-    }
+    bool pending = b->count != before;
+    for (unsigned i = out_before; i < out.count; i++)
+        pending |= out.frames[i] == f;
+    if (!pending)
+        roster_settle(f);
 }
 
 void vm_drop_caches(void) {
@@ -316,16 +350,35 @@ static void end_batch(struct batch *b) {
     radix_release(&b->nodes);
 }
 
+/* Until so many pages are free or in the batch, or three times as many as there are were looked at: once for their
+ * marks, once for their accessed bits. */
+static void take_victims(struct batch *b, u64 pages) {
+    struct frame *named[SWAP_CLUSTER];
+    u64 looked = 0;
+    while (looked < 3 * frame_count && b->freed + b->count + out.count < pages) {
+        u64 missing = pages - b->freed - b->count - out.count;
+        struct policy_ask ask = {.most = min(missing, (u64)SWAP_CLUSTER - max(b->count, out.count))};
+        unsigned count = roster_victims(&ask, named);
+        for (unsigned i = 0; i < count; i++)
+            examine(named[i], b);
+        if (!count && !ask.looked)
+            break;
+        harvest_on(ask.harvest, b);
+        looked += max(ask.looked, (u64)count);
+        if (b->count == SWAP_CLUSTER || out.count == SWAP_CLUSTER)
+            finish(b);
+    }
+}
+
 u64 vm_reclaim(u64 pages) {
     if (vm_reclaiming())
         return 0;
     struct batch b = {.around = SWAP_CLUSTER};
     mutex_lock(&reclaiming);
-    for (u64 step = 0; step < 3 * frame_count && b.freed + b.count + out.count < pages; step++) {
-        examine(&frames[hand], &b);
-        hand = hand + 1 < frame_count ? hand + 1 : 0;
-        if (b.count == SWAP_CLUSTER || out.count == SWAP_CLUSTER)
-            finish(&b);
+    take_victims(&b, pages);
+    if (!b.freed && !b.count && !out.count && roster_listens) {
+        roster_sweep();
+        take_victims(&b, pages);
     }
     end_batch(&b);
     for (unsigned i = 0; i < shrinker_count && b.freed < pages; i++)
@@ -334,6 +387,16 @@ u64 vm_reclaim(u64 pages) {
         b.freed += tables_drain() + slab_shrink();
     mutex_unlock(&reclaiming);
     return b.freed;
+}
+
+int vm_policy_choose(const char *name) {
+    const struct policy *p = policy_find(name);
+    if (!p)
+        return -EINVAL;
+    mutex_lock(&reclaiming);
+    roster_choose(p);
+    mutex_unlock(&reclaiming);
+    return 0;
 }
 
 /* ---- by request: the pages of a range ---- */

@@ -2,6 +2,7 @@
  * from its root that everything begins with. */
 #include "vm/commit.h"
 #include "vm/inner.h"
+#include "vm/roster.h"
 
 #include "vm/slab.h"
 
@@ -29,6 +30,7 @@ void vm_init(void) {
         panic("no memory for the VM's own start");
     frame_pin(zero_frame);
     radix_init();
+    roster_init();
     tables_init();
     commit_init();
 }

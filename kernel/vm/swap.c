@@ -5,6 +5,7 @@
 
 #include "vm/event.h"
 #include "vm/machine.h"
+#include "vm/roster.h"
 #include "vm/slab.h"
 
 static struct {
@@ -50,7 +51,7 @@ int swap_insert(u64 slot, struct frame *f, struct radix_reserve *nodes) {
     spin_lock(&swap.lock);
     int error = radix_insert(&swap.cache, slot, f, nodes);
     if (!error) {
-        f->anon.swap = (u32)slot;
+        atomic_store_relaxed(&f->anon.swap, (u32)slot);
         atomic_or(&f->flags, FRAME_SWAP);
         swap.cached++;
         swap_dup(slot);
@@ -211,8 +212,9 @@ static struct frame *insert_blank(u64 slot, int *error) {
     if (*error) {
         atomic_store_relaxed(&f->flags, 0);
         frame_unpin(f);
-        f = NULL;
+        return NULL;
     }
+    roster_came(f);
     return f;
 }
 

@@ -2,6 +2,7 @@
 #include "vm/table.h"
 
 #include "vm/event.h"
+#include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
 
@@ -525,6 +526,7 @@ static void fill_leaf(struct table *leaf, struct frame *block, entry rights) {
         f->anon.index = i;
         atomic_store(&f->mapped, 1); /* last: reclaim believes a mapped one */
         slot_store(&leaf->slots[i], entry_frame(frame_phys(f), true, rights));
+        roster_came(f);
     }
     leaf->lo = 0;
     leaf->hi = leaf->anon = TABLE_SLOTS;

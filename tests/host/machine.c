@@ -13,6 +13,7 @@
 #include "rules.h"
 #include "vm/commit.h"
 #include "vm/inner.h"
+#include "vm/roster.h"
 
 #ifndef TLB_SLOTS
 #define TLB_SLOTS 1024u /* half of it is used at most: more than any test's pages and tables */
@@ -87,10 +88,12 @@ void machine_start(struct host_config c) {
     frame_init(boot_ranges, boot_range_count);
     slab_init();
     commit_mode = COMMIT_ALWAYS; /* tests map more than there is memory */
-    if (!c.bare)
+    if (!c.bare) {
         vm_init();
-    else
+    } else {
+        roster_init();
         radix_init();
+    }
     if (c.swap)
         host_swap_start(c.swap);
     for (unsigned i = 0; i < cpu_count; i++) { /* what a CPU allocates once is no leak */

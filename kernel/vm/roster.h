@@ -1,0 +1,35 @@
+/* roster.h - what the replacement policy (policy.h) is told about frames, and asked. It has the only lock around it. */
+#pragma once
+
+#include "vm/frame.h"
+#include "vm/policy.h"
+
+void roster_init(void);     /* after frame_init; boot CPU */
+extern size_t roster_bytes; /* of memory that frame_init gave to the policies */
+
+/* roster_came: a frame of class ANON, FILE or SHMEM has its contents' identity now (ring, slot of the swap area, object
+ * and index). Any locks. Nothing while the policy does not want to hear it, or before memory was ever short. */
+extern bool roster_listens;
+void roster_note(struct frame *f);
+static inline void roster_came(struct frame *f) {
+    if (unlikely(atomic_load_relaxed(&roster_listens)))
+        roster_note(f);
+}
+
+/* For reclaim, by one task at a time (`reclaiming`).
+ * roster_victims: frames that the policy names, up to ask->most. Each is told afterwards: roster_evicted, while it
+ * still knows what its contents are and nobody else can free it; then, whatever became of it, roster_settle. */
+unsigned roster_victims(struct policy_ask *ask, struct frame **out);
+void roster_evicted(struct frame *f);
+void roster_settle(struct frame *f);
+/* roster_sweep: insert every frame that the policy does not know, for whatever reason. */
+void roster_sweep(void);
+/* roster_touch: a harvest found these used. */
+extern bool roster_wants_touches;
+void roster_touch(struct frame *const *frames, unsigned count);
+/* roster_goes_along: the policy does not mind if f is evicted with its neighbour in a file. A hint. */
+bool roster_goes_along(const struct frame *f);
+
+/* roster_choose: the policy from now on; `reclaiming` held. roster_policy: its name. */
+void roster_choose(const struct policy *p);
+const char *roster_policy(void);
