@@ -48,11 +48,16 @@ $(O)/quire.elf: $(O)/symbols.S
 # ---- the command: one program for this machine, beside its kernel; `quire` here is a copy of the one in build/
 TOOL_FLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wshadow \
               -fstack-protector-strong
-TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tool/*.c))
+TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tool/*.c)) \
+                $(patsubst kernel/vm/%.c,$(O)/tool/vm/%.o,$(wildcard kernel/vm/policy*.c))
 
 $(O)/tool/%.o: tool/%.c
 	@mkdir -p $(@D)
 	$(CC) $(TOOL_FLAGS) $(EXTRA) -MMD -MP -c $< -o $@
+$(O)/tool/sim.o: TOOL_FLAGS += -DQUIRE_HOSTED -Ikernel
+$(O)/tool/vm/%.o: kernel/vm/%.c # the policies, for `quire sim`
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -Wshadow,$(TOOL_FLAGS)) -Wno-unused-parameter -DQUIRE_HOSTED -Ikernel $(EXTRA) -MMD -MP -c $< -o $@
 $(O)/quire: $(TOOL_OBJECTS)
 	$(CC) $(TOOL_FLAGS) $(EXTRA) $^ -pthread -o $@
 quire: $(O)/quire

@@ -4,6 +4,7 @@
 #include "options.h"
 #include "run.h"
 #include "say.h"
+#include "sim.h"
 #include "streams.h"
 
 #include <stdio.h>
@@ -28,6 +29,8 @@ int main(int argc, char **argv) {
         return command_run(argc - 1, argv + 1);
     if (strcmp(word, "doctor") == 0)
         return doctor();
+    if (strcmp(word, "sim") == 0)
+        return sim_main(argc - 1, argv + 1);
     if (strcmp(word, "--version") == 0) {
         puts("quire " QUIRE_VERSION);
         return 0;

@@ -4,6 +4,7 @@
  * wrong and what to do. It does not look at QEMU or the kernel image: machine.c does. */
 #include "options.h"
 #include "say.h"
+#include "sim.h"
 #include "size.h"
 
 #include <errno.h>
@@ -265,6 +266,14 @@ static void add_sysctl(struct options *options, char *text) {
     options->sysctls[options->sysctl_count++] = text;
 }
 
+static void set_policy(struct options *options, const char *name) {
+    char names[200];
+    policy_names(names, sizeof names);
+    if (!policy_known(name))
+        fail("--policy %s: there is no such policy; there are %s", name, names);
+    options->policy = name;
+}
+
 static void take(struct options *options, int option, char *value) {
     switch (option) {
     case 'm':
@@ -317,7 +326,7 @@ static void take(struct options *options, int option, char *value) {
         add_qemu_arg(options, value);
         break;
     case OPT_POLICY:
-        options->policy = value;
+        set_policy(options, value);
         break;
     case OPT_NO_ASLR:
         options->no_aslr = true;

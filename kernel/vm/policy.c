@@ -10,7 +10,8 @@
 #define ROW 16u
 #define MEMO_BITS 20u
 
-const struct policy *const policies[] = {&policy_clock, NULL};
+const struct policy *const policies[] = {
+    &policy_clock, &policy_lirs, &policy_twolists, &policy_generations, &policy_sieve, &policy_s3fifo, NULL};
 
 u32 policy_pages;
 struct policy_node *policy_nodes;
@@ -40,7 +41,9 @@ static void link_between(unsigned queue, u32 page, u32 before, u32 after) {
 }
 
 void policy_push(unsigned queue, u32 page) { link_between(queue, page, POLICY_NONE, policy_queues[queue].head); }
-void policy_push_tail(unsigned queue, u32 page) { link_between(queue, page, policy_queues[queue].tail, POLICY_NONE); }
+void policy_push_behind(unsigned queue, u32 page, u32 other) {
+    link_between(queue, page, other, other == POLICY_NONE ? policy_queues[queue].head : policy_nodes[other].next);
+}
 
 void policy_remove(u32 page) {
     struct policy_node *n = &policy_nodes[page];

@@ -23,7 +23,7 @@
 struct policy_ask {
     u32 *pages;    /* room for the answer */
     unsigned most; /* of them */
-    u64 looked;    /* out: pages looked at. Reclaim gives up after several times all of memory */
+    u64 looked;    /* out: pages looked at */
     u64 harvest;   /* out: so many frames further the accessed bits of tables are harvested before the next call */
 };
 
@@ -36,25 +36,28 @@ struct policy {
      * in no queue. insert NULL: the policy wants neither, and finds pages by policy_present. */
     void (*insert)(u32 page);
     void (*refault)(u32 page, u32 memo);
-    /* touched: a harvest found that the page was used since the last one. NULL: policy_used is enough. */
+    /* touched: a harvest found that the page, which is in a queue, was used since the last one. NULL: it is enough that
+     * policy_used says so when asked; else that does not speak of harvests. */
     void (*touched)(u32 page);
-    /* victims: name pages, which are in no queue then. Each will be in `evicted` or `stays`, or is gone. 0 names while
-     * `looked` grows: ask again. */
+    /* victims: name pages, which are in no queue then. Each will be in `evicted` or `stays`, or is gone. No name: ask
+     * again, if `looked` is not 0. Reclaim gives up when it looked at, or harvested, three times all of memory: by then
+     * every page must have been named that is not used all the time. */
     unsigned (*victims)(struct policy_ask *ask);
-    /* stays: it was used (`used`), or cannot go now: locked, dirty, no room in the swap area. */
+    /* stays: it was used (`used`), or cannot go now: locked, dirty, no room in the swap area. That must not keep others
+     * from being named. */
     void (*stays)(u32 page, bool used);
     /* evicted: it is about to go, and in no queue; perhaps it was not named. Returns its memo. */
     u32 (*evicted)(u32 page);
 };
 
 extern const struct policy *const policies[]; /* NULL at the end; the first is the default */
-extern const struct policy policy_clock;
+extern const struct policy policy_clock, policy_lirs, policy_twolists, policy_generations, policy_sieve, policy_s3fifo;
 const struct policy *policy_find(const char *name); /* NULL: there is none */
 
 /* ---- what policies call ---- */
 
 /* Of whatever surrounds it. policy_present: it is a page that could go, as far as its kind says. policy_used: it was
- * used since this was last asked: as a harvest saw it, or without a mapping. */
+ * used since this was last asked: as a harvest saw it, if nobody was told, or without a mapping. */
 bool policy_present(u32 page);
 bool policy_used(u32 page);
 extern u32 policy_pages; /* numbers are below it */
@@ -75,9 +78,9 @@ struct policy_queue {
 };
 extern struct policy_queue policy_queues[POLICY_QUEUES];
 
-void policy_push(unsigned queue, u32 page);      /* at the head */
-void policy_push_tail(unsigned queue, u32 page); /* at the tail */
-void policy_remove(u32 page);                    /* from its queue, if it is in one */
+void policy_push(unsigned queue, u32 page);                   /* at the head */
+void policy_push_behind(unsigned queue, u32 page, u32 other); /* towards the tail of `other`; NONE: at the head */
+void policy_remove(u32 page);                                 /* from its queue, if it is in one */
 static inline bool policy_in(unsigned queue, u32 page) { return policy_nodes[page].queue == queue + 1; }
 
 /* ---- what surrounds them ---- */

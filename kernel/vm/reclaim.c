@@ -64,11 +64,10 @@ static void harvest_slots(struct table *t, struct batch *b) {
         slot_clear_bits(&t->slots[i], ENTRY_ACCESSED);
         b->stale = true;
         struct frame *f = frame_of_phys(entry_phys(e));
-        if (!(atomic_load_relaxed(&f->flags) & FRAME_REFERENCED))
+        if (!tell && !(atomic_load_relaxed(&f->flags) & FRAME_REFERENCED))
             atomic_or(&f->flags, FRAME_REFERENCED);
-        if (!tell)
-            continue;
-        used[count++] = f;
+        if (tell)
+            used[count++] = f;
         if (count == array_count(used)) {
             roster_touch(used, count);
             count = 0;
@@ -364,7 +363,7 @@ static void take_victims(struct batch *b, u64 pages) {
         if (!count && !ask.looked)
             break;
         harvest_on(ask.harvest, b);
-        looked += max(ask.looked, (u64)count);
+        looked += max(max(ask.looked, ask.harvest), (u64)count);
         if (b->count == SWAP_CLUSTER || out.count == SWAP_CLUSTER)
             finish(b);
     }

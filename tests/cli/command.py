@@ -508,3 +508,45 @@ def terminal_left_alone_when_output_goes_elsewhere(t):
     t.true("Ctrl-C ends it", gone(pid))
     os.waitpid(pid, 0)
     os.close(fd)
+
+
+# ---- sim
+
+
+def trace_file(t, name, pages):
+    path = os.path.join(t.dir, name)
+    with open(path, "wb") as file:
+        file.write(b"qutrace1" + b"".join(struct.pack("<Q", 4 << 60 | page) for page in pages))
+    return path
+
+
+@test
+def sim_of_a_loop(t):
+    frames, pages, rounds = 128, 160, 20
+    path = trace_file(t, "loop", [page for _ in range(rounds) for page in range(pages)])
+    out = subprocess.run([QUIRE, "sim", path, "--memory", "512K..1M"], capture_output=True, text=True, timeout=60).stdout
+    lines = [line.split() for line in out.splitlines()]
+    t.equal("head", f"{rounds * pages} uses of {pages} pages; pages read back:", " ".join(lines[0]))
+    least, clock, lirs = (int(word) for word in lines[2][1:4])
+    t.true(f"the clock reads all but what one round leaves, not {clock}", clock > (rounds - 1) * (pages - frames))
+    t.true(f"the least {least} < lirs {lirs} < half of clock {clock}", least < lirs < clock / 2)
+    # each use must be of a page in memory, so of the others frames - 1 can be kept, of pages - 1: Belady's known result for a loop
+    t.equal("least", True, abs(least - (rounds - 1) * pages * (pages - frames) / (pages - 1)) < pages)
+    t.equal("all fit", ["1M"] + ["0"] * (len(lines[1]) - 1), lines[3])
+
+
+@test
+def sim_refuses(t):
+    path = trace_file(t, "empty", [])
+    for words, says in (([path], "nothing was recorded"), ([t.dir + "/no"], "No such file"), (["/etc/hostname"], "no trace"),
+                        ([], "which trace"), ([path, "--memory", "1K"], "256K at least"), ([path, "--policy", "none"], "there are clock")):
+        done = subprocess.run([QUIRE, "sim", *words], capture_output=True, text=True, timeout=60)
+        t.equal(f"status of sim {words}", 125, done.returncode)
+        t.true(f"{says!r} in {done.stderr!r}", says in done.stderr and done.stderr.count("\n") == 1)
+
+
+@test
+def policy_by_name(t):
+    done = subprocess.run([QUIRE, "run", "--policy", "none", "true"], capture_output=True, text=True, timeout=60)
+    t.equal("status", 125, done.returncode)
+    t.true(f"one line with the names: {done.stderr!r}", "clock, lirs, " in done.stderr and done.stderr.count("\n") == 1)

@@ -1,5 +1,6 @@
 /* model_test.c - random sequences of operations for the model, and sequences that have failed once. */
 #include "model.h"
+#include "vm/policy.h"
 
 static unsigned left;      /* operations still to come */
 static bool failing, wear; /* allocations and I/O fail; long runs of small mappings */
@@ -245,13 +246,18 @@ static bool next_op(struct op *o) {
 }
 
 /* seed: odd, and freed frames are not poisoned, so short cuts are taken; 2 more, and there is swap; 4 more, and tables
- * full of anonymous pages come at once: then memory may run out at any time. */
+ * full of anonymous pages come at once: then memory may run out at any time. And who is reclaimed is said by the policy
+ * whose turn it is. */
 static void model_start(u64 seed) {
+    unsigned count = 0;
     test_seed = seed;
     vm_large = seed / 4 % 2 ? LARGE_ALWAYS : LARGE_NEVER;
     model_small = vm_large != LARGE_NEVER;
     machine_start(
         (struct host_config){.cpus = 3, .swap = seed / 2 % 2 ? 2000 : 0, .bytes = model_small ? 48 * MiB : 0});
+    while (policies[count])
+        count++;
+    check_eq(vm_policy_choose(policies[seed / 3 % count]->name), 0);
 }
 
 static void run(unsigned steps, unsigned every) {
