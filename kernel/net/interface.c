@@ -74,8 +74,8 @@ static long answer(struct socket *s, u32 command, struct ifreq *r) {
 
 static bool asks_by_name(u32 command) {
     return (command >= SIOCGIFFLAGS && command <= SIOCSIFHWADDR) || command == SIOCGIFINDEX ||
-           command == SIOCGIFTXQLEN || command == SIOCSIFTXQLEN || command == SIOCGIFMAP || command == SIOCSIFMAP ||
-           command == SIOCETHTOOL;
+           command == SIOCGIFHWADDR || command == SIOCGIFTXQLEN || command == SIOCSIFTXQLEN || command == SIOCGIFMAP ||
+           command == SIOCSIFMAP || command == SIOCETHTOOL;
 }
 
 long interface_ioctl(struct socket *s, u32 command, u64 argument) {

@@ -121,23 +121,21 @@ static int dump(struct reply *r, u8 family) {
     return reply_send(r);
 }
 
-/* Is lo the link that is asked for, by number or by name? */
-static bool asks_for_lo(const struct nlmsghdr *h) {
+/* Is lo the link that is asked for, by number or by name? 0, -ENODEV; -EINVAL: by neither. */
+static int asks_for_lo(const struct nlmsghdr *h) {
     const struct ifinfomsg *i = NLMSG_DATA(h);
     const struct rtattr *a = (const struct rtattr *)((const char *)i + NLMSG_ALIGN(sizeof(*i)));
     int left = (int)h->nlmsg_len - (int)NLMSG_SPACE(sizeof(*i));
     if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*i)))
-        return false;
+        return -EINVAL;
+    if (i->ifi_index)
+        return i->ifi_index == LO_INDEX ? 0 : -ENODEV;
     for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        bool named = a->rta_len >= RTA_LENGTH(sizeof(LO_NAME)) && !memcmp(RTA_DATA(a), LO_NAME, sizeof(LO_NAME));
         if (a->rta_type == IFLA_IFNAME)
-            return a->rta_len >= RTA_LENGTH(sizeof(LO_NAME)) && !memcmp(RTA_DATA(a), LO_NAME, sizeof(LO_NAME));
+            return named ? 0 : -ENODEV;
     }
-    return i->ifi_index == LO_INDEX;
-}
-
-/* What a question after one thing that is not there gets. */
-static int not_there(u16 type) {
-    return type == RTM_GETLINK ? -ENODEV : type == RTM_GETROUTE ? -ENETUNREACH : -EOPNOTSUPP;
+    return -EINVAL;
 }
 
 int route_request(struct reply *r) {
@@ -152,10 +150,12 @@ int route_request(struct reply *r) {
             error = capable(CAP_NET_ADMIN) ? -EOPNOTSUPP : -EPERM;
         else if ((h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP)
             return dump(r, family);
-        else if (h->nlmsg_type == RTM_GETLINK && asks_for_lo(h))
-            add_link(r, 0);
+        else if (h->nlmsg_type == RTM_GETLINK)
+            error = asks_for_lo(h);
         else
-            error = not_there(h->nlmsg_type);
+            error = h->nlmsg_type == RTM_GETROUTE ? -ENETUNREACH : -EOPNOTSUPP;
+        if (!error && h->nlmsg_type == RTM_GETLINK)
+            add_link(r, 0);
     }
     if (error || (h->nlmsg_flags & NLM_F_ACK))
         add_error(r, error);

@@ -19,8 +19,10 @@ static int udp_disconnect(struct socket *s) {
     if (!i->ip_asked)
         ip_any(local.ip, s->ops->family == AF_INET);
     port_connect(s, &local, &none);
-    if (!i->port_asked)
+    if (!i->port_asked) {
         port_leave(s);
+        i->local.port = 0; /* unlike TCP's, it is not shown any more */
+    }
     spin_lock(&s->lock);
     atomic_store(&s->state, SOCKET_FREE);
     spin_unlock(&s->lock);
@@ -134,7 +136,7 @@ static ssize_t udp_send(struct socket *s, struct message *m) {
     from = i->local;
     mutex_unlock(&s->control);
     if (!error && (socket_shut(s) & SHUT_SEND))
-        return socket_broken(m);
+        error = -EPIPE;
     if (error)
         return error;
     if (ip_is_any(from.ip))

@@ -12,6 +12,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -354,6 +357,44 @@ static long x_send(void) {
     long r = RESULT(send(other, buffer, 60000, 0));
     return r == 60000 ? 0 : r < 0 ? r : 1;
 }
+static struct sockaddr_in tcp_name = {.sin_family = AF_INET, .sin_addr = {0x0100007f}};
+static void a_tcp_server(void) {
+    socklen_t size = sizeof(tcp_name);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (listen(fd, 5) || getsockname(fd, (struct sockaddr *)&tcp_name, &size))
+        _exit(1);
+    tcp_name.sin_addr.s_addr = 0x0100007f;
+    other = socket(AF_INET, SOCK_STREAM, 0);
+}
+static long x_tcp_connect(void) { return RESULT(connect(other, (const struct sockaddr *)&tcp_name, sizeof(tcp_name))); }
+static void a_tcp_client(void) {
+    a_tcp_server();
+    if (x_tcp_connect())
+        _exit(1);
+}
+static long x_udp_send(void) {
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+    long r = s < 0 ? -errno : RESULT(connect(s, (const struct sockaddr *)&tcp_name, sizeof(tcp_name)));
+    r = r ? r : RESULT(send(s, buffer, 60000, 0));
+    close(s);
+    return r == 60000 ? 0 : r < 0 ? r : 1;
+}
+static void a_udp_socket(void) {
+    socklen_t size = sizeof(tcp_name);
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    if (bind(fd, (const struct sockaddr *)&tcp_name, size) || getsockname(fd, (struct sockaddr *)&tcp_name, &size))
+        _exit(1);
+}
+static long x_netlink(void) {
+    struct {
+        struct nlmsghdr header;
+        struct rtgenmsg what;
+    } question = {{sizeof(question), RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0}, {AF_UNSPEC}};
+    int s = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    long r = s < 0 ? -errno : RESULT(send(s, &question, sizeof(question), 0));
+    close(s);
+    return r < 0 ? r : 0;
+}
 /* A message with a descriptor and more pieces than fit the stack, there and back. */
 static union {
     struct cmsghdr header;
@@ -677,6 +718,11 @@ static const struct call {
     {"connect", x_connect, a_server, NULL, 0},
     {"accept", x_accept, a_client, NULL, 0},
     {"send", x_send, a_pair, NULL, 0},
+    {"connect over TCP", x_tcp_connect, a_tcp_server, NULL, 0},
+    {"accept over TCP", x_accept, a_tcp_client, NULL, 0},
+    {"send over TCP", x_send, a_tcp_client, NULL, 0},
+    {"send over UDP", x_udp_send, a_udp_socket, NULL, 0},
+    {"netlink", x_netlink, NULL, NULL, 0},
     {"sendmsg with files", x_sendmsg, a_pair, NULL, 0},
     {"recvmsg with files", x_recvmsg, a_pair_with_a_message, NULL, 0},
     {"F_SETPIPE_SZ", x_pipe_size, a_pipe, NULL, 0},

@@ -22,6 +22,9 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+#include <linux/netlink.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -72,7 +75,25 @@ static const char *const names[] = {"host",
                                     "tmpfs",
                                     "fifo"};
 #define NAME_AT(i) (area + 6 * PAGE + (i)*64)
+#define STRUCT_AT(i) (area + 6 * PAGE + 2048 + (i)*128)
 #define NAME_COUNT (sizeof(names) / sizeof(*names))
+
+static const struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = 0x7777, .sin_addr = {0x0100007f}};
+static const struct sockaddr_in6 v6 = {
+    .sin6_family = AF_INET6, .sin6_port = 0x7777, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+static const struct sockaddr_un local = {.sun_family = AF_UNIX, .sun_path = "\0fuzz"};
+static const struct sockaddr_nl route = {.nl_family = AF_NETLINK};
+static const struct {
+    struct cmsghdr header;
+    int fds[4];
+} files = {{CMSG_LEN(16), SOL_SOCKET, SCM_RIGHTS}, {3, 4, 20, 21}};
+#define CASE(x)                                                                                                        \
+    { &(x), sizeof(x) }
+static const struct {
+    const void *bytes;
+    size_t size;
+} structs[] = {CASE(v4), CASE(v6), CASE(local), CASE(route), CASE(files)};
+#define STRUCT_COUNT (sizeof(structs) / sizeof(*structs))
 
 static u64 value(void);
 
@@ -91,11 +112,30 @@ static void make_area(void) {
     close(file);
     for (unsigned i = 0; i < NAME_COUNT; i++)
         strcpy(NAME_AT(i), names[i]);
+    for (unsigned i = 0; i < STRUCT_COUNT; i++)
+        memcpy(STRUCT_AT(i), structs[i].bytes, structs[i].size);
     fill_words(0), fill_words(1), fill_words(5), fill_words(14), fill_words(15);
     mprotect(area + 2 * PAGE, PAGE, PROT_READ);
     mprotect(area + 3 * PAGE, PAGE, PROT_NONE);
     munmap(area + 4 * PAGE, PAGE);
     munmap(area + 7 * PAGE, PAGE);
+}
+
+static void make_sockets(void) {
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    bind(listener, (void *)&v4, sizeof v4);
+    listen(listener, 3);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    connect(client, (void *)&v4, sizeof v4);
+    int datagram = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    bind(datagram, (void *)&v6, sizeof v6);
+    connect(datagram, (void *)&v6, sizeof v6);
+    int named = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    bind(named, (void *)&local, sizeof local);
+    int packets = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
+    bind(packets, (void *)&local, sizeof local);
+    listen(packets, 1);
+    socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, 0);
 }
 
 static void make_descriptors(void) { /* 0-2 nothing to see, 3.. one of each kind */
@@ -122,6 +162,7 @@ static void make_descriptors(void) { /* 0-2 nothing to see, 3.. one of each kind
     open("/dev/zero", O_RDWR);
     open("dir", O_PATH);
     socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends);
+    make_sockets();
 }
 
 static u64 value(void) {
@@ -171,7 +212,7 @@ static u64 value(void) {
     do {
         switch (below(8)) {
         case 0:
-            v = 3 + below(20); /* a descriptor */
+            v = 3 + below(28); /* a descriptor */
             break;
         case 1:
             v = 1ul << below(64);
@@ -180,7 +221,7 @@ static u64 value(void) {
             v = 1ul << below(32) | 1ul << below(32);
             break;
         case 3:
-            v = (u64)NAME_AT(below(NAME_COUNT));
+            v = below(3) ? (u64)NAME_AT(below(NAME_COUNT)) : (u64)STRUCT_AT(below(STRUCT_COUNT));
             break;
         case 4:
             v = (u64)area + below(16) * PAGE + (below(2) ? 0 : below(2) ? PAGE - 1 - below(16) : below(PAGE) & -8ul);

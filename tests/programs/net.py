@@ -140,3 +140,27 @@ compare("bash-dev-tcp", "bash", "-c", "python3 -c 'import socket; s = socket.cre
 def outside_is_unreachable(t):
     got = t.quire("python3", "-c", "import socket\nfor a in ('192.0.2.1', '2001:db8::1'):\n  try: socket.create_connection((a, 80))\n  except OSError as e: print(e)")
     t.equal("stdout", b"[Errno 101] Network is unreachable\n" * 2, got.out)
+
+NGINX = """mkdir logs www; head -c 3000000 /dev/zero >www/big; echo hello >www/index.html
+cat >conf <<N
+daemon off; worker_processes 2; user root; error_log $PWD/logs/e crit; pid $PWD/pid; events { worker_connections 64; }
+http { access_log off; sendfile on; client_body_temp_path $PWD/t1; proxy_temp_path $PWD/t2; fastcgi_temp_path $PWD/t3; uwsgi_temp_path $PWD/t4;
+scgi_temp_path $PWD/t5; server { listen 127.0.0.1:8081; listen [::1]:8081; root $PWD/www; } }
+N
+nginx -c $PWD/conf & until curl -s -o out http://127.0.0.1:8081/; do :; done
+cat out; curl -s http://[::1]:8081/; curl -s http://127.0.0.1:8081/big | cksum; curl -s -o out -w '%{http_code}\\n' http://127.0.0.1:8081/no
+nginx -c $PWD/conf -s quit 2>/dev/null; wait"""
+compare("nginx-and-curl", "sh", "-c", NGINX)
+
+REDIS = """redis-server --port 6400 --save '' >log & until redis-cli -p 6400 ping 2>/dev/null | grep -q PONG; do :; done
+redis-benchmark -p 6400 -n 2000 -c 20 -r 100000 -t set,get,lpush --csv 2>/dev/null | cut -d, -f1
+redis-cli -p 6400 set a b; redis-cli -p 6400 get a; redis-cli -p 6400 llen mylist; redis-cli -p 6400 shutdown nosave; wait"""
+compare("redis", "sh", "-c", REDIS, options=("-m", "256M"))
+
+OPENSSL = """openssl req -x509 -newkey rsa:2048 -nodes -keyout k -out c -subj /CN=localhost -days 9 2>/dev/null
+openssl s_server -accept 127.0.0.1:4433 -key k -cert c -www >out 2>&1 & p=$!
+until printf 'GET / HTTP/1.0\\r\\n\\r\\n' | openssl s_client -connect 127.0.0.1:4433 -quiet 2>/dev/null >page; do :; done
+grep -c 'HTTP/1.0 200' page; kill $p"""
+compare("openssl", "bash", "-c", OPENSSL)
+
+compare("netcat", "bash", "-c", "nc -l -N -U sock </etc/passwd >got & until [ -S sock ]; do :; done; echo through | nc -N -U sock | cksum; wait; cat got")
