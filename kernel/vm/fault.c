@@ -460,7 +460,9 @@ static enum verdict fault_large(struct fault *f, struct table *t, entry e) {
     struct table *leaf = table_below(e);
     spin_lock(&leaf->lock);
     bool may = allowed(plan_find(leaf, f->page - leaf->base)->view, f->access);
-    bool never_cloned = entry_writable(slot_read(&leaf->slots[0]));
+    /* Nobody has cloned it, and nobody can: shares is raised under the lock of t, and who breaks away from it clones it
+     * and lowers shares under that of the leaf. */
+    bool alone = atomic_load(&leaf->shares) == 1 && entry_writable(slot_read(&leaf->slots[0]));
     spin_unlock(&leaf->lock);
     if (!may)
         return TRY_ACCERR;
@@ -470,7 +472,7 @@ static enum verdict fault_large(struct fault *f, struct table *t, entry e) {
         return TRY_AGAIN;
     if (entry_writable(e))
         return spurious(f);
-    if (never_cloned && atomic_load(&leaf->shares) == 1) { /* shares is raised under our lock */
+    if (alone) {
         slot_set_bits(&t->slots[i], ENTRY_WRITE | ENTRY_DIRTY);
         event(EVENT_TABLE_TAKEN, leaf->base << PAGE_SHIFT, 1);
         return TRY_DONE;

@@ -369,7 +369,8 @@ static __attribute__((noinline)) void free_block(struct frame *f, unsigned order
     for (u64 i = 0; i < 1ULL << order; i++) {
         atomic_store_relaxed(&f[i].class, FRAME_FREE);
         atomic_store_relaxed(&f[i].flags, 0);
-        f[i].counts = 0; /* of the frames after the first: whoever used them may have left something */
+        atomic_store_relaxed(&f[i].counts,
+                             0); /* of the frames after the first: whoever used them may have left something */
     }
     spin_lock(&buddy.lock);
     buddy_give(f, order);

@@ -99,7 +99,7 @@ static void reach(struct space *s, u64 *first, u64 *end, bool left, const struct
         *end = start_with_guard(right, to);
     else if (known && s->hole_first == to)
         *end = max(s->hole_end, to);
-    else if (to < s->gap_top) /* what lies above that is nothing to mmap */
+    else if (to < s->gap_top + GUARD_PAGES) /* what lies above that is nothing to mmap */
         *end = piece_next(s, to, &p) ? start_with_guard(p.view, p.first) : USER_PAGES;
 }
 

@@ -167,16 +167,17 @@ static bool withdraw(struct table *t, void *argument) {
     if (!entry_maps(e) || frame_of_phys(entry_phys(e)) != w->f)
         return true;
     struct run *run = plan_find(t, w->index); /* NULL: it is being unmapped, and withheld until the flush */
-    if (!run || (run->view->flags & VIEW_LOCKED))
-        return true;
-    if (atomic_load(&t->large)) {
-        if (!w->index && !t->large_used) { /* one of its frames decides */
+    bool stays = !run || (run->view->flags & VIEW_LOCKED);
+    if (atomic_load(&t->large)) { /* then for every sharer: no frame behind a large entry may be in the swap cache */
+        if (!stays && !w->index && !t->large_used) { /* one of its frames decides */
             w->large = t;
             w->above = t->above;
         }
         t->large_used &= w->index != 0;
         return false;
     }
+    if (stays)
+        return true;
     if ((e & (ENTRY_PRESENT | ENTRY_LAZY | ENTRY_DIRTY)) == (ENTRY_PRESENT | ENTRY_LAZY) &&
         atomic_load(&w->f->mapped) == 1)
         return drop_lazy(w, t, slot);

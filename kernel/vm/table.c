@@ -522,8 +522,8 @@ static void fill_leaf(struct table *leaf, struct frame *block, entry rights) {
     for (unsigned i = 0; i < TABLE_SLOTS; i++) {
         struct frame *f = block + i;
         f->order = 0; /* from now on each is one by itself */
-        f->anon.ring = leaf->ring;
-        f->anon.index = i;
+        atomic_store_relaxed(&f->anon.ring, leaf->ring);
+        atomic_store_relaxed(&f->anon.index, i);
         atomic_store(&f->mapped, 1); /* last: reclaim believes a mapped one */
         slot_store(&leaf->slots[i], entry_frame(frame_phys(f), true, rights));
         roster_came(f);

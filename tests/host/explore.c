@@ -10,7 +10,8 @@
  *
  * A step is all that a thread does from one point to the next. A thread that waits for a lock, a wake or
  * (machine_pause) a change of what it looked at is not chosen until that has come; if no thread can be chosen, that is
- * a deadlock.
+ * a deadlock. Threads that spin may wake one another for ever: while one can go on that does not spin, they make so
+ * many turns and no more.
  *
  * Where that is too much, the search is made again with a bound on preemptions, a larger one each time. It then
  * leaves out the runs with more of them, uses no sleep sets, and makes the further choices that keep it complete below
@@ -23,15 +24,18 @@
 #include <sys/mman.h>
 
 #include "fiber.h"
+#include "vm/area.h"
 #include "vm/inner.h"
 #include "vm/slab.h"
 
 #define T EXPLORE_THREADS
-#define STEPS_MOST 20000u
-#define ACCESSES 12u /* of one step: a walk of 4 levels, accessed and dirty bits, the page */
-#define CELLS 8192u  /* words that one run is about; a power of two */
+#define STEPS_MOST 60000u /* the hand goes round three times */
+#define ACCESSES 12u      /* of one step: a walk of 4 levels, accessed and dirty bits, the page */
+#define CELLS 8192u       /* words that one run is about; a power of two */
 #define REGIONS 1024u
 #define LOOKED 16u /* the last words of a thread: what a spin loop looks at */
+#define SPIN 64u   /* steps of one turn of a spin loop, at most */
+#define SPINS 2u   /* turns that a thread makes, woken by others that spin, while there is one that does not */
 
 struct access {
     u64 word; /* its address / 8 */
@@ -44,6 +48,7 @@ struct turn {
 struct node {                           /* a choice */
     u8 chosen, before;                  /* the thread; that of the step before it */
     u8 enabled, backtrack, done, sleep; /* threads, as bits */
+    u8 spinning, spun;                  /* of those: who gives way of itself; who has done so often enough */
     u8 preemptions;                     /* up to here, this one included */
     struct turn of[T];                  /* what the step of a thread in done or sleep is about */
 };
@@ -60,7 +65,8 @@ struct thread {
     u32 clock[T]; /* the last step of each thread that comes before what this one does next */
     u64 looked[LOOKED];
     unsigned look;
-    bool changed; /* what it looked at, since */
+    bool changed;          /* what it looked at, since */
+    unsigned spins, steps; /* turns of the spin loop that it is in; steps since the last one began */
 };
 struct region {
     void *memory, *copy;
@@ -95,6 +101,13 @@ static unsigned kept_count;
 void host_keep(void *memory, size_t bytes) {
     check(kept_count < array_count(kept));
     kept[kept_count++] = (struct region){memory, NULL, bytes};
+}
+
+bool host_keeps(const void *memory) {
+    bool found = false;
+    for (unsigned i = 0; i < kept_count; i++)
+        found |= kept[i].memory == memory;
+    return found;
 }
 
 /* Not memcpy: the sanitizer's guards between variables are copied along. */
@@ -330,7 +343,9 @@ static bool new_node(struct node *n, u8 enabled, unsigned before) {
     n->sleep = sleep;
     n->done = 0;
     n->before = before;
-    if (!may)
+    if (may & ~n->spinning) /* else two that spin may wake each other for ever, and the third never comes to its turn */
+        may &= ~n->spinning;
+    else if (!may || (sleep & enabled & ~n->spinning)) /* they wait for what has been tried from here */
         return false;
     n->chosen = may & 1u << before ? before : (unsigned)__builtin_ctz(may);
     n->backtrack = 1u << n->chosen;
@@ -338,7 +353,7 @@ static bool new_node(struct node *n, u8 enabled, unsigned before) {
 }
 
 static bool is_preemption(const struct node *n, unsigned chosen) {
-    return chosen != n->before && (n->enabled & 1u << n->before);
+    return chosen != n->before && (n->enabled & ~n->spinning & 1u << n->before);
 }
 static unsigned preemptions_with(const struct node *n, unsigned chosen) {
     unsigned before = n == x->node ? 0 : n[-1].preemptions;
@@ -347,10 +362,12 @@ static unsigned preemptions_with(const struct node *n, unsigned chosen) {
 
 /* choose: who goes on; false: nobody (the run is over, or given up). */
 static bool choose(void) {
-    u8 enabled = 0;
+    u8 enabled = 0, spinning = 0, spun = 0;
     unsigned left = 0, before = x->running;
     for (unsigned q = 0; q < x->threads; q++) {
         enabled |= can_go(q) << q;
+        spinning |= (x->thread[q].op == HOST_PAUSE) << q;
+        spun |= (x->thread[q].op == HOST_PAUSE && x->thread[q].spins > SPINS) << q;
         left += fibers[1 + q].state != FIBER_DONE;
     }
     if (!left)
@@ -360,6 +377,8 @@ static bool choose(void) {
     if (x->depth == STEPS_MOST)
         panic("livelock: %u steps", STEPS_MOST);
     struct node *n = &x->node[x->depth];
+    n->spinning = spinning;
+    n->spun = enabled & ~spinning ? spun : 0;
     if (x->depth < x->prefix) {
         if (!x->talk && n->enabled != enabled)
             panic("the run is not the same as before: step %u, threads %#x, were %#x", x->depth, enabled, n->enabled);
@@ -394,6 +413,11 @@ static void talk(const struct thread *t, const void *from) {
 void explore_point(enum host_op op, const volatile void *address, unsigned bytes, const void *from) {
     struct thread *t = &x->thread[current - fibers - 1];
     finish_step();
+    t->steps++;
+    if (op == HOST_PAUSE) {
+        t->spins = t->steps > SPIN ? 1 : t->spins + 1;
+        t->steps = 0;
+    }
     t->op = op;
     t->address = address;
     t->bytes = bytes;
@@ -421,7 +445,7 @@ static bool next_run(void) {
     for (u32 d = x->depth; d-- > 0;) {
         struct node *n = &x->node[d];
         n->done |= 1u << n->chosen;
-        for (u8 may = n->backtrack & n->enabled & ~n->done & ~n->sleep; may; may &= may - 1) {
+        for (u8 may = n->backtrack & n->enabled & ~(n->done | n->sleep | n->spun); may; may &= may - 1) {
             unsigned q = (unsigned)__builtin_ctz(may);
             if (x->bound && preemptions_with(n, q) >= x->bound) {
                 x->truncated = true;
@@ -483,7 +507,7 @@ static void run(void) {
 
 /* What a CPU would fetch from the others' stores at its first allocation is there beforehand: else every pair of
  * allocations would be two orders. */
-static void warm_up(void) {
+void explore_ready(void) {
     for (unsigned c = cpu_count; c-- > 0;) {
         host_cpu(c);
         frame_free(frame_alloc(0, FRAME_KERNEL, 0), 0);
@@ -502,16 +526,21 @@ static void warm_up(void) {
 
 static void prepare(const struct scenario *s) {
     test_seed = 1; /* frames are not poisoned: that costs more than all else */
-    machine_start((struct host_config){.cpus = T, .bytes = 2 * MiB});
+    machine_start((struct host_config){.cpus = T, .bytes = s->bytes ? s->bytes : 2 * MiB, .swap = s->swap});
     files[0] = host_file_new('F', 4 * PAGE_SIZE, true);
     files[1] = host_file_new('S', 4 * PAGE_SIZE, false);
     for (unsigned i = 0; i < array_count(files); i++)
         host_keep(files[i], sizeof(*files[i]));
     host_keep(files[0]->contents, 4 * PAGE_SIZE);
-    warm_up();
+    if (s->swap) {
+        struct host_area *a = container_of(area_device(0), struct host_area, device);
+        host_keep(a->contents, s->swap * PAGE_SIZE);
+        host_keep(a->written, s->swap);
+    }
+    explore_ready();
     host_settle();
     before = host_count();
-    warm_up();
+    explore_ready();
     s->setup();
     for (unsigned q = 0; q < T && s->thread[q].body; q++, x->threads++) {
         struct space *space = s->thread[q].space < 0 ? NULL : spaces[s->thread[q].space];
@@ -547,6 +576,7 @@ static bool search(unsigned bound, u64 most) {
 }
 
 void explore(const struct scenario *s, u64 most, struct explored *result) {
+    most = max(most / max(s->share, 1u), 1UL);
     begin(s);
     x->result = result;
     x->result->all = search(0, most);
@@ -583,11 +613,11 @@ bool explore_say(FILE *to) {
 
 /* ---- the list ---- */
 
-static const struct scenario *scenarios[128];
+static const struct scenario *scenarios[256];
 static unsigned known;
 void scenario_register(const struct scenario *s) {
-    if (known < array_count(scenarios))
-        scenarios[known++] = s;
+    assert(known < array_count(scenarios));
+    scenarios[known++] = s;
 }
 unsigned scenario_count(void) { return known; }
 const struct scenario *scenario_at(unsigned i) { return scenarios[i]; }

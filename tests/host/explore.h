@@ -19,6 +19,9 @@ struct scenario {
         int space; /* -1: none */
     } thread[EXPLORE_THREADS];
     void (*after)(void);
+    u64 bytes;      /* of memory; 0: 2 MiB */
+    u64 swap;       /* pages of a swap area */
+    unsigned share; /* not 0: one so many-th of the interleavings asked for, as each takes so much longer */
 };
 extern struct space *spaces[EXPLORE_SPACES];
 extern struct host_file *files[2]; /* 'F', 4 pages, with a backend; 'S', shared memory of 4 pages */
@@ -45,3 +48,5 @@ void explore(const struct scenario *s, u64 most, struct explored *result);
 void explore_replay(const struct scenario *s, const char *schedule);
 /* host_keep: memory beside the machine's own that an interleaving may change, and the next one finds as it was. */
 void host_keep(void *memory, size_t bytes);
+/* explore_ready: for a set-up that reclaimed: the CPUs' stores are as full as before it. */
+void explore_ready(void);

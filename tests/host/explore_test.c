@@ -1,112 +1,9 @@
 /* explore_test.c - the scenarios: for each pair of docs/locks.md the smallest set-up in which the two can meet, and
  * what must hold whichever way they do.
  *
- * Programs write numbers into page PAGE + i; every number names its writer, so a value that a space should not see is
- * seen. Beside the scenario's own assertion every interleaving ends with the checker, the TLBs compared with the
+ * Beside the scenario's own assertion every interleaving ends with the checker, the TLBs compared with the
  * tables, and the leak count. */
-#include "explore.h"
-#include "vm/inner.h"
-
-#define P spaces[0]     /* the parent, or the only one */
-#define C spaces[1]     /* its child, made by the set-up */
-#define G spaces[2]     /* a third, made by the set-up */
-#define NEW 3           /* the first of those that a scenario makes */
-#define PAGE 0x10200ULL /* the first of a leaf */
-#define RW (VIEW_READ | VIEW_WRITE)
-
-static u64 at(u64 page) { return (PAGE + page) << PAGE_SHIFT; }
-
-static void map(struct space *s, u64 page, u64 pages, u32 flags, struct host_file *f) {
-    struct map_request r = {.address = at(page), .bytes = pages << PAGE_SHIFT, .flags = flags, .how = MAP_AT};
-    r.file = f ? &f->file : NULL;
-    check_eq(space_map(s, &r), r.address);
-}
-static enum fault_outcome put(struct space *s, u64 page, u64 value) { return mem_write(s, at(page), value); }
-static void must_put(struct space *s, u64 page, u64 value) { check_eq(put(s, page, value), FAULT_DONE); }
-static u64 get(struct space *s, u64 page) {
-    u64 value = 0xbad;
-    check_eq(mem_read(s, at(page), &value), FAULT_DONE);
-    return value;
-}
-static enum fault_outcome try_get(struct space *s, u64 page, u64 *value) { return mem_read(s, at(page), value); }
-
-/* On a quiet machine, on CPU 3: what a space holds. */
-static u64 look(struct space *s, u64 page) {
-    host_cpu(3);
-    space_load(s);
-    return get(s, page);
-}
-static enum fault_outcome look_outcome(struct space *s, u64 page, enum fault_access access) {
-    u64 value = 0;
-    host_cpu(3);
-    space_load(s);
-    return mem_access(s, at(page), &value, sizeof(value), access);
-}
-
-/* The set-up acts on CPU 0, with that space. */
-static void use(struct space *s) {
-    host_cpu(0);
-    space_load(s);
-}
-static struct space *fork_of(struct space *s) {
-    struct space *child = space_fork(s);
-    check(!is_err(child));
-    return child;
-}
-
-/* A program that forks, and goes on as its own child: what it sees there must be what it saw first. */
-static struct space *become_child(unsigned index, struct space *of) {
-    spaces[index] = fork_of(of);
-    fiber_use(spaces[index]);
-    return spaces[index];
-}
-
-#define thread(name) static void name(void *argument)
-
-/* ---- set-ups: pages [0, 4) anonymous, page 0 and 1 hold 1, 2 is empty, 3 keeps the leaf there */
-
-static void one_empty(void) {
-    P = space_create(false);
-    map(P, 0, 4, RW, NULL);
-    use(P);
-    must_put(P, 3, 1);
-}
-static void one_without_leaf(void) {
-    P = space_create(false);
-    map(P, 0, 4, RW, NULL);
-    map(P, 512, 4, RW, NULL);
-    use(P);
-    must_put(P, 512, 1);
-}
-static void one(void) {
-    one_empty();
-    must_put(P, 0, 1);
-    must_put(P, 1, 1);
-}
-/* P and its child C share all tables. */
-static void two(void) {
-    one();
-    C = fork_of(P);
-}
-/* The parent G, its child P, and P's child C share all tables. */
-static void three(void) {
-    two();
-    G = P;
-    P = C;
-    C = fork_of(P);
-}
-/* As two, but P has tables of its own; the frame of page 0 is shared. */
-static void two_apart(void) {
-    two();
-    use(P);
-    must_put(P, 3, 2);
-}
-/* A child was there: P's tables are its own again, but no slot says so yet. */
-static void one_after_exit(void) {
-    two();
-    space_put(C);
-    C = NULL;
-}
+#include "scenario.h"
 
 /* ---- threads: a and b belong to P, c to C, g to G */
 
@@ -582,3 +479,20 @@ scenario(reclaim_unmap, "reclaim × unmap", .setup = shared_file_two,
          .thread = {{"a unmaps", b_unmaps_all, 0}, {"b reclaims", b_reclaims, -1}});
 scenario(reclaim_truncate, "reclaim × truncate", .setup = shared_file, .after = cut_after,
          .thread = {{"a cuts", b_cuts, -1}, {"b reclaims", b_reclaims, -1}});
+
+/* The mapping is the last that refers to the file. */
+static void only_mapping(void) {
+    struct host_file *last = host_file_new('L', PAGE_SIZE, true);
+    host_keep(last, sizeof(*last));
+    host_keep(last->contents, PAGE_SIZE);
+    P = space_create(false);
+    map(P, 0, 1, VIEW_READ | VIEW_RANDOM | VIEW_SHARED, last);
+    map(P, 3, 1, RW, NULL);
+    use(P);
+    must_put(P, 3, 1);
+    check_eq(get(P, 0), (u64)'L' << 56);
+    space_load(NULL);
+    host_file_put(last);
+}
+scenario(reclaim_last_close, "eviction × last close", .setup = only_mapping,
+         .thread = {{"a unmaps 0", b_unmaps_0, 0}, {"b reclaims", b_reclaims, -1}});

@@ -99,8 +99,10 @@ static int file_fill(struct object *o, u64 index, struct frame **to, unsigned co
     host_may_sleep("fill");
     host_step();
     atomic_add(&f->fills, 1);
-    int error = f->fail_fills ? -EIO : request(f, to, index, count, false);
-    f->fail_fills -= f->fail_fills != 0;
+    bool fails = atomic_load_relaxed(&f->fail_fills);
+    int error = fails ? -EIO : request(f, to, index, count, false);
+    if (fails)
+        atomic_sub(&f->fail_fills, 1);
     host_step();
     return error;
 }
@@ -158,6 +160,8 @@ void host_file_put(struct host_file *f) {
     if (atomic_sub(&f->references, 1))
         return;
     object_destroy(&f->object);
+    if (host_keeps(f)) /* for the next interleaving */
+        return;
     free(f->contents);
     free(f);
 }

@@ -29,6 +29,8 @@
 #define test(name) test_seeds(name, 1)
 void test_register(const char *name, const char *file, void (*body)(void), unsigned seeds);
 
+void test_limit(unsigned seconds); /* of the processor's time, for this process and for each that it forks */
+
 extern u64 test_seed;
 extern bool test_verbose;    /* -v: random tests say what they do */
 extern bool test_quick;      /* --quick: it only matters whether a test fails */
@@ -118,7 +120,7 @@ extern long host_mutant;              /* -1: none */
 /* What is in use, to be the same again at the end. */
 struct host_count {
     struct frame_totals frames;
-    u64 kmalloc, radix_nodes, tables, views;
+    u64 kmalloc, radix_nodes, tables, views, swap;
 };
 void host_flush_own(void);                 /* machine_flush_everyone, of this CPU only */
 void *host_tlbs(size_t *bytes);            /* all CPUs' TLBs */
@@ -150,6 +152,8 @@ unsigned host_swap_add(u64 pages, int priority); /* one more area: its number */
 void host_swap_drop(unsigned number);            /* it is empty and closed: it goes */
 
 /* ---- files for mappings (file.c) */
+
+bool host_keeps(const void *memory); /* explore.c puts it back again and again */
 
 struct host_file {
     struct vm_file file;

@@ -57,15 +57,15 @@ $(O)/fast/%.o: %.c tests/host/host.mk
 	$(HOST_CC) $(FAST_FLAGS) $(HOST_EXTRA) -MMD -MP -c $< -o $@
 $(O)/host-model: $(FAST_OBJECTS)
 	$(HOST_CC) $(FAST_FLAGS) $(HOST_EXTRA) $(HOST_LINK) $^ -o $@
-host-model: $(O)/host-model ## 400,000 operations of kernel/vm beside the model
-	$(O)/host-model
+host-model: $(O)/host-model ## 1,200,000 operations of kernel/vm beside the model
+	$(O)/host-model --more 3
 
 host-soak: $(O)/host-model ## the model with ever new seeds, until some fail or Ctrl-C is typed
 	$(O)/host-model --quick --more 100000
 
 host-test: $(O)/host-tests $(O)/host-explore $(O)/host-model ## test kernel/vm on this machine
 	$(O)/host-tests
-	$(O)/host-model
+	$(O)/host-model --more 3
 	$(O)/host-explore --explore
 	$(O)/host-explore --rules
 

@@ -14,6 +14,7 @@
 #include "vm/commit.h"
 #include "vm/inner.h"
 #include "vm/roster.h"
+#include "vm/swap.h"
 
 #ifndef TLB_SLOTS
 #define TLB_SLOTS 1024u /* half of it is used at most: more than any test's pages and tables */
@@ -455,8 +456,13 @@ void host_settle(void) {
 }
 
 struct host_count host_count(void) {
-    struct host_count n = {
-        .kmalloc = kmalloc_live(), .radix_nodes = radix_nodes_live(), .tables = table_count(), .views = view_count()};
+    struct swap_totals swap;
+    swap_totals(&swap);
+    struct host_count n = {.kmalloc = kmalloc_live(),
+                           .radix_nodes = radix_nodes_live(),
+                           .tables = table_count(),
+                           .views = view_count(),
+                           .swap = swap.used};
     frame_totals(&n.frames);
     return n;
 }
@@ -474,9 +480,10 @@ void host_same(const char *file, int line, const struct host_count *before) {
         test_fail(file, line, "kmalloc %lu, was %lu; tables %lu, were %lu; views %lu, were %lu", now.kmalloc,
                   before->kmalloc, now.tables, before->tables, now.views, before->views);
     if (now.kmalloc != before->kmalloc || now.radix_nodes != before->radix_nodes || now.tables != before->tables ||
-        now.views != before->views)
+        now.views != before->views || now.swap != before->swap)
         test_fail(file, line,
-                  "kmalloc blocks %lu, were %lu; radix nodes %lu, were %lu; tables %lu, were %lu; views %lu, were %lu",
+                  "kmalloc blocks %lu, were %lu; radix nodes %lu, were %lu; tables %lu, were %lu; views %lu, were %lu; "
+                  "swap slots %lu, were %lu",
                   now.kmalloc, before->kmalloc, now.radix_nodes, before->radix_nodes, now.tables, before->tables,
-                  now.views, before->views);
+                  now.views, before->views, now.swap, before->swap);
 }

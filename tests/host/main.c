@@ -12,6 +12,7 @@
  */
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,7 +22,8 @@
 #include "rules.h"
 
 #define TESTS_MOST 512
-#define SECONDS_MOST 100 /* one test, one seed */
+#define SECONDS_MOST 60 /* one test, one seed; of the processor, so that a busy machine makes no difference */
+#define SLOWER 60       /* ... and so many times as long by the clock, for threads that wait for each other */
 #define JOBS 2
 #define PANIC_STATUS 3
 
@@ -32,8 +34,8 @@ struct one_test {
 };
 static struct one_test tests[TESTS_MOST];
 static unsigned test_count;
-static const char *running = "?";
-static bool panic_quiet; /* a panic is expected: its text only */
+static const char *running = "?", *program = "host-tests"; /* as it is typed */
+static bool panic_quiet;                                   /* a panic is expected: its text only */
 
 u64 test_seed;
 bool test_verbose, test_quick;
@@ -56,7 +58,7 @@ u64 rnd_below(u64 n) { return (rnd() >> 16) % n; }
 
 static void say_how(void) {
     if (!explore_say(stderr))
-        fprintf(stderr, "  again: build/host-tests %s %lu\n", running, (unsigned long)test_seed);
+        fprintf(stderr, "  again: build/%s %s %lu\n", program, running, (unsigned long)test_seed);
 }
 
 void test_fail(const char *file, int line, const char *format, ...) {
@@ -151,12 +153,19 @@ static void hung(int signal) {
     _exit(1);
 }
 
+void test_limit(unsigned seconds) {
+    struct rlimit limit = {seconds, seconds + 1};
+    check(!setrlimit(RLIMIT_CPU, &limit));
+    alarm(seconds * SLOWER);
+}
+
 static pid_t start(const struct one_test *t, u64 seed) {
     pid_t child = fork();
     if (child)
         return child;
     signal(SIGALRM, hung);
-    alarm(SECONDS_MOST);
+    signal(SIGXCPU, hung);
+    test_limit(SECONDS_MOST);
     running = t->name;
     test_seed = seed;
     rnd_start(seed);
@@ -231,7 +240,8 @@ static void explored_new(void) {
 
 static void explore_child(unsigned i, u64 most) {
     signal(SIGALRM, hung);
-    alarm(SECONDS_MOST * 10);
+    signal(SIGXCPU, hung);
+    test_limit(SECONDS_MOST * 60);
     running = scenario_at(i)->name;
     explore(scenario_at(i), most, &explored[i]);
     _exit(0);
@@ -323,6 +333,8 @@ static int replay(const char *name, const char *schedule) {
 }
 
 int main(int argc, char **argv) {
+    const char *slash = strrchr(argv[0], '/');
+    program = slash ? slash + 1 : argv[0];
     const char *schedule = NULL;
     bool all_interleavings = false, without_rules = false;
     u64 most = 4000; /* of a scenario, of each bound: half a minute for all */

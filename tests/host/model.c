@@ -403,6 +403,27 @@ static int protectable(struct flat *m, u64 first, u64 end, u32 prot, u64 *stop) 
     return 0;
 }
 
+/* The next page from `page` on that may be private and there: whole tables without any are passed over. */
+static u64 past_empty(struct flat *m, u64 page, u64 end) {
+    for (u64 span = 1ULL << 27; span >= TABLE_SLOTS; span /= TABLE_SLOTS) {
+        struct space_usage u = {0};
+        while (page % span == 0 && page + span <= end && !(u.anon + u.swap)) {
+            space_usage(m->real, page << PAGE_SHIFT, (page + span) << PAGE_SHIFT, &u);
+            page += u.anon + u.swap ? 0 : span;
+        }
+    }
+    return page;
+}
+
+/* Private pages of x in [first, end) that are there now, as it is locked, are copies. */
+static void locked_copies(struct flat *m, const struct flat_map *x, u64 first, u64 end) {
+    u64 *words;
+    u32 is;
+    for (u64 page = past_empty(m, first, end); page < end; page = past_empty(m, page + 1, end))
+        if (anon_there(m, page, &is) && !(x->flags & VIEW_SHARED) && (!flat_own(m, page) || (is & PAGE_EXCLUSIVE)))
+            flat_access(m, page, FAULT_WRITE, &words);
+}
+
 static void op_protect(const struct op *o, struct flat *m) {
     u64 end = o->first + o->pages, stop;
     u32 prot = o->flags & VIEW_PROT;
@@ -428,14 +449,9 @@ static void op_protect(const struct op *o, struct flat *m) {
         fits = false;
     }
     check_eq(got, fits ? should : -ENOMEM);
-    for (unsigned i = 0; i < m->map_count && fits && (prot & VIEW_WRITE); i++) { /* locked pages are copied at once */
-        struct flat_map *x = &m->maps[i];
-        u64 *words;
-        u32 is;
-        for (u64 page = max(x->first, o->first); (x->flags & VIEW_LOCKED) && page < min(x->end, stop); page++)
-            if (anon_there(m, page, &is) && !(x->flags & VIEW_SHARED) && (!flat_own(m, page) || (is & PAGE_EXCLUSIVE)))
-                flat_access(m, page, FAULT_WRITE, &words);
-    }
+    for (unsigned i = 0; i < m->map_count && fits && (prot & VIEW_WRITE); i++)
+        if (m->maps[i].flags & VIEW_LOCKED)
+            locked_copies(m, &m->maps[i], max(m->maps[i].first, o->first), min(m->maps[i].end, stop));
 }
 
 static void op_change(const struct op *o, struct flat *m) {

@@ -6,22 +6,24 @@
  * model_test.c. */
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "model.h"
 
 #define OPS_MOST 60000
-#define SHRINK_SECONDS 60
-#define RUN_SECONDS 90
+#define SHRINK_SECONDS 60 /* of the processor, as all of these */
+#define RUN_SECONDS 60
 #define REPLAY_SECONDS 10
+#define CHECKS 500 /* of everything, in a replay: of a short one at each operation */
 
 struct record {
     char signature[160]; /* of the failure: its place, or the format of its panic */
     unsigned count;      /* operations that began */
     unsigned reached;    /* the last that began in a replay */
     struct op ops[OPS_MOST];
+    struct op small[OPS_MOST], less[OPS_MOST]; /* while they are made fewer */
 };
 static struct record *record;
 
@@ -39,9 +41,16 @@ void model_replay(const struct op *ops, unsigned count) {
     for (unsigned i = 0; i < count; i++) {
         if (record)
             record->reached = i + 1;
-        one(&ops[i], true);
+        one(&ops[i], i % (1 + count / CHECKS) == 0);
     }
     model_end();
+}
+
+/* Seconds that the replays have taken. */
+static long spent(void) {
+    struct rusage u;
+    getrusage(RUSAGE_CHILDREN, &u);
+    return u.ru_utime.tv_sec + u.ru_stime.tv_sec;
 }
 
 /* In a process of its own: true if it ends well. */
@@ -51,8 +60,8 @@ static bool replays(const struct op *ops, unsigned count, bool quiet, unsigned s
     fflush(NULL);
     pid_t child = fork();
     if (!child) {
-        signal(SIGALRM, SIG_DFL);
-        alarm(seconds);
+        signal(SIGXCPU, SIG_DFL);
+        test_limit(seconds);
         if (quiet && !freopen("/dev/null", "w", stderr))
             _exit(9);
         model_replay(ops, count);
@@ -70,7 +79,7 @@ static bool still_fails(const struct op *ops, unsigned count, const char *how) {
 
 /* Leave out `size` operations from `at` on, if it still fails. */
 static bool leave_out(struct op *ops, unsigned *count, unsigned at, unsigned size, const char *how) {
-    static struct op less[OPS_MOST];
+    struct op *less = record->less;
     memcpy(less, ops, at * sizeof(*ops));
     memcpy(less + at, ops + at + size, (*count - at - size) * sizeof(*ops));
     if (!still_fails(less, *count - size, how))
@@ -80,12 +89,12 @@ static bool leave_out(struct op *ops, unsigned *count, unsigned at, unsigned siz
     return true;
 }
 
-static void fewer(struct op *ops, unsigned *count, const char *how, time_t end) {
-    for (unsigned size = max(*count / 2, 1u); size && time(NULL) < end; size /= 2)
+static void fewer(struct op *ops, unsigned *count, const char *how, long end) {
+    for (unsigned size = max(*count / 2, 1u); size && spent() < end; size /= 2)
         for (unsigned at = *count > size ? *count - size : 0;; at -= size) {
             if (at + size <= *count)
                 leave_out(ops, count, at, size, how);
-            if (at < size || time(NULL) >= end)
+            if (at < size || spent() >= end)
                 break;
         }
 }
@@ -98,8 +107,8 @@ static void fewer(struct op *ops, unsigned *count, const char *how, time_t end) 
         if (memcmp(&was, &ops[i], sizeof(was)) && !still_fails(ops, count, how))                                       \
             ops[i] = was;                                                                                              \
     } while (0)
-static void simpler(struct op *ops, unsigned count, const char *how, time_t end) {
-    for (unsigned i = 0; i < count && time(NULL) < end; i++) {
+static void simpler(struct op *ops, unsigned count, const char *how, long end) {
+    for (unsigned i = 0; i < count && spent() < end; i++) {
         smaller(fail_alloc, 0);
         smaller(fail_io, 0);
         smaller(cpu, 0);
@@ -140,10 +149,10 @@ static void print_op(const struct op *o) {
 }
 
 static void make_small(void) {
-    static struct op ops[OPS_MOST];
+    struct op *ops = record->small;
     static char how[sizeof(record->signature)];
     unsigned count = record->count, was;
-    time_t end = time(NULL) + SHRINK_SECONDS;
+    long end = spent() + SHRINK_SECONDS;
     memcpy(ops, record->ops, count * sizeof(ops[0]));
     if (replays(ops, count, true, RUN_SECONDS)) {
         fprintf(stderr, "a replay of the %u operations does not fail: not made smaller\n", count);
@@ -155,7 +164,7 @@ static void make_small(void) {
         was = count;
         fewer(ops, &count, how, end);
         simpler(ops, count, how, end);
-    } while (count < was && time(NULL) < end);
+    } while (count < was && spent() < end);
     (void)!replays(ops, count, false, REPLAY_SECONDS);
     fprintf(stderr, "%u operations of %u are left; to see it again put them into tests/host/model_test.c:\n", count,
             record->count);
@@ -168,7 +177,7 @@ static void make_small(void) {
 
 void model_record(bool (*next)(struct op *o), unsigned every) {
     int status;
-    unsigned seconds = alarm(0); /* the run and the replays have their own */
+    alarm(0); /* the run and the replays have their own */
     record = mmap(NULL, sizeof(*record), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     check(record != MAP_FAILED);
     test_signature = record->signature;
@@ -176,7 +185,7 @@ void model_record(bool (*next)(struct op *o), unsigned every) {
     pid_t child = fork();
     if (!child) {
         struct op o;
-        alarm(seconds ? seconds : RUN_SECONDS);
+        test_limit(RUN_SECONDS);
         model_begin();
         while (record->count < OPS_MOST && next(&o)) {
             record->ops[record->count++] = o;

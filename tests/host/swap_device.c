@@ -32,6 +32,8 @@ static void transfer_run(struct host_area *a, bool write, struct swap_run *run) 
         u8 *at = a->contents + (run->page + i) * PAGE_SIZE;
         check((f->class == FRAME_ANON || f->class == FRAME_SHMEM) && atomic_load(&f->counts) >= FRAME_ONE_PIN);
         check(write || a->written[run->page + i]);
+        host_point(write ? HOST_READ : HOST_WRITE, frame_va(f), sizeof(u64));
+        host_also(write ? HOST_WRITE : HOST_READ, at);
         memcpy(write ? at : frame_va(f), write ? frame_va(f) : at, PAGE_SIZE);
         atomic_store_relaxed(&a->written[run->page + i], true);
     }

@@ -161,6 +161,7 @@ void mutex_unlock(struct mutex *m) {
 /* ---- what this build has not: scenarios, rules that are taken away */
 
 bool explore_on;
+bool host_keeps(const void *memory) { return false; }
 enum rule rule_missing;
 const char *const rule_names[RULES] = {0}, *const rule_likely[RULES] = {0};
 bool rule_flush(struct machine_space *m, u64 start, u64 end, bool tables) { return false; }
