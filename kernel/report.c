@@ -10,6 +10,7 @@
 #include "vm/slab.h"
 #include "vm/space.h"
 #include "vm/swap.h"
+#include "vm/zswap.h"
 
 #define TEXT_BYTES 4096
 
@@ -95,6 +96,16 @@ static void describe(struct text *t) {
     say(t, "pages: %lu read from files, %lu written back, %lu evicted; %lu swapped out, %lu in\n",
         total(EVENT_OBJECT_FILL), total(EVENT_OBJECT_WRITE_BACK), total(EVENT_EVICT), total(EVENT_SWAP_OUT),
         total(EVENT_SWAP_IN));
+    struct zswap_totals z;
+    zswap_totals(&z);
+    if (z.out)
+        say(t,
+            "compressed: %lu pages stored, %lu read again, %lu written back, %lu refused; at most %lu frames of %lu, "
+            "%lu pages in "
+            "them\n",
+            (unsigned long)z.out, (unsigned long)z.in, (unsigned long)z.written_back,
+            (unsigned long)(z.incompressible + z.full), (unsigned long)z.frames_most, (unsigned long)z.limit,
+            (unsigned long)z.pages_most);
 }
 
 size_t run_report(struct wire_end *end, char *stats, size_t room) {

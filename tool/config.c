@@ -90,6 +90,11 @@ char *config_make(const struct options *options, uint64_t ignored, size_t *bytes
         snprintf(setting, sizeof setting, "vm.policy=%.200s", options->policy);
         record_text(&text, WIRE_SYSCTL, setting);
     }
+    if (options->zswap) {
+        char setting[64];
+        snprintf(setting, sizeof setting, "vm.zswap_max_pool_percent=%u", options->zswap);
+        record_text(&text, WIRE_SYSCTL, setting);
+    }
     for (unsigned i = 0; i < options->sysctl_count; i++)
         record_text(&text, WIRE_SYSCTL, options->sysctls[i]);
     char name[65] = "";

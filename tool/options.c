@@ -41,6 +41,7 @@ enum {
     OPT_ACCEL,
     OPT_QEMU_ARG,
     OPT_POLICY,
+    OPT_ZSWAP,
     OPT_NO_ASLR,
     OPT_STATS,
     OPT_SYSCTL
@@ -64,6 +65,7 @@ static const struct option long_options[] = {
     {"accel", required_argument, NULL, OPT_ACCEL},
     {"qemu-arg", required_argument, NULL, OPT_QEMU_ARG},
     {"policy", required_argument, NULL, OPT_POLICY},
+    {"zswap", required_argument, NULL, OPT_ZSWAP},
     {"no-aslr", no_argument, NULL, OPT_NO_ASLR},
     {"stats", no_argument, NULL, OPT_STATS},
     {"sysctl", required_argument, NULL, OPT_SYSCTL},
@@ -257,6 +259,15 @@ static void add_qemu_arg(struct options *options, char *text) {
     options->qemu_args[options->qemu_arg_count++] = text;
 }
 
+static void set_zswap(struct options *options, const char *text) {
+    char *end;
+    unsigned long percent = strtoul(text, &end, 10);
+    end += *end == '%';
+    if (*text < '0' || *text > '9' || *end || percent > 90)
+        fail("--zswap %s: write how much of memory it may have, from 0%% to 90%%", text);
+    options->zswap = (unsigned)percent;
+}
+
 static void add_sysctl(struct options *options, char *text) {
     if (!strchr(text, '=') || *text == '=')
         fail("--sysctl %s: write NAME=VALUE, like vm.overcommit_memory=2", text);
@@ -328,6 +339,9 @@ static void take(struct options *options, int option, char *value) {
     case OPT_POLICY:
         set_policy(options, value);
         break;
+    case OPT_ZSWAP:
+        set_zswap(options, value);
+        break;
     case OPT_NO_ASLR:
         options->no_aslr = true;
         break;
@@ -371,6 +385,8 @@ void options_parse(struct options *options, int argc, char **argv) {
     options->program = argv + optind;
     if (!options->program[0][0])
         fail("the program's name is empty");
+    if (options->zswap && !options->swap_count)
+        fail("--zswap needs a swap area for what does not compress: give -s, too");
     if (!options->cwd)
         options->cwd = starting_directory(options);
     else if (options->cwd[0] != '/')

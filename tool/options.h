@@ -41,6 +41,7 @@ struct options {
     struct identity who;
     char **environment;  /* as the program shall see it, NULL at the end */
     uint64_t timeout_ns; /* 0: none */
+    unsigned zswap;      /* percent of memory for the compressed tier; 0: none */
     const char *policy;
     char **qemu_args;
     unsigned qemu_arg_count;

@@ -28,6 +28,7 @@ void usage_print_run(void) {
           "  -s, --swap SIZE|FILE   swap to a temporary file of SIZE, to FILE, or to nbd://HOST/NAME;\n"
           "                         may be repeated\n"
           "  -c, --cpus N           processors (default: this machine's, at most 8)\n"
+          "      --zswap N%         compress what is swapped, in at most N% of memory, before it goes to disk\n"
           "      --policy NAME      which pages go first when memory runs out\n"
           "      --sysctl NAME=VALUE  set /proc/sys/NAME first; may be repeated\n"
           "      --no-aslr          the same addresses in every run\n"

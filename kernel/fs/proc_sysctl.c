@@ -20,6 +20,7 @@
 #include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/space.h"
+#include "vm/zswap.h"
 
 #define REPORT_BYTES (64 * KiB) /* of vm_check: findings are cut off there */
 
@@ -159,6 +160,14 @@ static int show_policy(struct synth *s, struct text *t) {
 
 static int store_policy(struct synth *s, char *text, size_t bytes) { return vm_policy_choose(text); }
 
+static u64 zswap_percent; /* of memory that the compressed tier may have: Linux's zswap.max_pool_percent */
+
+static int store_zswap(struct synth *s, char *text, size_t bytes) {
+    int error = synth_store_value(s->node, text);
+    u64 frames = frame_count * zswap_percent / 100;
+    return error ? error : zswap_set_limit(frames);
+}
+
 static u64 check_at_end; /* --sysctl vm.check=1: report.c looks for it */
 
 /* Reading it verifies the whole machine's memory: the report, and how many findings there are, as its last line. */
@@ -212,6 +221,11 @@ static const struct synth_node vm_children[] = {
     {.name = "unprivileged_userfaultfd", .mode = S_IFREG | 0644, .value = &unprivileged_userfaultfd, .most = 1},
     {.name = "user_reserve_kbytes", .mode = S_IFREG | 0644, .value = &commit_user_reserve, .most = ~0UL},
     {.name = "vfs_cache_pressure", .mode = S_IFREG | 0644, .value = &vfs_cache_pressure, .most = 1UL << 31},
+    {.name = "zswap_max_pool_percent",
+     .mode = S_IFREG | 0644,
+     .value = &zswap_percent,
+     .store = store_zswap,
+     .most = 90},
     {.name = "zone_reclaim_mode", .mode = S_IFREG | 0644, .value = &zone_reclaim, .most = 7},
     {.name = NULL},
 };

@@ -12,6 +12,7 @@
 #include "vm/space.h"
 #include "vm/swap.h"
 #include "vm/table.h"
+#include "vm/zswap.h"
 
 #define NS_PER_S 1000000000UL
 #define TICKS(ns) ((unsigned long)((ns) / CLOCK_TICK_NS))
@@ -23,6 +24,7 @@
 struct memory {
     struct frame_totals now;
     struct swap_totals swap;
+    struct zswap_totals zswap;
     u64 total, available, kernel_stacks, committed;
     u64 mapped, dirty; /* frames of files and shared memory that are mapped; of files, to be written back */
     u64 locked;        /* present in locked mappings; what two processes lock counts twice */
@@ -79,6 +81,7 @@ static void look(struct memory *m) {
     m->total = m->now.given - m->now.frames[FRAME_RESERVED];
     m->available = m->now.frames[FRAME_FREE] + m->now.frames[FRAME_FILE]; /* a file's frames can be read again */
     swap_totals(&m->swap);
+    zswap_totals(&m->zswap);
     m->kernel_stacks = task_count() * (KSTACK_BYTES / PAGE_SIZE);
     m->committed = commit_total();
 }
@@ -130,6 +133,8 @@ int proc_meminfo(struct synth *s, struct text *t) {
         {"Mlocked:", m.locked},
         {"SwapTotal:", m.swap.slots},
         {"SwapFree:", m.swap.slots - m.swap.used},
+        {"Zswap:", m.zswap.frames},
+        {"Zswapped:", m.zswap.pages},
         {"Dirty:", m.dirty},
         {"Writeback:", 0},
         {"AnonPages:", f[FRAME_ANON]},
@@ -194,6 +199,8 @@ int proc_vmstat(struct synth *s, struct text *t) {
         {"pgpgout", event_total(EVENT_OBJECT_WRITE_BACK) * (PAGE_SIZE / KiB)},
         {"pswpin", event_total(EVENT_SWAP_IN)},
         {"pswpout", event_total(EVENT_SWAP_OUT)},
+        {"zswpin", event_total(EVENT_ZSWAP_IN)},
+        {"zswpout", event_total(EVENT_ZSWAP_OUT)},
         {"pgfault", event_total(EVENT_FAULT)},
         {"pgmajfault", event_total(EVENT_FAULT_MAJOR)},
         {"pgsteal_direct", event_total(EVENT_EVICT)},
@@ -202,6 +209,20 @@ int proc_vmstat(struct synth *s, struct text *t) {
     };
     for (unsigned i = 0; i < array_count(lines); i++)
         text_print(t, "%s %lu\n", lines[i].name, (unsigned long)lines[i].value);
+    const struct {
+        const char *name;
+        u64 value;
+    } tier[] = {
+        {"pool_limit", m.zswap.limit},
+        {"pool_pages", m.zswap.frames},
+        {"stored_pages", m.zswap.pages},
+        {"same_filled_pages", m.zswap.same},
+        {"written_back_pages", m.zswap.written_back},
+        {"reject_compress_poor", m.zswap.incompressible},
+        {"reject_full", m.zswap.full},
+    };
+    for (unsigned i = 0; i < array_count(tier); i++)
+        text_print(t, "quire_zswap_%s %lu\n", tier[i].name, (unsigned long)tier[i].value);
     for (unsigned e = 0; e < VM_EVENTS; e++)
         text_print(t, "quire_%s %lu\n", event_name(e), (unsigned long)event_total(e));
     return 0;

@@ -17,6 +17,7 @@
 
 #include "vm/epoch.h"
 #include "vm/slab.h"
+#include "vm/zswap.h"
 
 #define CHUNK SWAP_CHUNK
 #define PART (PAGE_SIZE / sizeof(struct chunk)) /* chunks of one part: a page */
@@ -349,17 +350,31 @@ void swap_dup(u64 slot) {
     assert(now > 1);
 }
 
+bool swap_hold(u64 slot) {
+    u16 *count = count_of(slot), was = atomic_load(count);
+    while (was && was != BAD &&
+           !__atomic_compare_exchange_n(count, &was, was + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        continue;
+    return was && was != BAD;
+}
+
+/* The last count goes under the lock: nobody gets the slot before its contents are forgotten. */
 void swap_put(u64 slot) {
     struct area *a = area_of(slot);
     struct chunk *c = chunk_of(a, slot_page(slot) / CHUNK);
-    u16 now = atomic_sub(&c->counts[slot % CHUNK], 1);
-    assert(now != BAD);
-    if (now)
-        return;
+    u16 *count = &c->counts[slot % CHUNK], was = atomic_load(count);
+    while (was > 1)
+        if (__atomic_compare_exchange_n(count, &was, was - 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            return;
     spin_lock(&swap.lock);
-    c->used--;
-    a->used--;
-    a->freed++;
+    was = atomic_sub(count, 1);
+    assert(was != BAD);
+    if (!was) {
+        zswap_forget(slot);
+        c->used--;
+        a->used--;
+        a->freed++;
+    }
     spin_unlock(&swap.lock);
 }
 

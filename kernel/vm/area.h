@@ -74,8 +74,9 @@ u64 swap_next_chunk(u64 from);
 /* swap_alloc: a free slot, count 1, of the area with the highest priority that has one, mostly the one after the last;
  * 0: none. Called by one task at a time; may sleep. */
 u64 swap_alloc(void) must_check;
-void swap_dup(u64 slot); /* one more names it; the caller has one that stays meanwhile */
-void swap_put(u64 slot); /* one less. Any locks */
+void swap_dup(u64 slot);  /* one more names it; the caller has one that stays meanwhile */
+void swap_put(u64 slot);  /* one less. Any locks */
+bool swap_hold(u64 slot); /* one more for who has none, unless it is 0 just now. Any locks */
 u32 swap_count(u64 slot);
 /* swap_bad: the device does not take this slot: never use it again. The caller has its only count. */
 void swap_bad(u64 slot);

@@ -31,6 +31,8 @@ static const char *const names[VM_EVENTS] = {
     [EVENT_REFAULT] = "refault",
     [EVENT_SWAP_OUT] = "swap_out",
     [EVENT_SWAP_IN] = "swap_in",
+    [EVENT_ZSWAP_OUT] = "zswap_out",
+    [EVENT_ZSWAP_IN] = "zswap_in",
     [EVENT_OOM] = "oom",
 };
 

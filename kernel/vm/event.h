@@ -35,6 +35,8 @@ enum vm_event {
     EVENT_REFAULT,
     EVENT_SWAP_OUT,
     EVENT_SWAP_IN,
+    EVENT_ZSWAP_OUT, /* to the compressed tier */
+    EVENT_ZSWAP_IN,
     EVENT_OOM,
     VM_EVENTS,
 };

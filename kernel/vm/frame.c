@@ -52,7 +52,7 @@ static struct {
 } buddy;
 
 static u64 given;   /* frames of -m; constant after frame_init */
-static u64 reserve; /* the buddy keeps this many for FRAME_ATOMIC; constant after frame_init */
+static u64 reserve; /* the buddy keeps this many for FRAME_ATOMIC; constant after boot */
 
 #define POISON 0x5ee7f2eef2a3e5adULL /* not an address, not zero */
 
@@ -442,6 +442,8 @@ u64 frame_free_count(void) {
         count += atomic_load_relaxed(&caches[i].count);
     return count;
 }
+
+void frame_reserve_least(u64 least) { reserve = max(reserve, min(least, given / 16)); }
 
 /* Early boot. */
 

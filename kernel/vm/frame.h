@@ -136,6 +136,8 @@ struct frame_totals {
     u64 given;                 /* frames of -m */
 };
 void frame_totals(struct frame_totals *t);
+/* frame_reserve_least: keep so many frames for who makes memory free, but no more than a sixteenth of all. At boot. */
+void frame_reserve_least(u64 least);
 u64 frame_free_count(void);   /* about: per-CPU caches included */
 u64 frame_caches_drain(void); /* give the frames in all CPUs' caches back to the buddy; how many. No lock held */
 

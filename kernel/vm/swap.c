@@ -7,6 +7,7 @@
 #include "vm/machine.h"
 #include "vm/roster.h"
 #include "vm/slab.h"
+#include "vm/zswap.h"
 
 static struct {
     struct spin lock;
@@ -192,8 +193,43 @@ static void transfer(bool write, struct frame **frames, unsigned count, int *err
     }
 }
 
-void swap_write(struct frame **frames, unsigned count, int *errors) { transfer(true, frames, count, errors); }
-void swap_fill(struct frame **frames, unsigned count, int *errors) { transfer(false, frames, count, errors); }
+/* What the compressed tier did not take, or does not have. */
+static void transfer_rest(bool write, struct frame **frames, unsigned count, const bool *done, int *errors) {
+    struct frame *rest[SWAP_CLUSTER];
+    int failed[SWAP_CLUSTER];
+    unsigned n = 0, at = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (!done[i])
+            rest[n++] = frames[i];
+    transfer(write, rest, n, failed);
+    for (unsigned i = 0; i < count; i++)
+        errors[i] = done[i] ? 0 : failed[at++];
+}
+
+/* A page that leaves the compressed tier for the device. */
+static int spill(u64 slot, struct frame *f) {
+    struct swap_run run = {slot_page(slot), &f, 1, 0};
+    struct swap_device *d = area_device(slot_area(slot));
+    d->transfer(d, true, &run, 1);
+    event(EVENT_SWAP_OUT, 0, 1);
+    return run.error;
+}
+
+void swap_write(struct frame **frames, unsigned count, int *errors) {
+    bool done[SWAP_CLUSTER];
+    assert(count <= SWAP_CLUSTER);
+    for (unsigned n = 0; n < count; n++)
+        done[n] = zswap_store(frames[n]->anon.swap, frames[n], spill);
+    transfer_rest(true, frames, count, done, errors);
+}
+
+void swap_fill(struct frame **frames, unsigned count, int *errors) {
+    bool done[SWAP_CLUSTER];
+    assert(count <= SWAP_CLUSTER);
+    for (unsigned n = 0; n < count; n++)
+        done[n] = zswap_load(frames[n]->anon.swap, frames[n]);
+    transfer_rest(false, frames, count, done, errors);
+}
 
 /* A frame in the cache under slot that is to be filled; NULL: no memory (*error), or somebody was faster (-EEXIST). */
 static struct frame *insert_blank(u64 slot, int *error) {

@@ -30,7 +30,9 @@ static void transfer_run(struct host_area *a, bool write, struct swap_run *run) 
     for (unsigned i = 0; i < run->count && !failed; i++) {
         struct frame *f = run->frames[i];
         u8 *at = a->contents + (run->page + i) * PAGE_SIZE;
-        check((f->class == FRAME_ANON || f->class == FRAME_SHMEM) && atomic_load(&f->counts) >= FRAME_ONE_PIN);
+        bool spilt = write && run->count == 1 && f->class == FRAME_KERNEL; /* by the compressed tier */
+        check(spilt ||
+              ((f->class == FRAME_ANON || f->class == FRAME_SHMEM) && atomic_load(&f->counts) >= FRAME_ONE_PIN));
         check(write || a->written[run->page + i]);
         host_point(write ? HOST_READ : HOST_WRITE, frame_va(f), sizeof(u64));
         host_also(write ? HOST_WRITE : HOST_READ, at);

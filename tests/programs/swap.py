@@ -3,11 +3,12 @@ leak count, so no slot of the area stays in use."""
 from harness import *
 
 
-def pressure(name, *words, memory, swap, cpus=2, soak=False, says=()):
+def pressure(name, *words, memory, swap, zswap=None, cpus=2, soak=False, says=()):
     """`swap`: sizes, with commas. `says`: how lines on stderr begin that are expected, all of them."""
     def function(t):
         result = t.quire("python3", f"{TESTS}/guest/pressure.py", *map(str, words), timeout=1800,
-                         options=["-m", memory, *(word for size in swap.split(",") for word in ("-s", size)), "-c", str(cpus)])
+                         options=["-m", memory, *(word for size in swap.split(",") for word in ("-s", size)), "-c", str(cpus),
+                                  *(["--zswap", zswap] if zswap else [])])
         lines = [line for line in result.err.split(b"\n") if line and not line.startswith(says)]
         t.equal("status, stdout, stderr", (0, b"", []), (result.status, result.out if result.status else b"", lines))
         t.true(f"each of {says} in {result.err!r}", all(begin in result.err for begin in says))
@@ -33,3 +34,9 @@ for cpus in (1, 2):
     pressure(f"many-forks-that-share-{cpus}", "forks", 100, 4, memory="64M", swap="512M", cpus=cpus, soak=True)
     pressure(f"same-address-in-many-{cpus}", "same", 24, 10, memory="64M", swap="512M", cpus=cpus, soak=True)
 pressure("no-slot-is-lost", "cycles", 10000, memory="64M", swap="64M", soak=True)
+
+# ---- the compressed tier: large enough; and so small that it spills
+pressure("compressed", "fill", 80, 1, memory="32M", swap="128M", zswap="50%")
+pressure("compressed-and-spilt", "fill", 48, 1, memory="32M", swap="96M", zswap="1%", cpus=1)
+pressure("compressed-forks", "forks", 100, 4, memory="64M", swap="512M", zswap="20%", soak=True)
+pressure("compressed-off", "off", 4, 8, memory="64M", swap="32M,32M", zswap="10%", soak=True)
