@@ -71,6 +71,7 @@ struct files *files_create(void) {
     return t;
 }
 
+bool files_shared(struct files *t) { return atomic_load(&t->references) > 1; }
 void files_get(struct files *t) { atomic_add(&t->references, 1); }
 
 /* The lowest number >= from whose bit is set; b->size if there is none. */

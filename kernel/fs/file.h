@@ -6,6 +6,7 @@
 struct files;                              /* counted; shared by CLONE_FILES */
 struct files *files_create(void);          /* empty; NULL: no memory */
 struct files *files_fork(struct files *f); /* a copy for fork; err_ptr */
+bool files_shared(struct files *f);        /* somebody else has it too */
 void files_get(struct files *f);
 void files_put(struct files *f); /* the last one closes all; may sleep */
 void files_close_on_exec(struct files *f);

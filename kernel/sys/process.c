@@ -93,6 +93,34 @@ long sys_clone3(struct clone_args __user *args, size_t bytes) {
     return task_clone(&r);
 }
 
+/* ---- unshare, setns ---- */
+
+#define NAMESPACES                                                                                                     \
+    (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWCGROUP |       \
+     CLONE_NEWTIME)
+#define OF_THREADS (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM) /* nothing to do where there is one thread */
+#define OF_PROCESS (CLONE_FS | CLONE_FILES | CLONE_SYSVSEM)
+
+/* unshare: there are no namespaces to make, and descriptors and directories are the process's, not a thread's. */
+long sys_unshare(u64 flags) {
+    if (flags & ~(u64)(NAMESPACES | OF_THREADS | OF_PROCESS))
+        return -EINVAL;
+    if (flags & NAMESPACES)
+        return flags & CLONE_NEWUSER || capable(CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
+    if (flags && atomic_load(&process_current()->thread_count) > 1)
+        return -EINVAL;
+    return flags & CLONE_FILES ? process_unshare_files() : 0;
+}
+
+/* setns: no descriptor stands for a namespace. */
+long sys_setns(int fd, int type) {
+    struct file *f = fd_get(fd);
+
+    if (f)
+        file_put(f);
+    return f ? -EINVAL : -EBADF;
+}
+
 /* ---- execve, exit ---- */
 
 long sys_execveat(int at, const char __user *user, const u64 __user *argv, const u64 __user *envp, int flags) {

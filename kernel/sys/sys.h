@@ -222,6 +222,10 @@ long sys_madvise(u64 address, u64 bytes, int advice);
 long sys_process_madvise(int pidfd, const struct iovec __user *vector, u64 count, int advice, u32 flags);
 long sys_process_mrelease(int pidfd, u32 flags);
 
+/* sys/process.c */
+long sys_unshare(u64 flags);
+long sys_setns(int fd, int type);
+
 /* sys/pidfd.c */
 struct process *pidfd_take(int fd); /* the process that a descriptor stands for, counted; err_ptr(-EBADF) */
 long sys_pidfd_open(int pid, u32 flags);

@@ -65,7 +65,7 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(process_vm_readv), CALL(process_vm_writev),
 
     /* sys/ptrace.c, sys/pidfd.c */
-    CALL(ptrace), CALL(pidfd_open), CALL(pidfd_send_signal), CALL(pidfd_getfd),
+    CALL(ptrace), CALL(unshare), CALL(setns), CALL(pidfd_open), CALL(pidfd_send_signal), CALL(pidfd_getfd),
 
     /* sys/mempolicy.c, sys/membarrier.c */
     CALL(mbind), CALL(set_mempolicy), CALL(get_mempolicy), CALL(set_mempolicy_home_node), CALL(move_pages),

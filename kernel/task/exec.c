@@ -314,6 +314,18 @@ static void change_over(struct exec *e) {
     arch_program_start(arch_task_regs(&t->arch), e->entry, e->stack_pointer);
 }
 
+/* own_files: what CLONE_FILES shared is the program's alone. Its threads are dead already, so there is no way back. */
+static int own_files(struct process *p) {
+    int error = process_unshare_files();
+
+    if (error) {
+        spin_lock(&p->signal_lock);
+        group_exit_locked(p, SIGKILL);
+        spin_unlock(&p->signal_lock);
+    }
+    return error;
+}
+
 static int run(struct exec *e) {
     struct process *p = process_current();
     int tid = task_current()->tid, error = find_program(e);
@@ -328,6 +340,8 @@ static int run(struct exec *e) {
     }
     if (!error)
         error = threads_kill_others();
+    if (!error)
+        error = own_files(p);
     if (!error) {
         change_over(e);
         trace_executed(task_current(), tid);

@@ -40,6 +40,8 @@ void process_join_group(struct process *p, struct ident *group);     /* family_l
 void process_join_session(struct process *p, struct ident *session); /* likewise */
 bool group_orphaned(const struct ident *group, const struct process *ignored); /* family_lock */
 bool group_has_stopped(const struct ident *group);                             /* family_lock */
+/* process_unshare_files: the current process, of one thread, has its descriptors to itself. 0, or -ENOMEM... */
+int process_unshare_files(void);
 int cred_copy(struct credentials *to, const struct credentials *from);
 
 /* clone.c */

@@ -235,6 +235,22 @@ struct files *process_files(struct process *p) {
     return files;
 }
 
+int process_unshare_files(void) {
+    struct process *p = process_current();
+    struct files *old = p->files, *own;
+
+    if (!files_shared(old))
+        return 0;
+    own = files_fork(old);
+    if (is_err(own))
+        return ptr_err(own);
+    spin_lock(&p->lock);
+    p->files = own;
+    spin_unlock(&p->lock);
+    files_put(old);
+    return 0;
+}
+
 struct fs_root *process_fs_root(struct process *p) {
     struct fs_root *fs, *copy = NULL;
 
