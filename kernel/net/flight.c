@@ -16,7 +16,7 @@
 #include "task/task.h"
 
 static struct mutex mutex = MUTEX_INIT(mutex); /* protects what is in flight, and every unix_socket's in_flight */
-static u64 total;                              /* files in flight; [mutex] to write, read atomically */
+static u64 total, sockets; /* files, and Unix sockets, in flight; [mutex] to write, read atomically */
 
 void flight_lock(void) { mutex_lock(&mutex); }
 void flight_unlock(void) { mutex_unlock(&mutex); }
@@ -25,8 +25,10 @@ void flight_unlock(void) { mutex_unlock(&mutex); }
 static void count_files(struct ancillary *a, int add) {
     for (u32 n = 0; n < a->count; n++) {
         struct unix_socket *u = unix_of_file(a->files[n]);
-        if (u)
+        if (u) {
             u->in_flight += (u32)add;
+            atomic_store(&sockets, sockets + (u64)(s64)add);
+        }
     }
     atomic_store(&total, total + (s64)a->count * add);
     a->in_flight = add > 0;
@@ -115,7 +117,7 @@ static void sort_out(struct list *candidates, struct list *alive) {
 
 void flight_collect(void) {
     struct list candidates = LIST_INIT(candidates), alive = LIST_INIT(alive), dropped = LIST_INIT(dropped);
-    if (!atomic_load(&total))
+    if (!atomic_load(&sockets)) /* no other file can hold itself */
         return;
     mutex_lock(&mutex);
     spin_lock(&unix_sockets_lock);

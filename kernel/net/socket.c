@@ -187,17 +187,16 @@ bool socket_poll_room(struct socket *s) {
     return socket_writable(s);
 }
 
+/* Asked again when registered with `writers`, so whoever clears `crowded` wakes us: a wake that comes before it is for
+ * the look that follows. */
+static bool no_more_waiting(struct socket *s) {
+    atomic_store(&s->crowded, true);
+    atomic_fence();
+    return socket_has_room(s) || (socket_shut(s) & SHUT_SEND) || atomic_load_relaxed(&s->error);
+}
+
 int socket_await_room(struct socket *s, u64 deadline_ns) {
-    int error = 0;
-    while (!socket_has_room(s) && !error) {
-        atomic_store(&s->crowded, true);
-        error = socket_wait(&s->writers,
-                            socket_has_room(s) || (socket_shut(s) & SHUT_SEND) || atomic_load_relaxed(&s->error),
-                            deadline_ns);
-        if (socket_shut(s) & SHUT_SEND || atomic_load_relaxed(&s->error))
-            break;
-    }
-    return error;
+    return socket_wait(&s->writers, no_more_waiting(s), deadline_ns);
 }
 
 ssize_t socket_broken(const struct message *m) {

@@ -14,7 +14,8 @@
 #include "net/inet.h"
 #include "task/task.h"
 
-#define SEND_CONNECTED 2626560 /* what Linux gives a connection over lo */
+#define CONNECT_NS (127 * 1000000000UL) /* how long Linux tries, by net.ipv4.tcp_syn_retries */
+#define SEND_CONNECTED 2626560          /* what Linux gives a connection over lo */
 
 /* ---- ends and resets ---- */
 
@@ -273,6 +274,15 @@ static int outcome(struct socket *s) {
     return error ? error : -ECONNABORTED;
 }
 
+/* Until the door opens, or it has taken too long. s->control is not held. */
+static int await_door(struct socket *s, u64 deadline_ns) {
+    u64 until = deadline_ns == SLEEP_FOREVER ? clock_ns() + CONNECT_NS : deadline_ns;
+    int error = wait_until_deadline(&s->writers, socket_state(s) != SOCKET_CONNECTING, true, until);
+    if (error == -ETIMEDOUT)
+        return until == deadline_ns ? -EINPROGRESS : -ETIMEDOUT;
+    return socket_wait_error(error, deadline_ns);
+}
+
 static int tcp_connect(struct socket *s, const struct address *a, u64 deadline_ns) {
     struct inet_socket *i = inet_of(s);
     bool fresh = false;
@@ -297,9 +307,10 @@ static int tcp_connect(struct socket *s, const struct address *a, u64 deadline_n
         if (error <= 0)
             break;
         mutex_unlock(&s->control);
-        error = socket_wait(&s->writers, socket_state(s) != SOCKET_CONNECTING, deadline_ns);
-        error = error == -EAGAIN ? -EINPROGRESS : error;
+        error = await_door(s, deadline_ns);
         mutex_lock(&s->control);
+        if (error == -ETIMEDOUT)
+            forget_connection(s);
     }
     mutex_unlock(&s->control);
     return error;

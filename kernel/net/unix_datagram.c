@@ -10,9 +10,11 @@ bool unix_inbox_full(const struct socket *s) { return atomic_load(&s->inbox_pack
 
 void unix_datagram_room(struct socket *s, u32 before) {
     struct unix_socket *u = unix_of(s), *client;
-    if (before < s->backlog || unix_inbox_full(s))
+    if (unix_inbox_full(s))
         return;
     waitq_wake_all(&u->room);
+    if (before < s->backlog)
+        return;
     spin_lock(&s->lock);
     list_for_each(client, &u->clients, client_link) waitq_wake_all(&client->socket.writers);
     spin_unlock(&s->lock);
