@@ -50,7 +50,7 @@ OTHERS = [
 NOTES = """\
 A ratio under TCG is not a ratio on hardware: TCG prices a TLB flush, a trap and a cache miss differently.
 Linux does work that Quire does not: memory cgroups, security modules, tracing hooks. mitigations=off and init_on_alloc=0 take from it
-what Quire lacks. Quire has no vdso: each reading of the clock is a system call, which counts against it in rows measured once.
+what Quire lacks.
 Linux's table memory leaves out its two upper levels, Quire's has all. Its RAM disk (micro and busybox, 3 MB) lies in the memory it needs."""
 
 
