@@ -57,6 +57,11 @@ static bool may_write(const struct copy *c, const struct walk *w, entry e) {
             !(frame_flags(f) & FRAME_SWAP));
 }
 
+/* A device's memory, or a private copy of it: ptrace(2) does not reach what its protection forbids. */
+static bool out_of_reach(const struct copy *c, const struct view *v) {
+    return v->file && view_object(v)->ops->device && !(v->flags & (c->write ? VIEW_WRITE : VIEW_PROT));
+}
+
 /* Copies if the slot allows it now: 1; 0: it must be faulted in first; -EFAULT: the view forbids it. The leaf is
  * locked, so the frame stays. */
 static long copy_now(struct walk *w, struct table *t, u64 page, void *argument) {
@@ -64,9 +69,8 @@ static long copy_now(struct walk *w, struct table *t, u64 page, void *argument) 
     entry *slot = &t->slots[page - t->base], e = t->level == 1 ? slot_read(slot) : 0;
     if (!entry_present(e) && !(c->force && entry_withheld(e)))
         return 0;
-    if (entry_withheld(e) && entry_special(e) && frame_of_phys(entry_phys(e)) != zero_frame)
-        return -EFAULT; /* a device's memory: ptrace(2) does not reach what its protection forbids */
-    if (!c->force && !(plan_find(t, page - t->base)->view->flags & (c->write ? VIEW_WRITE : VIEW_READ)))
+    const struct view *v = plan_find(t, page - t->base)->view;
+    if (out_of_reach(c, v) || (!c->force && !(v->flags & (c->write ? VIEW_WRITE : VIEW_READ))))
         return -EFAULT;
     if (c->write && !may_write(c, w, e))
         return 0;

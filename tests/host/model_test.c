@@ -439,3 +439,19 @@ test(model_guard_reaches_below_the_top) {
     model_start(6);
     model_replay(guard_at_top, array_count(guard_at_top));
 }
+
+/* ... and wrote to a private copy of one. */
+static const struct op forced_device_copy[] = {
+    {OP_CREATE},
+    {OP_FORK, .other = 7},
+    {OP_FORK, .space = 7, .other = 4},
+    {OP_MAP, .space = 4, .file = 5, .how = 5, .flags = 0x2, .first = 0x80001fd, .pages = 10},
+    {OP_FORK, .space = 4, .other = 1},
+    {OP_WRITE, .space = 1, .first = 0x80001fd, .pages = 4},
+    {OP_PROTECT, .space = 1, .first = 0x80001ff, .pages = 1},
+    {OP_COPY_IN, .space = 1, .how = 1, .first = 0x80001fe, .pages = 1},
+};
+test(model_forced_write_to_a_copy_of_a_device) {
+    model_start(2);
+    model_replay(forced_device_copy, array_count(forced_device_copy));
+}
