@@ -98,7 +98,7 @@ static struct chunk *chunk_ready(struct area *a, u64 n) {
     for (u64 i = 0; counts && i < CHUNK; i++)
         if (!(n + i) || n * CHUNK + i >= a->pages) {
             counts[i] = BAD;
-            c->used++;
+            atomic_hint_add(&c->used, 1);
         }
     atomic_store(&c->counts, counts);
     return counts ? c : NULL;
@@ -120,7 +120,7 @@ static int mark_bad(struct area *a, const u32 *bad, unsigned count) {
         if (!c)
             return bad[i] && bad[i] < a->pages ? -ENOMEM : -EINVAL;
         u16 *at = &c->counts[bad[i] % CHUNK];
-        c->used += *at != BAD;
+        atomic_hint_add(&c->used, *at != BAD);
         a->lost += *at != BAD;
         *at = BAD;
     }
@@ -248,13 +248,13 @@ static u64 take(struct area *a, u64 from, u64 end) {
     if (!c)
         return 0;
     spin_lock(&swap.lock);
-    for (u64 i = from; i < end && c->used < CHUNK && !page; i++)
+    for (u64 i = from; i < end && atomic_load_relaxed(&c->used) < CHUNK && !page; i++)
         if (!atomic_load_relaxed(&c->counts[i % CHUNK]))
             page = i;
     if (page) {
         atomic_store(&c->counts[page % CHUNK], (u16)1);
-        c->used++;
-        a->used++;
+        atomic_hint_add(&c->used, 1);
+        atomic_hint_add(&a->used, 1);
     }
     spin_unlock(&swap.lock);
     return page;
@@ -266,7 +266,7 @@ static u64 row_in(const struct area *a, u64 n) {
     u64 first = n * CHUNK, end = first + CHUNK;
     if (!c || !c->counts)
         return first + (n ? 0 : SWAP_CLUSTER); /* the header's row is not whole */
-    for (u64 row = first; row < end && c->used <= CHUNK - SWAP_CLUSTER; row += SWAP_CLUSTER) {
+    for (u64 row = first; row < end && atomic_load_relaxed(&c->used) <= CHUNK - SWAP_CLUSTER; row += SWAP_CLUSTER) {
         const u64 *words = (const u64 *)&c->counts[row % CHUNK];
         u64 any = 0;
         for (unsigned i = 0; i < SWAP_CLUSTER * sizeof(u16) / sizeof(u64); i++)
@@ -291,7 +291,7 @@ static void next_cluster(struct area *a) {
         }
     }
     spin_lock(&swap.lock);
-    a->freed = 0;
+    atomic_store_relaxed(&a->freed, 0);
     spin_unlock(&swap.lock);
 }
 
@@ -371,9 +371,9 @@ void swap_put(u64 slot) {
     assert(was != BAD);
     if (!was) {
         zswap_forget(slot);
-        c->used--;
-        a->used--;
-        a->freed++;
+        atomic_hint_add(&c->used, -1);
+        atomic_hint_add(&a->used, -1);
+        atomic_hint_add(&a->freed, 1);
     }
     spin_unlock(&swap.lock);
 }
@@ -383,7 +383,7 @@ void swap_bad(u64 slot) {
     spin_lock(&swap.lock);
     assert(*count_of(slot) == 1);
     *count_of(slot) = BAD;
-    a->used--;
-    a->lost++;
+    atomic_hint_add(&a->used, -1);
+    atomic_hint_add(&a->lost, 1);
     spin_unlock(&swap.lock);
 }

@@ -3,7 +3,8 @@
  * the test. The words of programs are included: a page that is copied while a CPU may still write to it is a race.
  *
  * Each thread has a word of its own in each page of what all share, and knows what it wrote there last; and pages of
- * its own, in the same leaf, that come and go. */
+ * its own, in the same leaf, that come and go. Two leaves are shown large: one that all share, and one that comes and
+ * goes as a whole. */
 #include "host.h"
 #include "vm/inner.h"
 
@@ -13,7 +14,11 @@
 #define SHARED_PAGES 8
 #define FILE_PAGE 0x10208ULL /* private, of a file */
 #define FILE_PAGES 4
-#define OWN 0x10220ULL /* 8 pages for each thread */
+#define OWN 0x10220ULL   /* 8 pages for each thread */
+#define LARGE 0x10400ULL /* a whole leaf, of which all use some pages */
+#define LARGE_PAGES 4
+#define LOOSE 0x10600ULL /* another, whose contents nobody knows */
+#define KNOWN (SHARED_PAGES + FILE_PAGES + LARGE_PAGES)
 #define RW (VIEW_READ | VIEW_WRITE)
 
 extern bool host_broken;
@@ -21,7 +26,9 @@ static struct space *parent;
 static struct host_file *file, *written, *cut;
 
 static u64 address_of(unsigned thread, unsigned index) {
-    u64 page = index < SHARED_PAGES ? SHARED + index : FILE_PAGE + index - SHARED_PAGES;
+    u64 page = index < SHARED_PAGES                ? SHARED + index
+               : index < SHARED_PAGES + FILE_PAGES ? FILE_PAGE + index - SHARED_PAGES
+                                                   : LARGE + 100 * (index - SHARED_PAGES - FILE_PAGES);
     return (page << PAGE_SHIFT) + 8 * (thread + 1);
 }
 static void map_at(struct space *s, u64 page, u64 pages, u32 flags, struct host_file *f) {
@@ -32,8 +39,8 @@ static void map_at(struct space *s, u64 page, u64 pages, u32 flags, struct host_
 
 struct known {
     unsigned me;
-    u64 last[SHARED_PAGES + FILE_PAGES];
-    bool set[SHARED_PAGES + FILE_PAGES];
+    u64 last[KNOWN];
+    bool set[KNOWN];
 };
 
 static void look(struct space *s, struct known *k, unsigned index) {
@@ -55,7 +62,7 @@ static void fork_and_look(struct known *k) {
     check(!is_err(child));
     fiber_use(child);
     for (unsigned i = 0; i < 4; i++) {
-        unsigned index = (unsigned)rnd_below(SHARED_PAGES + FILE_PAGES);
+        unsigned index = (unsigned)rnd_below(KNOWN);
         if (one_in(2))
             store(child, &of_child, index);
         look(child, &of_child, index);
@@ -116,11 +123,68 @@ static void files_and_memory(struct known *k) {
     }
 }
 
+/* What is written after MADV_FREE returned stays, whatever reclaim does. */
+static void lazily(struct known *k) {
+    u64 first = OWN + k->me * 8, address = (first << PAGE_SHIFT) + 8, value, written_last = rnd() >> 8;
+    map_at(parent, first, 8, RW, NULL);
+    check_eq(mem_write(parent, address, 1), FAULT_DONE);
+    space_pages_free(parent, first, first + 8);
+    check_eq(mem_write(parent, address, written_last), FAULT_DONE);
+    vm_reclaim(16);
+    check_eq(mem_read(parent, address, &value), FAULT_DONE);
+    check_eq(value, written_last);
+}
+
+static void in_and_out(struct known *k) {
+    switch (rnd_below(5)) {
+    case 0:
+        space_pages_out(parent, SHARED, SHARED + SHARED_PAGES);
+        break;
+    case 1:
+        space_pages_out(parent, LARGE, LARGE + 3);
+        break;
+    case 2:
+        space_pages_in(parent, SHARED, SHARED + SHARED_PAGES);
+        break;
+    case 3:
+        lazily(k);
+        break;
+    default:
+        vm_reclaim(64);
+    }
+}
+
+static void loose_leaf(struct known *k) {
+    u64 page = LOOSE + rnd_below(TABLE_SLOTS), value;
+    switch (rnd_below(7)) {
+    case 0:
+        map_at(parent, LOOSE, TABLE_SLOTS, RW, NULL);
+        break;
+    case 1:
+        (void)mem_write(parent, (page << PAGE_SHIFT) + 8 * k->me, rnd());
+        break;
+    case 2:
+        (void)mem_read(parent, (page << PAGE_SHIFT) + 8 * k->me, &value);
+        break;
+    case 3:
+        space_pages_cold(parent, LOOSE, LOOSE + 1);
+        break;
+    case 4:
+        (void)space_protect(parent, page << PAGE_SHIFT, PAGE_SIZE, VIEW_READ);
+        break;
+    case 5:
+        (void)space_discard(parent, page << PAGE_SHIFT, PAGE_SIZE);
+        break;
+    default:
+        check_eq(space_unmap(parent, LOOSE << PAGE_SHIFT, TABLE_SLOTS << PAGE_SHIFT), 0);
+    }
+}
+
 static void worker(void *argument) {
     struct known k = {.me = (unsigned)(u64)argument};
     for (unsigned i = 0; i < ROUNDS; i++) {
-        unsigned index = (unsigned)rnd_below(SHARED_PAGES + FILE_PAGES);
-        switch (rnd_below(8)) {
+        unsigned index = (unsigned)rnd_below(KNOWN);
+        switch (rnd_below(10)) {
         case 0:
             fork_and_look(&k);
             break;
@@ -131,7 +195,13 @@ static void worker(void *argument) {
             files_and_memory(&k);
             break;
         case 3:
+            in_and_out(&k);
+            break;
         case 4:
+            loose_leaf(&k);
+            break;
+        case 5:
+        case 6:
             store(parent, &k, index);
             break;
         default:
@@ -151,6 +221,7 @@ static void threads(void) {
     parent = space_create(false);
     map_at(parent, SHARED, SHARED_PAGES, RW, NULL);
     map_at(parent, FILE_PAGE, FILE_PAGES, RW, file);
+    map_at(parent, LARGE, TABLE_SLOTS, RW, NULL);
     for (u64 t = 0; t < THREADS; t++)
         fiber_add("worker", worker, (void *)t, parent);
     fibers_run(0);
