@@ -77,17 +77,19 @@ static void add_directory(struct line *line, const char *tag, const char *path, 
 }
 
 static void add_swap(struct line *line, const struct swap *swap, unsigned n, bool for_print) {
+    /* werror: the guest hears of a full disk here, and keeps its pages; QEMU would stop it. */
     add(line, "-drive");
     if (swap->file) {
         char *quoted = commas(swap->file);
-        add(line, "if=none,id=swap%u,format=raw,discard=unmap,file=%s", n, quoted);
+        add(line, "if=none,id=swap%u,format=raw,discard=unmap,werror=report,rerror=report,file=%s", n, quoted);
         free(quoted);
     } else if (for_print) {
         add(line, "if=none,id=swap%u,driver=null-co,read-zeroes=on,size=%" PRIu64, n, swap->bytes);
     } else {
         /* Nothing that the guest swapped must survive a crash of this machine, so a flush need not wait for the disk.
          */
-        add(line, "if=none,id=swap%u,format=raw,discard=unmap,cache=unsafe,file=/dev/fd/%u", n, CHILD_SWAP + n);
+        add(line, "if=none,id=swap%u,format=raw,discard=unmap,cache=unsafe,werror=report,file=/dev/fd/%u", n,
+            CHILD_SWAP + n);
     }
     add(line, "-device");
     add(line, "virtio-blk-device,drive=swap%u", n);

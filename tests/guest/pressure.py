@@ -411,6 +411,21 @@ def part_off_full(mib):
     return "nothing lost"
 
 
+def part_unwritable(pages, flag):
+    """While the file `flag` exists, writes of the area fail."""
+    area = anonymous(pages)
+    fill(area, 0, pages, 1)
+    open(flag, "w").close()
+    area.madvise(MADV_PAGEOUT)
+    verify(area, 0, pages, 1)
+    fill(area, 0, pages, 2)
+    os.unlink(flag)
+    area.madvise(MADV_PAGEOUT)
+    check("all out", "S" * pages, pagemap(area))
+    verify(area, 0, pages, 2)
+    return "pages that cannot be written stay"
+
+
 def part_cycles(count):
     """Nothing leaves a slot behind: /proc/swaps after each of `count` rounds as before the first."""
     pages, start = 64, swap_used()
@@ -514,4 +529,4 @@ def part_terabyte():
     return "a terabyte advised"
 
 
-print(globals()["part_" + sys.argv[1]](*map(int, sys.argv[2:])))
+print(globals()["part_" + sys.argv[1]](*(int(word) if word.isdigit() else word for word in sys.argv[2:])))

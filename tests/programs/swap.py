@@ -29,6 +29,34 @@ pressure("slots-come-back", "cycles", 40, memory="64M", swap="64M")
 pressure("a-terabyte-advised", "terabyte", memory="64M", swap="64M")
 pressure("nth-transfer-fails", "failing", 48, memory="64M", swap="64M", says=(b"quire: swap: ",))
 pressure("same-address-in-each", "same", 8, 6, memory="32M", swap="128M")
+
+
+@test
+def over_the_network(t):
+    """A block device that nbdkit serves; and one whose writes begin to fail: pages that cannot be written stay, nothing is lost."""
+    run = f'{RUN[:-3]} -m 24M -s "$uri" --rw . -- python3 {TESTS}/guest/pressure.py'
+    result = t.run(["nbdkit", "-U", "-", "memory", "64M", "--run", f"{run} fill 18 1"], timeout=600, cwd=t.dir)
+    t.equal("status, stdout, stderr", (0, b"18 MiB verified 1 times\n", b""), (result.status, result.out, result.err))
+    result = t.run(["nbdkit", "-U", "-", "--filter=error", "memory", "64M", "error-pwrite=EIO", "error-pwrite-rate=100%",
+                    f"error-file={t.dir}/fails", "--run", f"{run} unwritable 64 fails"], timeout=600, cwd=t.dir)
+    t.equal("status, stdout", (0, b"pages that cannot be written stay\n"), (result.status, result.out))
+    t.true(f"a line says so: {result.err!r}", b"could not be written (error 5): they stay in memory" in result.err)
+
+
+@test
+def a_terabyte_of_swap(t):
+    """A sparse file of 1 TiB: what it costs grows with what is used."""
+    with open(f"{t.dir}/area", "wb") as file:
+        file.truncate(1 << 40)
+    script = "cat /proc/swaps; grep MemFree /proc/meminfo; swapoff /dev/vda; cat /proc/swaps"
+    result = t.quire("sh", "-c", f"PATH=$PATH:/sbin; {script}", options=["-m", "16M", "-s", f"{t.dir}/area"])
+    lines = result.out.decode().split("\n")
+    t.equal("status, stderr", (0, b""), (result.status, result.err))
+    t.equal("the area", ["/dev/vda", "partition", "1073741820", "0", "-2"], lines[1].split())
+    t.true(f"more than 8 of 16 MiB are free: {lines[2]}", int(lines[2].split()[1]) > 8192)
+    t.equal("after swapoff", 4, len(lines) - 1)
+
+
 for cpus in (1, 2):
     pressure(f"more-than-memory-thrice-{cpus}", "fill", 150, 3, memory="64M", swap="256M", cpus=cpus, soak=True)
     pressure(f"many-forks-that-share-{cpus}", "forks", 100, 4, memory="64M", swap="512M", cpus=cpus, soak=True)
