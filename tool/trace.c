@@ -1,7 +1,7 @@
-/* trace.c - from what the kernel recorded (kernel/lib/trace.h) to a string of uses, and the least that any policy could
+/* trace.c - from a recorded trace (kernel/lib/trace.h) to a string of uses, and the least that any policy could
  * do with it.
  *
- * The kernel names frames, and contents only when they go or come back; here each page gets one number for as long as
+ * A kernel names frames, and contents only when they go or come back; here each page gets one number for as long as
  * it lives: a frame's contents that come with the key with which some went are the same page. */
 #include "trace.h"
 #include "../kernel/lib/trace.h"
@@ -103,7 +103,7 @@ struct trace trace_read(const char *file) {
     size_t words = (size_t)st.st_size / sizeof(uint64_t);
     const uint64_t *word = words ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
     if (word == MAP_FAILED || word[0] != TRACE_MAGIC)
-        fail("%s: no trace; `quire run --trace %s` records one", file, file);
+        fail("%s: no trace; docs/policies.md says what one is", file);
     r.t.uses = allocate(words, sizeof *r.t.uses);
     for (size_t i = 1; i < words; i++)
         take_word(&r, word[i]);
@@ -114,7 +114,7 @@ struct trace trace_read(const char *file) {
     free(r.frames.key);
     free(r.frames.value);
     if (!r.t.count)
-        fail("%s: nothing was recorded: memory was never short", file);
+        fail("%s: nothing was recorded", file);
     return r.t;
 }
 

@@ -13,7 +13,7 @@ void usage_print(void) {
           "in QEMU, with this machine's files, and hands back its output and exit status.\n"
           "\n"
           "  run       run a program; `quire run --help` lists the options\n"
-          "  sim       replay what a run with --trace FILE recorded, with other policies and memories\n"
+          "  sim       replay a trace of page uses with each replacement policy and several memories\n"
           "  doctor    say what this machine can do, and what is missing\n"
           "\n"
           "Example: quire run -m 64M -- python3 -c 'print(6 * 7)'\n",

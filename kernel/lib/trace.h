@@ -1,4 +1,4 @@
-/* trace.h - what reclaim sees, as a file: `quire run --trace FILE` writes it, `quire sim FILE` reads it.
+/* trace.h - what reclaim sees, as a file: `quire sim FILE` reads it.
  *
  * The file is a magic word and then words of 8 bytes, little-endian: the kind in 4 bits, a frame in 28, and 32 bits of
  * the key of its contents. A program that knows its own pages may write TRACE_USE alone: then frame is 0, and key the

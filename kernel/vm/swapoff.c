@@ -14,6 +14,7 @@
 #include "vm/inner.h"
 
 #include "vm/object_inner.h"
+#include "vm/roster.h"
 #include "vm/swap.h"
 
 struct leaving {
@@ -90,6 +91,7 @@ static void put_back(struct table *t, u64 slot, struct frame **frame, struct fra
             atomic_store_relaxed(&(*spare)->anon.ring, t->ring);
             atomic_store_relaxed(&(*spare)->anon.index, i);
             atomic_store(&(*spare)->mapped, 1);
+            roster_came(*spare);
             put_withheld(t, i, *spare);
             *spare = NULL;
         }
