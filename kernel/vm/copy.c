@@ -59,7 +59,7 @@ static bool may_write(const struct copy *c, const struct walk *w, entry e) {
 
 /* A device's memory, or a private copy of it: ptrace(2) does not reach what its protection forbids. */
 static bool out_of_reach(const struct copy *c, const struct view *v) {
-    return v->file && view_object(v)->ops->device && !(v->flags & (c->write ? VIEW_WRITE : VIEW_PROT));
+    return view_of_device(v) && !(v->flags & (c->write ? VIEW_WRITE : VIEW_PROT));
 }
 
 /* Copies if the slot allows it now: 1; 0: it must be faulted in first; -EFAULT: the view forbids it. The leaf is

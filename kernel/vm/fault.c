@@ -84,10 +84,10 @@ static inline bool allowed(const struct view *v, enum fault_access access) {
     return v->flags & needs[access];
 }
 
-/* forcible: private memory may be written, and whatever could be made readable read, against its protection. No
- * device's memory; the vdso, which a debugger may want a breakpoint in, gets a copy. */
+/* forcible: private memory may be written, and whatever could be made readable read, against its protection; a device's
+ * not. */
 static bool forcible(const struct view *v, enum fault_access access) {
-    if (v->file && view_object(v)->ops->device && !(v->flags & VIEW_SPECIAL && v->max_prot & VIEW_WRITE))
+    if (view_of_device(v))
         return false;
     return access == FAULT_WRITE ? !(v->flags & VIEW_SHARED) : v->max_prot & VIEW_READ;
 }

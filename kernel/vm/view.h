@@ -31,6 +31,11 @@ static inline void views_reap(void) {
 u64 view_count(void); /* those that somebody names; frees the idle ones */
 void view_each(void (*visit)(struct view *v, void *argument), void *argument); /* the checker's; the machine is quiet */
 static inline struct object *view_object(const struct view *v) { return v->file ? v->file->object : NULL; }
+/* view_of_device: what a debugger reaches only as far as its protection goes. The vdso is not meant: that is the
+ * kernel's own code, shown like a device, and a breakpoint in it goes into a copy. */
+static inline bool view_of_device(const struct view *v) {
+    return v->file && v->file->object->ops->device && !(v->flags & VIEW_SPECIAL && v->max_prot & VIEW_WRITE);
+}
 static inline unsigned view_key(const struct view *v) { return (v->flags & VIEW_KEY) >> VIEW_KEY_SHIFT; }
 static inline bool view_counts_as_writer(const struct view *v) {
     return v->file && (v->flags & VIEW_SHARED) && (v->max_prot & VIEW_WRITE);
