@@ -22,9 +22,16 @@
 
 #define NAME_BYTES 256u
 
+struct event_head { /* struct inotify_event, but for the name */
+    s32 wd;
+    u32 mask, cookie;
+    u32 len; /* of the name as it is read, padded with zeros */
+};
+_Static_assert(sizeof(struct event_head) == sizeof(struct inotify_event), "read as it is");
+
 struct event {
     struct list link;
-    struct inotify_event head; /* len: of the name as it is read, padded with zeros */
+    struct event_head head;
     char name[];
 };
 
@@ -36,8 +43,8 @@ struct instance {
     struct list events; /* [lock] */
     u64 count;          /* [lock] */
     bool overflowed;    /* [lock] `overflow` is in the queue */
-    struct event overflow;
     struct waitq readable;
+    struct event overflow; /* has no name, so nothing follows */
 };
 
 struct watch {
@@ -375,7 +382,7 @@ struct file *inotify_create(int flags) {
     }
     list_init(&i->watches);
     list_init(&i->events);
-    i->overflow.head = (struct inotify_event){.wd = -1, .mask = IN_Q_OVERFLOW};
+    i->overflow.head = (struct event_head){.wd = -1, .mask = IN_Q_OVERFLOW};
     waitq_init(&i->readable);
     file->private_data = i;
     spin_lock(&watch_lock);
