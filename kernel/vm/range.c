@@ -370,10 +370,10 @@ static bool exceeds(struct range_op *op) {
 static enum step shorten(struct range_op *op, struct walk *w) {
     struct table *t = w->table[w->level], *made;
     enum step step = STEP_DONE;
-    while (step == STEP_DONE && unlikely(t->run_count >= PLAN_LONG) && t->level > 1) {
+    /* writable: else a fault of another space may be changing that plan right now */
+    while (step == STEP_DONE && w->writable && unlikely(t->run_count >= PLAN_LONG) && t->level > 1) {
         unsigned i = slot_index(op->first, t->level);
-        if (!w->writable || slot_index(op->end - 1, t->level) != i || op->end - t->base > table_pages(t) ||
-            table_next(t, i) == i)
+        if (slot_index(op->end - 1, t->level) != i || op->end - t->base > table_pages(t) || table_next(t, i) == i)
             break;
         spin_lock(&t->lock);
         bool fits = table_make(t, i, &op->stock, &made);
