@@ -104,10 +104,10 @@ bench: ## measure Quire beside Debian's Linux (QUICK=1: in five minutes)
 	@tool/set-up $(BENCH_NEEDS)
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	bench/run $(if $(QUICK),--quick)
-bench-programs: ## python, git and gcc on Quire and on Debian's Linux, with this machine's files as the root of both
+bench-files: ## python, git and gcc, cold and warm, on Quire and on Debian's Linux with this machine's files as root
 	@tool/set-up $(BENCH_NEEDS) git
 	@$(MAKE) --no-print-directory -j$$(nproc) all
-	bench/programs
+	bench/files
 
 clean: ## remove what make made
 	rm -rf build build-clang build-shadow quire
@@ -117,4 +117,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile tests/host/host.mk
 
 -include tests/host/host.mk
-.PHONY: all run test soak bench bench-programs abi-record format check-format clean help host-test
+.PHONY: all run test soak bench bench-files abi-record format check-format clean help host-test
