@@ -200,11 +200,10 @@ static void choose_rights(struct exec *e) {
 
 /* ---- the new space ---- */
 
-/* The limits, and the places that follow from them. */
 static void set_limits(struct exec *e) {
     const struct rlimit *limits = process_current()->limits;
     struct space_limits *l = space_limits(e->space);
-    u64 pad = STACK_GUARD + vdso_bytes() + (e->randomise ? STACK_RANDOM_PAGES * PAGE_SIZE : 0);
+    u64 pad = STACK_GUARD + (e->randomise ? STACK_RANDOM_PAGES * PAGE_SIZE : 0);
     u64 gap = limits[RLIMIT_STACK].rlim_cur;
 
     l->address_space = limits[RLIMIT_AS].rlim_cur;
@@ -213,7 +212,6 @@ static void set_limits(struct exec *e) {
     l->locked = limits[RLIMIT_MEMLOCK].rlim_cur;
     gap = gap > ~0UL - pad ? GAP_MOST : gap + pad;
     gap = max(min(gap, GAP_MOST), GAP_LEAST);
-    e->stack_top = STACK_TOP - vdso_bytes() - exec_random(e, STACK_RANDOM_PAGES);
     space_set_mmap_top(e->space, (STACK_TOP - gap - exec_random(e, MMAP_RANDOM_PAGES)) & PAGE_MASK);
 }
 

@@ -31,17 +31,15 @@ struct exec {
     u64 entry; /* where to start: the interpreter's entry, or the program's */
     u64 program_entry, phdr, interpreter_base;
     unsigned phdr_count;
-    u64 stack_top; /* page aligned; the vdso lies above */
-    u64 vdso;      /* where its ELF header is */
+    u64 vdso; /* where its ELF header is */
     /* stack.c */
     u64 stack_pointer;
 };
 
 /* elf.c: -ENOEXEC: not an ELF file that we run. Other errors are execve's. */
 int elf_load(struct exec *e);
-/* vdso.c: vdso_map maps vdso_bytes at the top of the stack: -ENOMEM, -EEXIST. vdso_init: before the first program. */
+/* vdso.c: -ENOMEM. vdso_init: before the first program. */
 int vdso_map(struct exec *e);
-u64 vdso_bytes(void);
 void vdso_init(void);
 /* stack.c: strings, vector of arguments, environment and auxiliary vector. -E2BIG, -EFAULT, -ENOMEM. */
 int stack_build(struct exec *e);

@@ -1,7 +1,6 @@
 /* stack.c - a new program's stack: its arguments and environment, and the auxiliary vector.
  *
- *      the vdso's pages (vdso.c), up to STACK_TOP - random
- *      e->stack_top
+ *      STACK_TOP - random
  *        8 zero bytes
  *        the file's name                       AT_EXECFN
  *        environment strings                   env_start .. env_end
@@ -246,7 +245,7 @@ static int copy_in(struct build *b, u64 vectors_at, const u64 *aux, unsigned aux
 static int lay_out(struct build *b) {
     struct exec *e = b->e;
     struct space_info *info = space_info(e->space);
-    u64 top = e->stack_top, name_bytes = strlen(e->filename) + 1, zeroes = 0;
+    u64 top = STACK_TOP - exec_random(e, STACK_RANDOM_PAGES), name_bytes = strlen(e->filename) + 1, zeroes = 0;
     u64 name = top - sizeof(u64) - name_bytes, strings = name - b->env_bytes - b->arg_bytes;
     u64 below = align_down(strings - (e->randomise ? random_u64() % 8192 : 0), 16UL);
     u64 platform_at = below - sizeof(platform), random = platform_at - RANDOM_BYTES;

@@ -51,15 +51,15 @@ static long map(struct space *s, struct part *p, u64 address, u32 how, u32 max_p
     return space_map(s, &r);
 }
 
-u64 vdso_bytes(void) { return data.bytes + code.bytes; }
-
-/* Right above the stack, in a table that is there anyway: one for the vdso alone would cost each exec and fork more
- * than all else about it. */
+/* vdso_map: a gap for both is found by mapping anything there: the code comes in its upper part. */
 int vdso_map(struct exec *e) {
-    long at = map(e->space, &data, e->stack_top, MAP_AT_FREE, VIEW_READ);
+    struct map_request gap = {.bytes = data.bytes + code.bytes, .flags = VIEW_READ};
+    long at = space_map(e->space, &gap);
 
     if (at >= 0)
-        at = map(e->space, &code, (u64)at + data.bytes, MAP_AT_FREE, VIEW_PROT);
+        at = map(e->space, &data, (u64)at, MAP_AT, VIEW_READ);
+    if (at >= 0)
+        at = map(e->space, &code, (u64)at + data.bytes, MAP_AT, VIEW_PROT);
     if (at < 0)
         return (int)at;
     e->vdso = (u64)at;
