@@ -37,9 +37,9 @@ int main(void) {
 """
 
 # What strace's lines say apart from addresses, numbers of processes, and in which order two processes made their calls.
-MASKS = [(rb"0x[0-9a-f]+", b"ADDRESS"), (rb"(?m)^\d+ +", b""), (rb"\[?pid +\d+\]?", b""), (rb"si_pid=\d+", b"si_pid=N"), (rb"wait4\(\d+", b"wait4(N"),
+MASKS = [(rb" +", b" "), (rb"0x[0-9a-f]+", b"ADDRESS"), (rb"(?m)^\d+ +", b""), (rb"\[?pid +\d+\]?", b""), (rb"si_pid=\d+", b"si_pid=N"), (rb"wait4\(\d+", b"wait4(N"),
          (rb"(?m)\) += \d+$", b") = N"), (rb"\[\d+\]", b"[N]"), (rb"si_[us]time=\d+[^,}]*", b"time"), (rb"gettid\(\) += \d+", b"gettid"),
-         (rb"si_uid=\d+", b"si_uid=N"), (rb" +<unfinished \.\.\.>\n", b"\n"), (rb"<\.\.\. \w+ resumed>.*", b"")]
+         (rb"si_uid=\d+", b"si_uid=N")]
 
 
 def need(*programs):
@@ -55,7 +55,23 @@ def build(t, *options):
     return path
 
 
+def whole(text):
+    """Each call on one line, also where strace had to say something of another process in the middle of it."""
+    begun, lines = {}, []
+    for line in text.split(b"\n"):
+        pid, _, said = line.partition(b" ")
+        end = re.match(rb" *<\.\.\. \w+ resumed>(.*)", said)
+        if said.endswith(b" <unfinished ...>"):
+            begun[pid] = said[:-len(b" <unfinished ...>")]
+        elif end and pid in begun:
+            lines.append(pid + b" " + begun.pop(pid) + end.group(1))
+        else:
+            lines.append(line)
+    return b"\n".join(lines)
+
+
 def masked(text):
+    text = whole(text)
     for pattern, by in MASKS:
         text = re.sub(pattern, by, text)
     return sorted(line for line in text.split(b"\n") if line and b"exited with" not in line or b"exited with 7" in line)
