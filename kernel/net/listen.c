@@ -69,6 +69,20 @@ int socket_accept(struct socket *s, u64 deadline_ns, struct socket **out) {
     return error;
 }
 
+void listener_return(struct socket *s, struct socket *connection) {
+    spin_lock(&s->lock);
+    bool listens = s->state == SOCKET_LISTENING;
+    if (listens) {
+        list_add(&s->pending, &connection->pending_link);
+        s->pending_count++;
+    }
+    spin_unlock(&s->lock);
+    if (listens)
+        waitq_wake_all(&s->readers);
+    else
+        socket_drop(connection);
+}
+
 void listener_clear(struct socket *s) {
     struct socket *c;
     while ((c = take_pending(s)))

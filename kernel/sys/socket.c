@@ -196,7 +196,7 @@ long sys_accept4(int fd, void __user *user, int __user *bytes, int flags) {
     if (!error) {
         made = socket_open(accepted, flags & SOCK_NONBLOCK);
         if (is_err(made)) {
-            socket_drop(accepted);
+            listener_return(s, accepted);
             error = (int)ptr_err(made);
         } else {
             error = tell_peer(accepted, user, bytes);
