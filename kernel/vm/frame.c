@@ -23,9 +23,9 @@
 #include "vm/swap.h"
 
 #define ORDERS (FRAME_ORDER_MOST + 1)
-#define BATCH 32u           /* frames that a cache takes from or gives to the buddy at once */
-#define CACHE_MOST 64u      /* so that a cache that just took or gave a batch is half full */
-#define ROUNDS_OF_BLOCKS 8u /* reclaim passes for a block of several frames: more would empty memory for luck */
+#define BATCH 32u            /* frames that a cache takes from or gives to the buddy at once */
+#define CACHE_MOST 64u       /* so that a cache that just took or gave a batch is half full */
+#define ROUNDS_OF_BLOCKS 64u /* reclaim passes for a block of several frames: more would empty memory for luck */
 
 struct frame *frames;
 u64 frame_count;
