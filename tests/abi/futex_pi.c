@@ -84,6 +84,7 @@ static void handed_over(void) {
 static void *owner(void *argument) {
     futex(&word, FUTEX_LOCK_PI, 0, NULL);
     pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier); /* until_waiters must not see those of a lock that was only tried */
     until_waiters();
     syscall(SYS_exit, 0);
     return argument;
@@ -99,6 +100,8 @@ static void owner_dies(void) {
     say("try", futex(&word, FUTEX_TRYLOCK_PI, 0, NULL));
     word &= ~FUTEX_WAITERS;
     say("time past", futex(&word, FUTEX_LOCK_PI, 0, &past));
+    word &= ~FUTEX_WAITERS;
+    pthread_barrier_wait(&barrier);
     say("the dead owner's", futex(&word, FUTEX_LOCK_PI, 0, NULL));
     say("unlock", futex(&word, FUTEX_UNLOCK_PI, 0, NULL));
     pthread_join(t, NULL);
