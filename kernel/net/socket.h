@@ -138,8 +138,8 @@ int socket_accept(struct socket *s, u64 deadline_ns, struct socket **out);
  * passes over. listener_full: no more fit. */
 void listener_offer(struct socket *listener, struct socket *connection);
 bool listener_full(const struct socket *listener);
-/* listener_return: what socket_accept gave could not be told to the program (no memory): the next accept gets it, unless
- * s listens no more. May sleep. */
+/* listener_return: what socket_accept gave could not be told to the program (no memory): the next accept gets it,
+ * unless s listens no more. May sleep. */
 void listener_return(struct socket *s, struct socket *connection);
 void listener_clear(struct socket *s); /* nobody will accept: close what waits. May sleep */
 
