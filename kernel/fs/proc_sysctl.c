@@ -64,7 +64,6 @@ static int show_boot_id(struct synth *s, struct text *t) {
 }
 
 static u64 core_uses_pid, randomize = 2, printk_level = 4, perf_paranoid = 3, sysrq, dmesg_restrict = 1;
-static u64 msgmax = 8192, msgmnb = 16384, msgmni = 32000;
 static u64 pid_max = 4194304, threads_max = 65536, panic_seconds, hung_task;
 
 static const struct synth_node random_children[] = {
@@ -90,9 +89,9 @@ static const struct synth_node kernel_children[] = {
     {.name = "domainname", .mode = S_IFREG | 0444, .content = "(none)\n"},
     {.name = "hostname", .mode = S_IFREG | 0444, .show = show_hostname},
     {.name = "hung_task_timeout_secs", .mode = S_IFREG | 0644, .value = &hung_task, .most = 1UL << 31},
-    {.name = "msgmax", .mode = S_IFREG | 0644, .value = &msgmax, .most = 1UL << 31},
-    {.name = "msgmnb", .mode = S_IFREG | 0644, .value = &msgmnb, .most = 1UL << 31},
-    {.name = "msgmni", .mode = S_IFREG | 0644, .value = &msgmni, .most = 32768},
+    {.name = "msgmax", .mode = S_IFREG | 0644, .value = &msg_bytes_most, .most = 1UL << 31},
+    {.name = "msgmnb", .mode = S_IFREG | 0644, .value = &msg_queue_bytes, .most = 1UL << 31},
+    {.name = "msgmni", .mode = S_IFREG | 0644, .value = &msg_queues_most, .most = 32768},
     {.name = "ngroups_max", .mode = S_IFREG | 0444, .content = "65536\n"},
     {.name = "osrelease", .mode = S_IFREG | 0444, .content = RELEASE_NUMBER "\n"},
     {.name = "ostype", .mode = S_IFREG | 0444, .content = RELEASE_SYSTEM "\n"},

@@ -5,14 +5,11 @@
  * the segment. shm_* functions here may sleep and hold nothing on return. */
 #pragma once
 
-#include <linux/ipc.h>
 #include <asm/shmbuf.h>
 
-#include "fs/vfs.h"
+#include "fs/ipc.h"
 
 struct space;
-struct text;
-struct synth;
 
 /* of linux/shm.h, which needs a C library */
 #define SHM_HUGETLB 04000
@@ -33,7 +30,7 @@ extern u64 shm_max, shm_all, shm_segments_most; /* /proc/sys/kernel/{shmmax, shm
 
 struct shm_use {
     u64 used, pages, resident, swapped;
-    int highest; /* index in use, or -1 */
+    int highest; /* index in use */
 };
 
 /* shm_get: shmget(2). The number, or -errno. */

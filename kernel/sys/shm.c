@@ -101,14 +101,14 @@ static long info(void __user *out) {
     struct shminfo64 i = {
         .shmmax = shm_max, .shmmin = 1, .shmmni = shm_segments_most, .shmseg = shm_segments_most, .shmall = shm_all};
     shm_usage(&use);
-    return copy_to_user(out, &i, sizeof(i)) ? -EFAULT : max(use.highest, 0);
+    return copy_to_user(out, &i, sizeof(i)) ? -EFAULT : use.highest;
 }
 
 static long usage(void __user *out) {
     struct shm_use use;
     shm_usage(&use);
     struct shm_info i = {.used_ids = use.used, .shm_tot = use.pages, .shm_rss = use.resident, .shm_swp = use.swapped};
-    return copy_to_user(out, &i, sizeof(i)) ? -EFAULT : max(use.highest, 0);
+    return copy_to_user(out, &i, sizeof(i)) ? -EFAULT : use.highest;
 }
 
 long sys_shmctl(int id, int command, void __user *out) {

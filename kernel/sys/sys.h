@@ -247,6 +247,20 @@ long sys_shmat(int id, u64 address, int flags);
 long sys_shmdt(u64 address);
 long sys_shmctl(int id, int command, void __user *out);
 
+/* sys/sem.c */
+struct sembuf;
+long sys_semget(int key, int count, int flags);
+long sys_semop(int id, const struct sembuf __user *ops, u64 count);
+long sys_semtimedop(int id, const struct sembuf __user *ops, u64 count, const struct __kernel_timespec __user *timeout);
+long sys_semctl(int id, int number, int command, u64 argument);
+
+/* sys/msg.c */
+struct msgbuf;
+long sys_msgget(int key, int flags);
+long sys_msgsnd(int id, const struct msgbuf __user *from, size_t bytes, int flags);
+long sys_msgrcv(int id, struct msgbuf __user *to, size_t bytes, s64 type, int flags);
+long sys_msgctl(int id, int command, void __user *argument);
+
 /* sys/mempolicy.c */
 long sys_mbind(u64 start, u64 bytes, int mode, const u64 __user *mask, u64 count, u32 flags);
 long sys_set_mempolicy(int mode, const u64 __user *mask, u64 count);

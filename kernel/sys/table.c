@@ -71,8 +71,9 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(mbind), CALL(set_mempolicy), CALL(get_mempolicy), CALL(set_mempolicy_home_node), CALL(move_pages),
     CALL(migrate_pages), CALL(membarrier),
 
-    /* sys/shm.c */
-    CALL(shmget), CALL(shmat), CALL(shmdt), CALL(shmctl),
+    /* sys/shm.c, sys/sem.c, sys/msg.c */
+    CALL(shmget), CALL(shmat), CALL(shmdt), CALL(shmctl), CALL(semget), CALL(semop), CALL(semtimedop), CALL(semctl),
+    CALL(msgget), CALL(msgsnd), CALL(msgrcv), CALL(msgctl),
 
     /* sys/file.c, sys/rw.c, sys/dir.c, sys/stat.c, sys/attr.c, sys/sync.c */
     CALL(open), CALL(openat), CALL(creat), CALL(openat2), CALL(close), CALL(close_range), CALL(dup), CALL(dup2),

@@ -277,6 +277,7 @@ static void process_exit(struct process *p) {
     vfork_finish(p);
     process_timers_end(p);
     release_memory(p);
+    sem_process_exit(p);
     release_files(p);
     if (leader)
         tty_session_end(p);

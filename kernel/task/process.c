@@ -58,6 +58,7 @@ struct process *process_make(void) {
     list_init(&p->traced);
     list_init(&p->pending.queued);
     list_init(&p->posix_timers);
+    list_init(&p->sem_undos);
     waitq_init(&p->child_events);
     waitq_init(&p->signal_events);
     waitq_init(&p->resume);

@@ -211,6 +211,7 @@ struct process {
     } itimer;
     struct list posix_timers; /* [l] of struct posix_timer */
     int next_timer;
+    struct list sem_undos; /* sys/sem.c's, under its mutex */
 };
 
 static inline struct task *task_current(void) { return cpu_self()->current; }

@@ -13,6 +13,8 @@ void process_times_check(void);
  * sleep. */
 void process_timers_end(struct process *p);
 void posix_timers_delete(struct process *p); /* sys/time.c's part of it */
+/* sem_process_exit (sys/sem.c): the semaphores get back what p owes them. May sleep. */
+void sem_process_exit(struct process *p);
 
 struct itimerval_ns {
     u64 value_ns, interval_ns;

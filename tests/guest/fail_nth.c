@@ -27,9 +27,11 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/sem.h>
 #include <sys/sendfile.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
@@ -154,6 +156,27 @@ static long x_mlockall(void) { return RESULT(mlockall(MCL_CURRENT)); }
 static long x_populate_read(void) { return RESULT(madvise(area, 64 * PAGE, MADV_POPULATE_READ)); }
 static long x_populate_write(void) { return RESULT(madvise(area, 64 * PAGE, MADV_POPULATE_WRITE)); }
 static long x_remap_file(void) { return RESULT(remap_file_pages(area, 4 * PAGE, 0, 8, 0)); }
+static long x_sem(void) {
+    struct sembuf op = {2, 1, SEM_UNDO};
+    int id = semget(IPC_PRIVATE, 40, IPC_CREAT | 0600);
+    if (id < 0)
+        return RESULT(id);
+    long r = RESULT(semop(id, &op, 1));
+    semctl(id, 0, IPC_RMID);
+    return r;
+}
+static long x_msg(void) {
+    struct {
+        long type;
+        char text[100];
+    } m = {1, ""};
+    int id = msgget(IPC_PRIVATE, IPC_CREAT | 0600);
+    if (id < 0)
+        return RESULT(id);
+    long r = RESULT(msgsnd(id, &m, 100, 0));
+    msgctl(id, IPC_RMID, NULL);
+    return r;
+}
 static long x_shm(void) {
     int id = shmget(IPC_PRIVATE, 40 * PAGE, IPC_CREAT | 0600);
     if (id < 0)
@@ -734,6 +757,8 @@ static const struct call {
     {"fallocate", x_fallocate, a_memfd, NULL, NOSPC},
     {"punch", x_punch, a_full_memfd, NULL, 0},
     {"ftruncate", x_truncate, a_full_memfd, NULL, 0},
+    {"semget and semop", x_sem, NULL, NULL, NOSPC},
+    {"msgget and msgsnd", x_msg, NULL, NULL, NOSPC},
     {"epoll_create", x_epoll, NULL, NULL, 0},
     {"epoll_ctl", x_epoll_add, an_epoll, NULL, 0},
     {"epoll_wait", x_epoll_wait, a_full_epoll, NULL, 0},
