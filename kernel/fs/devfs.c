@@ -33,6 +33,8 @@ static ssize_t zero_read(struct file *file, struct iov *to, u64 *position) {
     size_t wanted = to->bytes, done = 0;
     while (done < wanted) {
         size_t some = min(wanted - done, 64 * KiB), moved = iov_zero(to, some);
+        if (moved < align_down(some, (size_t)8))
+            moved = align_down(moved, (size_t)8); /* Linux counts whole words where one faults */
         done += moved;
         if (moved < some || signal_pending()) /* reads of gigabytes can be interrupted */
             break;

@@ -140,11 +140,11 @@ static ssize_t take_chunks(struct pipe *p, struct iov *to) {
         size_t wanted = min((size_t)c->bytes, to->bytes);
         size_t moved = iov_put(to, c->page + c->offset, wanted);
         bool packet = c->packet;
+        if (moved < wanted) /* what went out of this chunk stays in it, as on Linux */
+            return done ? done : -EFAULT;
         done += moved;
         c->offset += moved;
         c->bytes -= moved;
-        if (moved < wanted)
-            return done ? done : -EFAULT;
         if (!c->bytes || packet)
             chunk_drop(p);
         if (packet)

@@ -229,15 +229,13 @@ static void show_numa(struct text *t, struct space *space, const struct mapping 
                       char *buffer) {
     const struct view *v = m->view;
     const struct file *f = file_of_vm(v->file);
-    u32 mode = (v->flags & VIEW_POLICY) >> VIEW_POLICY_SHIFT;
+    struct memory_policy own = policy_of_view(v);
+    const struct memory_policy *p = own.mode != MPOL_DEFAULT ? &own : task;
     struct space_usage u;
     space_usage(space, m->start, m->end, &u);
     u64 pages = u.anon + u.file + u.shmem, dirty = u.shared_dirty + u.private_dirty;
     text_print(t, "%08lx ", (unsigned long)m->start);
-    if (mode != MPOL_DEFAULT)
-        show_policy(t, mode, v->flags & VIEW_POLICY_STATIC, v->flags & VIEW_POLICY_RELATIVE, mode != MPOL_LOCAL);
-    else
-        show_policy(t, task->mode, task->flags & MPOL_F_STATIC_NODES, task->flags & MPOL_F_RELATIVE_NODES, task->nodes);
+    show_policy(t, p->mode, p->flags & MPOL_F_STATIC_NODES, p->flags & MPOL_F_RELATIVE_NODES, p->nodes & 1);
     const char *name = f ? path_string(&f->path, buffer, PAGE_SIZE) : NULL;
     if (f && !is_err(name)) {
         text_string(t, " file=");

@@ -91,8 +91,8 @@ static long getdents(int fd, void __user *out, u32 bytes, bool old) {
         result = -ENOMEM;
     if (!result)
         result = list(f, &l);
-    if (result > 0 && copy_to_user(out, l.buffer, (size_t)result))
-        result = -EFAULT;
+    if (result > 0 && (put_user(*(u64 *)l.buffer, (u64 __user *)out) || copy_to_user(out, l.buffer, (size_t)result)))
+        result = -EFAULT; /* the first word, before all: where that does not fit, nothing is written, as on Linux */
     kfree(l.buffer);
     if (f)
         file_put(f);

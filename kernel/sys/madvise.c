@@ -21,7 +21,9 @@
 
 static int refuses_locked(const struct view *v) { return v->flags & VIEW_LOCKED ? -EINVAL : 0; }
 static int refuses_files(const struct view *v) { return v->file ? -EINVAL : 0; }
-static int refuses_files_and_locked(const struct view *v) { return v->file ? -EINVAL : refuses_locked(v); }
+static int refuses_files_and_locked(const struct view *v) {
+    return v->file && v->file->object ? -EINVAL : refuses_locked(v);
+}
 static int refuses_all(const struct view *v) { return -EINVAL; } /* nowhere is room for a huge page: see not-done */
 static bool spares_shared(const struct view *v) { return v->flags & VIEW_SHARED; }
 

@@ -2,14 +2,15 @@
  * node.
  *
  * A policy can change nothing here, but it is checked, kept and told as on Linux: a thread's in its task, a mapping's
- * in its view. So a set of nodes is node 0 or empty, but for what a thread asked for by STATIC, RELATIVE or
- * NUMA_BALANCING. */
+ * in its view. So a set of nodes is node 0 or empty, but for what was asked for by STATIC, RELATIVE or NUMA_BALANCING.
+ */
 #include <linux/capability.h>
 #include <linux/mempolicy.h>
 
 #include "fs/synth.h"
 #include "sys/mm.h"
 #include "sys/sys.h"
+#include "task/nodes.h"
 #include "task/task.h"
 #include "vm/space.h"
 
@@ -68,20 +69,7 @@ static int make_policy(int mode, const u64 __user *mask, u64 count, struct memor
     return 0;
 }
 
-/* ---- of a mapping: in the view's flags ---- */
-
-static u32 policy_bits(const struct memory_policy *p) {
-    return (u32)p->mode << VIEW_POLICY_SHIFT | (p->flags & MPOL_F_STATIC_NODES ? VIEW_POLICY_STATIC : 0) |
-           (p->flags & MPOL_F_RELATIVE_NODES ? VIEW_POLICY_RELATIVE : 0);
-}
-
-static struct memory_policy policy_of(u32 bits) {
-    struct memory_policy p = {.mode = (bits & VIEW_POLICY) >> VIEW_POLICY_SHIFT};
-    p.flags = (bits & VIEW_POLICY_STATIC ? MPOL_F_STATIC_NODES : 0) |
-              (bits & VIEW_POLICY_RELATIVE ? MPOL_F_RELATIVE_NODES : 0);
-    p.nodes = p.mode != MPOL_DEFAULT && p.mode != MPOL_LOCAL;
-    return p;
-}
+/* ---- of a mapping: in the view's flags (task/nodes.c) ---- */
 
 /* What covers [start, end), until `visit` says otherwise than 0. -EFAULT: a hole. */
 static long each_covering(u64 start, u64 end, bool holes, long (*visit)(const struct mapping *m)) {
@@ -126,14 +114,16 @@ long sys_mbind(u64 start, u64 bytes, int mode, const u64 __user *mask, u64 count
     bool holes = p.mode == MPOL_DEFAULT; /* they have it, if something else is mapped */
     long result = each_covering(start, end, holes, holes ? is_there : NULL);
     result = holes ? (result > 0 ? 0 : -EFAULT) : result;
-    u32 bits = policy_bits(&p), all = VIEW_POLICY | VIEW_POLICY_STATIC | VIEW_POLICY_RELATIVE;
+    long bits = result ? 0 : policy_view_bits(&p);
+    if (bits < 0)
+        return bits;
     if (!result)
-        result = space_change(process_current()->space, start, end - start, bits, all & ~bits);
+        result = space_change(process_current()->space, start, end - start, bits, VIEW_POLICY & ~(u32)bits);
     return result == -ENOMEM && holes ? 0 : result;
 }
 
 static long takes_home(const struct mapping *m) {
-    u32 mode = policy_of(m->view->flags).mode;
+    u32 mode = policy_of_view(m->view).mode;
     return mode == MPOL_DEFAULT ? 0 : mode == MPOL_BIND || mode == MPOL_PREFERRED_MANY ? 1 : -EOPNOTSUPP;
 }
 
@@ -177,7 +167,7 @@ static int find_policy(u64 address, u64 flags, struct memory_policy *p) {
         return -EFAULT;
     bool there = m.start <= address;
     if (there)
-        *p = policy_of(m.view->flags);
+        *p = policy_of_view(m.view);
     space_walk_end(&m);
     return there ? 0 : -EFAULT;
 }

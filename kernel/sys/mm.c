@@ -31,6 +31,7 @@ struct space *limited_space(void) {
     const struct rlimit *data = &p->limits[RLIMIT_DATA];
     l->data = data->rlim_cur ? data->rlim_cur : data->rlim_max; /* 0 counts what there is, as on Linux */
     l->privileged = capabilities >> CAP_SYS_ADMIN & 1;
+    l->low = capabilities >> CAP_SYS_RAWIO & 1;
     l->stack = p->limits[RLIMIT_STACK].rlim_cur;
     l->locked = capabilities >> CAP_IPC_LOCK & 1 ? ~0UL : p->limits[RLIMIT_MEMLOCK].rlim_cur;
     return p->space;
@@ -130,11 +131,14 @@ static long map_any(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 off
         if (!result && f->ops->maps_anonymous) /* /dev/zero */
             flags |= MAP_ANONYMOUS;
     }
-    if (!result && (flags & MAP_ANONYMOUS)) {
+    if (!result && (flags & MAP_ANONYMOUS))
         r.offset = f ? offset : 0; /* of /dev/zero it counts */
+    if (!result && f && (flags & MAP_ANONYMOUS))
+        f->vm.object = NULL; /* private memory in its name */
+    if (!result && (flags & MAP_ANONYMOUS) && (r.flags & VIEW_SHARED)) {
         if (f)
             file_put(f);
-        f = r.flags & VIEW_SHARED ? shared_memory(space(), page_align_up(bytes), !(r.flags & VIEW_NORESERVE)) : NULL;
+        f = shared_memory(space(), page_align_up(bytes), !(r.flags & VIEW_NORESERVE));
         if (is_err(f))
             return ptr_err(f);
     }

@@ -135,7 +135,7 @@ long sys_gettimeofday(struct __kernel_old_timeval __user *out, struct timezone _
     struct __kernel_old_timeval t = {.tv_sec = ns / NS_PER_SECOND, .tv_usec = ns % NS_PER_SECOND / 1000};
     struct timezone none = {0, 0};
 
-    if (out && put_user(t, out))
+    if (out && (put_user(t.tv_sec, &out->tv_sec) || put_user(t.tv_usec, &out->tv_usec)))
         return -EFAULT;
     return zone ? put_user(none, zone) : 0;
 }

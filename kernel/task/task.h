@@ -16,6 +16,7 @@
 #include "lib/base.h"
 #include "lib/sync.h"
 #include "task/failing.h"
+#include "task/nodes.h"
 
 struct space;
 struct files; /* fs/file.h: the descriptor table */
@@ -56,13 +57,6 @@ bool timer_cancel(
 struct signal_queue {
     u64 set;            /* bit n-1 for signal n */
     struct list queued; /* of struct queued_signal: those that came with a siginfo */
-};
-
-/* A thread's policy on memory nodes: sys/mempolicy.c. */
-struct memory_policy {
-    u8 mode;   /* MPOL_* */
-    u16 flags; /* MPOL_F_*_NODES */
-    u64 nodes;
 };
 
 /* Legend: [r] the run queue's lock of ->cpu; [s] process->signal_lock; [o] the task itself only; [p] process->lock;

@@ -55,7 +55,7 @@ static void check_plan(struct check *c, struct table *t) {
         unsigned below = t->level > 1 ? table_next(t, r->first / step) : TABLE_SLOTS;
         expect(c, below == TABLE_SLOTS || below * step >= r->end,
                "level %u base %#lx run %u overlaps the table of slot %u", t->level, (unsigned long)t->base, i, below);
-        if (r->view->file)
+        if (view_object(r->view))
             expect(c, plan_has_link(t, view_object(r->view)), "level %u base %#lx run %u has no link", t->level,
                    (unsigned long)t->base, i);
         r->view->check_runs++;

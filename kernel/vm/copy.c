@@ -119,9 +119,9 @@ static long find_key(struct walk *w, struct table *t, u64 page, void *argument) 
     struct run *r = plan_find(t, page - t->base);
     if (!r || !(r->view->flags & VIEW_PROT))
         return -EFAULT;
-    if (!r->view->file && !(r->view->flags & VIEW_WRITE))
+    if (!view_object(r->view) && !(r->view->flags & VIEW_WRITE))
         return -EFAULT; /* the page would not be the same one after a write: futex(2) refuses */
-    if (!r->view->file)
+    if (!view_object(r->view))
         return 0;
     struct object *o = view_object(r->view);
     u64 index = r->offset + (page - t->base - r->first);

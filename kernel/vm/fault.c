@@ -395,7 +395,7 @@ static enum verdict object_write(struct fault *f, entry e) {
 static enum verdict empty_slot(struct fault *f) {
     const struct view *v = f->run->view;
     bool write = f->access == FAULT_WRITE;
-    if (!v->file)
+    if (!view_object(v))
         return write ? anon_write(f) : anon_read(f);
     if (view_object(v)->ops->device)
         return object_device(f, 0);
@@ -427,7 +427,7 @@ u32 vm_large = LARGE_ALWAYS;
 static bool wants_large(struct fault *f, struct table *t, const struct run *run) {
     u32 flags = run->view->flags;
     u64 first = align_down(f->page, (u64)TABLE_SLOTS) - t->base;
-    if (f->small || f->force || t->level != 2 || f->access != FAULT_WRITE || run->view->file)
+    if (f->small || f->force || t->level != 2 || f->access != FAULT_WRITE || view_object(run->view))
         return false;
     if ((flags & (VIEW_NOHUGE | VIEW_SHARED | VIEW_GROWSDOWN | VIEW_STACK | VIEW_SPECIAL)) ||
         !(vm_large == LARGE_ALWAYS || (vm_large == LARGE_ADVISED && (flags & VIEW_HUGE))))

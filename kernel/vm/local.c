@@ -66,7 +66,7 @@ static void flush(const struct local *l, bool tables) {
 static inline bool fits(const struct local *l, const struct view *view, struct stock *k) {
     struct table *t = l->t;
     bool room = has_room(l, 1) || (k && plan_room(t, 1, k));
-    bool linked = !view->file || plan_has_link(t, view_object(view)) || (k && stock_has(k, 0, 1, 0));
+    bool linked = !view_object(view) || plan_has_link(t, view_object(view)) || (k && stock_has(k, 0, 1, 0));
     return room && linked;
 }
 

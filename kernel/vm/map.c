@@ -44,7 +44,7 @@ static long place(struct space *s, const struct map_request *r, u64 pages) {
     if (r->how & (MAP_AT | MAP_AT_FREE)) {
         if (!range_valid(r->address, pages << PAGE_SHIFT))
             return r->address & (PAGE_SIZE - 1) ? -EINVAL : -ENOMEM;
-        if (first < FIRST_PAGE)
+        if (first < FIRST_PAGE && !s->limits.low)
             return -EPERM;
         return (r->how & MAP_AT_FREE) && is_taken(s, first, first + pages) ? -EEXIST : (long)first;
     }
@@ -100,7 +100,7 @@ long space_map(struct space *s, const struct map_request *r) {
     mutex_unlock(&s->range);
     u64 address = first < 0 ? 0 : (u64)first << PAGE_SHIFT;
     event(EVENT_MAP, address, 1);
-    if (address && fill) /* mmap(2): failing to populate is not an error */
+    if (first >= 0 && fill) /* mmap(2): failing to populate is not an error */
         (void)space_fill(s, address, bytes);
     views_reap();
     return first < 0 ? first : (long)address;

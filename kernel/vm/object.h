@@ -59,7 +59,7 @@ struct vm_file_ops {
 };
 struct vm_file {
     const struct vm_file_ops *ops;
-    struct object *object;
+    struct object *object; /* NULL: what is mapped is private memory in the file's name (/dev/zero) */
 };
 
 void object_init(struct object *o, const struct object_ops *ops, u64 size);

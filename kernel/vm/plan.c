@@ -85,12 +85,12 @@ static __attribute__((noinline)) void link_remove(struct table *t, struct view *
 
 static inline void run_made(struct table *t, struct view *view, struct stock *k) {
     view_get(view);
-    if (view->file)
+    if (view_object(view))
         link_add(t, view, k);
 }
 
 static inline void run_gone(struct table *t, struct view *view) {
-    if (view->file)
+    if (view_object(view))
         link_remove(t, view);
     view_put(view);
 }
@@ -174,7 +174,7 @@ unsigned plan_cut(struct table *t, unsigned i, u64 first, u64 end) {
 void plan_set(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k) {
     assert(first < end && end <= table_pages(t));
     unsigned i = plan_from(t, first);
-    bool over = i < t->run_count && t->runs[i].first < end, linked = over && view && view->file;
+    bool over = i < t->run_count && t->runs[i].first < end, linked = over && view && view_object(view);
     if (linked) /* so that an equal view that goes does not take the last link with it */
         run_made(t, view, k);
     if (over)

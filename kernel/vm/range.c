@@ -74,7 +74,7 @@ static enum step prepare(struct range_op *op, struct table *t) {
     spin_lock(&t->lock);
     if (!plan_room(t, runs_more(t, first, end), &op->stock))
         result = STEP_STOCK;
-    if (op->view && op->view->file && !plan_has_link(t, view_object(op->view)))
+    if (op->view && view_object(op->view) && !plan_has_link(t, view_object(op->view)))
         op->stock.want_links++; /* checked once for all tables, by prepare_all */
     spin_unlock(&t->lock);
     if (t->level == 1)

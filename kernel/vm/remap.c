@@ -90,7 +90,7 @@ struct whole {
 
 /* Room in the plan of a table above, also for the unmapping afterwards, and a link for the run that comes back. */
 static bool fits_above(struct move *m, struct table *t, const struct view *v) {
-    bool linked = !v->file || plan_has_link(t, view_object(v)) || stock_has(&m->stock, 0, 1, 0);
+    bool linked = !view_object(v) || plan_has_link(t, view_object(v)) || stock_has(&m->stock, 0, 1, 0);
     spin_lock(&t->lock);
     bool room = plan_room(t, 4, &m->stock);
     spin_unlock(&t->lock);
@@ -349,7 +349,7 @@ static int check_target(const struct remap *r) {
         return -EINVAL;
     if (old_end > r->to << PAGE_SHIFT && to_end > r->old << PAGE_SHIFT)
         return -EINVAL;
-    return (r->how & REMAP_FIXED) && r->to < FIRST_PAGE ? -EPERM : 0;
+    return (r->how & REMAP_FIXED) && r->to < FIRST_PAGE && !r->s->limits.low ? -EPERM : 0;
 }
 
 /* What is moved or grows must be one mapping, and may become so large: in the order of mremap(2)'s errors. */

@@ -30,18 +30,16 @@
 #define VIEW_HEAP 0x40000u  /* brk: named [heap] */
 #define VIEW_MERGEABLE 0x100000u
 #define VIEW_SYNC 0x200000u /* MAP_SYNC was asked for: shown, nothing else */
-#define VIEW_KEY_SHIFT 24
+#define VIEW_KEY_SHIFT 22
 #define VIEW_KEY (15u << VIEW_KEY_SHIFT) /* the protection key (pkeys(7)) */
-#define VIEW_POLICY_SHIFT 28             /* mbind's: an MPOL_* mode; a machine of one node has no more to say */
-#define VIEW_POLICY (7u << VIEW_POLICY_SHIFT)
-#define VIEW_POLICY_STATIC 0x80000000u
-#define VIEW_POLICY_RELATIVE 0x800000u
+#define VIEW_POLICY_SHIFT 26             /* mbind's: a number in mempolicy.c's table */
+#define VIEW_POLICY (63u << VIEW_POLICY_SHIFT)
 #define VIEW_SPECIAL 0x80000u /* vdso, vvar: frames not counted */
 
 struct view {
     u32 flags;            /* VIEW_*; protection in VIEW_PROT */
     u32 max_prot;         /* VIEW_PROT bits that mprotect may give */
-    struct vm_file *file; /* NULL: anonymous */
+    struct vm_file *file; /* NULL: anonymous, as is a file without an object */
     const char *name;     /* "[vdso]" and the like, a constant; or NULL */
     /* the rest is vm/view.c's */
     u32 references;
@@ -160,7 +158,7 @@ int space_futex_key(struct space *s, u64 address, bool shared, struct futex_key 
 #define PAGE_PRESENT 2u     /* a frame of it is mapped */
 #define PAGE_CACHED 4u      /* not mapped, but the object has it in memory */
 #define PAGE_EXCLUSIVE 8u   /* no other slot maps the frame */
-#define PAGE_ANONYMOUS 128u /* the view has no file */
+#define PAGE_ANONYMOUS 128u /* the view has no object */
 #define PAGE_ZERO 256u      /* present, and it is the zero frame */
 #define PAGE_OF_FILE 16u    /* a frame of a file or of shared memory */
 #define PAGE_SWAPPED 32u    /* in the swap area: *frame is its slot there */
@@ -230,6 +228,7 @@ struct space_info *space_info(struct space *s);
 struct space_limits {
     u64 address_space, data, stack, locked;
     bool privileged; /* CAP_SYS_ADMIN: commit.h */
+    bool low;        /* CAP_SYS_RAWIO: may map below mmap_min_addr where it says so exactly */
 };
 struct space_limits *space_limits(struct space *s);
 

@@ -484,7 +484,7 @@ static struct table *make_lower(struct table *t, unsigned i, struct stock *k) {
     u64 first = i * slot_pages(t->level), end = first + slot_pages(t->level);
     unsigned from = plan_from(t, first), to = from, links = 0;
     for (; to < t->run_count && t->runs[to].first < end; to++)
-        links += t->runs[to].view->file != NULL;
+        links += view_object(t->runs[to].view) != NULL;
     if (!stock_has(k, 1, links, 0) || !plan_room(t, 2, k))
         return NULL;
     /* an array for the new table: only when its runs do not fit into few; it may take the stock's after t took its own

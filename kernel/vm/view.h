@@ -34,7 +34,8 @@ static inline struct object *view_object(const struct view *v) { return v->file 
 /* view_of_device: what a debugger reaches only as far as its protection goes. The vdso is not meant: that is the
  * kernel's own code, shown like a device, and a breakpoint in it goes into a copy. */
 static inline bool view_of_device(const struct view *v) {
-    return v->file && v->file->object->ops->device && !(v->flags & VIEW_SPECIAL && v->max_prot & VIEW_WRITE);
+    const struct object *o = view_object(v);
+    return o && o->ops->device && !(v->flags & VIEW_SPECIAL && v->max_prot & VIEW_WRITE);
 }
 static inline unsigned view_key(const struct view *v) { return (v->flags & VIEW_KEY) >> VIEW_KEY_SHIFT; }
 static inline bool view_counts_as_writer(const struct view *v) {
