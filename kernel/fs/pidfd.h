@@ -9,3 +9,5 @@ struct file *pidfd_create(struct process *p, int flags); /* counted; takes its o
 /* pidfd_process: the process it stands for, counted; NULL: f is no such file. It may have ended, even been waited for.
  */
 struct process *pidfd_process(const struct file *f);
+/* proc_directory_process: the same for a directory /proc/PID, which pidfd_send_signal(2) takes too. */
+struct process *proc_directory_process(const struct file *f);

@@ -5,6 +5,7 @@
  * then gone (-ENOENT) and its files fail (-ESRCH), as on Linux. Names are never cached: super.uncached. */
 #include <linux/capability.h>
 
+#include "fs/pidfd.h"
 #include "fs/proc.h"
 #include "fs/shm.h"
 #include "lib/release.h"
@@ -237,6 +238,14 @@ static struct super super = {
     .options = "rw,relatime",
     .uncached = true,
 };
+
+struct process *proc_directory_process(const struct file *f) {
+    struct synth *s = f->inode->super == &super ? synth_of(f->inode) : NULL;
+    struct process *p = s && s->node == &process_node ? s->process : NULL;
+    if (p)
+        process_get(p);
+    return p;
+}
 
 struct super *proc_super(void) {
     if (!super.root && synth_mount(&super, &proc_node))

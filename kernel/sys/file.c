@@ -250,6 +250,8 @@ static long fcntl_file(struct file *f, int fd, int command, u64 argument) {
         return tree_get_seals(f);
     case F_GETLEASE:
         return F_UNLCK;
+    case F_NOTIFY: /* no events: none are told any more. Others: inotify(7) has replaced them */
+        return argument & ~(u64)DN_MULTISHOT ? -EINVAL : 0;
     default:
         return -EINVAL;
     }

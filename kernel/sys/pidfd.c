@@ -7,13 +7,19 @@
 #include "sys/sys.h"
 #include "task/trace.h"
 
-struct process *pidfd_take(int fd) {
+static struct process *take(int fd, bool directory_too) {
     struct file *f = fd_get(fd);
     struct process *p = f ? pidfd_process(f) : NULL;
 
+    if (f && !p && directory_too)
+        p = proc_directory_process(f);
     if (f)
         file_put(f);
     return p ? p : err_ptr(-EBADF);
+}
+
+struct process *pidfd_take(int fd) {
+    return take(fd, false);
 }
 
 long sys_pidfd_open(int pid, u32 flags) {
@@ -71,7 +77,7 @@ long sys_pidfd_send_signal(int fd, int signal, struct siginfo __user *user, u32 
 
     if (flags)
         return -EINVAL;
-    p = pidfd_take(fd);
+    p = take(fd, true);
     if (is_err(p))
         return ptr_err(p);
     error = info_for(p, signal, user, &info);

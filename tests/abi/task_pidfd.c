@@ -41,6 +41,10 @@ static void signals(void) {
     show("flags", syscall(SYS_pidfd_send_signal, fd, 0, NULL, 1));
     show("not a pidfd", syscall(SYS_pidfd_send_signal, null, 0, NULL, 0));
     show("no descriptor", syscall(SYS_pidfd_send_signal, 99, 0, NULL, 0));
+    for (const char **name = (const char *[]){"/proc", "/proc/self", "/proc/self/fd", "/proc/self/task", "/tmp", NULL};
+         *name; name++)
+        show(*name, syscall(SYS_pidfd_send_signal, open(*name, O_RDONLY | O_DIRECTORY), 0, NULL, 0));
+    show("watching nothing", fcntl(null, F_NOTIFY, DN_MULTISHOT));
     show("another's number", syscall(SYS_pidfd_send_signal, fd, SIGUSR2, &i, 0));
     show("as the kernel", syscall(SYS_pidfd_send_signal, fd, SIGUSR1, &i, 0));
     wait_for("not yet", fd, WEXITED | WNOHANG);
