@@ -261,6 +261,17 @@ long sys_msgsnd(int id, const struct msgbuf __user *from, size_t bytes, int flag
 long sys_msgrcv(int id, struct msgbuf __user *to, size_t bytes, s64 type, int flags);
 long sys_msgctl(int id, int command, void __user *argument);
 
+/* sys/mq.c */
+struct mq_attr;
+long sys_mq_open(const char __user *name, int flags, u32 mode, const struct mq_attr __user *attr);
+long sys_mq_unlink(const char __user *name);
+long sys_mq_timedsend(int fd, const char __user *text, size_t bytes, u32 priority,
+                      const struct __kernel_timespec __user *until);
+long sys_mq_timedreceive(int fd, char __user *text, size_t bytes, u32 __user *priority,
+                         const struct __kernel_timespec __user *until);
+long sys_mq_notify(int fd, const struct sigevent __user *event);
+long sys_mq_getsetattr(int fd, const struct mq_attr __user *new, struct mq_attr __user *old);
+
 /* sys/mempolicy.c */
 long sys_mbind(u64 start, u64 bytes, int mode, const u64 __user *mask, u64 count, u32 flags);
 long sys_set_mempolicy(int mode, const u64 __user *mask, u64 count);

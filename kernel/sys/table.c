@@ -75,6 +75,9 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(shmget), CALL(shmat), CALL(shmdt), CALL(shmctl), CALL(semget), CALL(semop), CALL(semtimedop), CALL(semctl),
     CALL(msgget), CALL(msgsnd), CALL(msgrcv), CALL(msgctl),
 
+    /* sys/mq.c */
+    CALL(mq_open), CALL(mq_unlink), CALL(mq_timedsend), CALL(mq_timedreceive), CALL(mq_notify), CALL(mq_getsetattr),
+
     /* sys/file.c, sys/rw.c, sys/dir.c, sys/stat.c, sys/attr.c, sys/sync.c */
     CALL(open), CALL(openat), CALL(creat), CALL(openat2), CALL(close), CALL(close_range), CALL(dup), CALL(dup2),
     CALL(dup3), CALL(fcntl), CALL(flock), CALL(ioctl), CALL(memfd_create), CALL(read), CALL(write), CALL(pread64),
