@@ -52,9 +52,7 @@ static bool may_write(const struct copy *c, const struct walk *w, entry e) {
     const struct frame *f = frame_of_phys(entry_phys(e));
     if (!w->writable)
         return false;
-    return (entry_present(e) && entry_writable(e)) ||
-           (c->force && frame_class(f) == FRAME_ANON && atomic_load(&f->counts) == FRAME_ONE_MAP &&
-            !(frame_flags(f) & FRAME_SWAP));
+    return (entry_present(e) && entry_writable(e)) || (c->force && frame_class(f) == FRAME_ANON && frame_sole(f));
 }
 
 /* A device's memory, or a private copy of it: ptrace(2) does not reach what its protection forbids. */

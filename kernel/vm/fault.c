@@ -173,7 +173,7 @@ static enum verdict take_over_frame(struct fault *f) {
 }
 
 static enum verdict break_frame(struct fault *f, struct frame *frame) {
-    if (atomic_load(&frame->counts) == FRAME_ONE_MAP && (!(frame_flags(frame) & FRAME_SWAP) || swap_take(frame)))
+    if (swap_sole(frame))
         return take_over_frame(f);
     return copy_from(f, frame);
 }

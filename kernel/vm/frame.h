@@ -126,6 +126,12 @@ static inline void frame_pin(struct frame *f) { atomic_add(&f->counts, FRAME_ONE
 static inline void frame_unpin(struct frame *f) { frame_drop(f, FRAME_ONE_PIN); }
 static inline void frame_map(struct frame *f) { atomic_add(&f->counts, FRAME_ONE_MAP); }
 static inline void frame_unmap(struct frame *f) { frame_drop(f, FRAME_ONE_MAP); }
+/* frame_sole: a frame that one slot maps and nobody else refers to, nor finds in the swap cache: so it stays,
+ * while the leaf with that slot is locked. The cache is asked first: swapoff takes a frame out of it after others have
+ * mapped it. */
+static inline bool frame_sole(const struct frame *f) {
+    return !(atomic_load(&f->flags) & FRAME_SWAP) && atomic_load(&f->counts) == FRAME_ONE_MAP;
+}
 
 /* Whole pages for the kernel's own use, by address (stacks, buffers): class FRAME_KERNEL. */
 void *pages_alloc(unsigned order, unsigned how) must_check;

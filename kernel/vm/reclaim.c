@@ -496,8 +496,7 @@ static bool give_up(entry *slot, void *any) {
     if (!entry_present(e) || entry_special(e))
         return true;
     struct frame *f = frame_of_phys(entry_phys(e));
-    if (f->class != FRAME_ANON || atomic_load(&f->counts) != FRAME_ONE_MAP ||
-        ((atomic_load(&f->flags) & FRAME_SWAP) && !swap_take(f)))
+    if (f->class != FRAME_ANON || !swap_sole(f))
         return true;
     slot_set_bits(slot, ENTRY_LAZY);
     slot_clear_bits(slot, ENTRY_DIRTY);

@@ -248,11 +248,13 @@ static int each_chunk(struct move *m, enum step (*act)(struct move *m, u64 done,
  * nothing moved. */
 static int move_frames(struct space *s, u64 from, u64 to, u64 pages, u64 from_end) {
     struct move m = {.s = s, .from = from, .to = to, .pages = pages};
+    swap_moves(1);
     int error = each_chunk(&m, ready_chunk);
     if (!error)
         error = space_prepare_unmap(s, from, from_end);
     if (!error)
         error = each_chunk(&m, move_chunk);
+    swap_moves(-1);
     stock_empty(&m.stock);
     return error;
 }

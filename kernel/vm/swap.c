@@ -13,6 +13,7 @@ static struct {
     struct spin lock;
     struct radix cache;   /* [l] slot -> frame */
     u64 cached;           /* [l] */
+    int moves;            /* [l] under way */
     u64 copies, in_trees; /* atomic: frames of objects that have a slot; slots in objects' trees */
     struct waitq filling; /* who waits for FRAME_FILLING to end */
 } swap = {.filling = WAITQ_INIT(swap.filling)};
@@ -77,6 +78,12 @@ static void leave(struct frame *f) {
     swap.cached--;
 }
 
+void swap_moves(int by) {
+    spin_lock(&swap.lock);
+    swap.moves += by;
+    spin_unlock(&swap.lock);
+}
+
 bool swap_take(struct frame *f) {
     u64 slot = f->anon.swap;
     spin_lock(&swap.lock);
@@ -130,7 +137,7 @@ static struct frame *next_idle(u64 *slot, u64 end, bool *pinned) {
         u64 pins = atomic_load(&f->counts) / FRAME_ONE_PIN;
         *pinned = pins == 1 && (frame_flags(f) & FRAME_ERROR);
         bool idle = swap_count((*slot)++) == 1 && (!pins || *pinned) && !(frame_flags(f) & FRAME_FILLING);
-        if (idle)
+        if (idle && !(swap.moves && atomic_load(&f->mapped) > 1))
             return f;
     }
     return NULL;

@@ -34,8 +34,14 @@ int swap_insert(u64 slot, struct frame *f, struct radix_reserve *nodes) must_che
 /* swap_peek: the cached frame, pinned, perhaps FRAME_FILLING still; NULL: there is none, or it is about to leave. */
 struct frame *swap_peek(u64 slot);
 /* swap_take: f leaves the cache, if nothing but its one mapping refers to it and to its slot: it may be written then.
- * The leaf that maps it is locked. */
+ * The leaf that maps it is locked. swap_sole: it has left, or does now. */
 bool swap_take(struct frame *f);
+static inline bool swap_sole(struct frame *f) {
+    return frame_sole(f) || ((frame_flags(f) & FRAME_SWAP) && swap_take(f));
+}
+/* swap_moves: from +1 to -1 a move (mremap) is under way: frames that several slots map stay in the cache, so that it
+ * meets none that has become shared since it copied those that are. */
+void swap_moves(int by);
 /* swap_dup_cached: one more names the slot of f; 0: it has left the cache. The leaf that maps it is locked. */
 u64 swap_dup_cached(struct frame *f) must_check;
 /* swap_claim: f, pinned, is mapped by one slot more, at this index of a table of this ring; the pin is used up. False:

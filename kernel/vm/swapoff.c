@@ -144,7 +144,9 @@ int area_empty(unsigned area, int (*pause)(void)) {
     struct leaving l = {(u64)area << AREA_SHIFT, (u64)(area + 1) << AREA_SHIFT, pause};
     struct area_state state;
     int error = 0;
+    reclaim_exclude(); /* whose search for a slot may have begun there */
     area_close(area);
+    reclaim_include();
     area_look(area, &state);
     while (state.used && !error) {
         error = empty_leaves(&l);

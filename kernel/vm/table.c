@@ -608,7 +608,7 @@ static void drop_leaf(struct table *t) {
             e = ~e; /* withheld */
         }
         struct frame *f = frame_in(all, e);
-        if (atomic_load_relaxed(&f->counts) == FRAME_ONE_MAP && !(frame_flags(f) & FRAME_SWAP)) {
+        if (frame_sole(f)) {
             atomic_store_relaxed(&f->counts, 0);
             atomic_store(&f->free.next, free); /* after it: reclaim may be reading the ring that was there */
             free = f;

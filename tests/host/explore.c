@@ -27,6 +27,7 @@
 #include "vm/area.h"
 #include "vm/inner.h"
 #include "vm/slab.h"
+#include "vm/zswap.h"
 
 #define T EXPLORE_THREADS
 #define STEPS_MOST 60000u /* the hand goes round three times */
@@ -537,6 +538,7 @@ static void prepare(const struct scenario *s) {
         host_keep(a->contents, s->swap * PAGE_SIZE);
         host_keep(a->written, s->swap);
     }
+    check_eq(zswap_set_limit(s->zswap), 0);
     explore_ready();
     host_settle();
     before = host_count();

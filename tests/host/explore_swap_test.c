@@ -10,48 +10,6 @@
 
 /* ---- set-ups: as in scenario.h, and pages 0 and 1 are in the swap area */
 
-static void out(struct space *s) {
-    space_load(NULL);
-    space_pages_out(s, PAGE, PAGE + 2);
-    use(s);
-}
-static void one_out(void) {
-    one();
-    out(P);
-    space_load(NULL);
-}
-static void two_out(void) {
-    one_out();
-    C = fork_of(P);
-}
-static void three_out(void) {
-    two_out();
-    G = P;
-    P = C;
-    C = fork_of(P);
-}
-/* Two leaves that name the slots. */
-static void two_out_apart(void) {
-    two_out();
-    use(P);
-    must_put(P, 3, 2);
-    space_load(NULL);
-}
-static void three_out_apart(void) {
-    three_out();
-    use(P);
-    must_put(P, 3, 2);
-    use(G);
-    must_put(G, 3, 3);
-    space_load(NULL);
-}
-/* ... and the frames are in memory, in the cache, mapped by P. */
-static void two_cached_apart(void) {
-    two_out_apart();
-    use(P);
-    check_eq(get(P, 0), 1);
-    space_load(NULL);
-}
 static void one_cached(void) {
     one_out();
     use(P);
@@ -74,124 +32,36 @@ static void two_cold_apart(void) {
 
 /* ---- threads */
 
-thread(b_outs) { space_pages_out(P, PAGE, PAGE + 1); }
-thread(b_outs_both) { space_pages_out(P, PAGE, PAGE + 2); }
 thread(g_outs) { space_pages_out(G, PAGE, PAGE + 1); }
 thread(b_reclaims) { vm_reclaim(2); }
-thread(a_reads_0) { check_eq(get(P, 0), 1); }
 thread(b_reads_0) { check_eq(get(P, 0), 1); }
 thread(b_reads_1) { check_eq(get(P, 1), 1); }
-thread(c_reads_0) { check_eq(get(C, 0), 1); }
-thread(g_reads_0) { check_eq(get(G, 0), 1); }
-thread(a_writes_0) { must_put(P, 0, 0xa); }
 thread(a_writes_twice) {
     must_put(P, 0, 0x1a);
     check_eq(get(P, 0), 0x1a);
     must_put(P, 0, 0xa);
     check_eq(get(P, 0), 0xa);
 }
-thread(b_writes_1) { must_put(P, 1, 0xb); }
-thread(c_writes_0) { must_put(C, 0, 0xc); }
-thread(g_writes_0) { must_put(G, 0, 0x9); }
-static enum fault_outcome a_got;
-thread(a_tries_0) { a_got = put(P, 0, 0xa); }
 thread(b_looks_0) {
     u64 v = get(P, 0), w = get(P, 0);
     check(v == 1 || v == 0xa);
     check(w == v || w == 0xa);
 }
-thread(b_forks) { spaces[NEW] = fork_of(P); }
-thread(b_becomes_child) {
-    struct space *child = become_child(NEW, P);
-    u64 first = get(child, 0), second = get(child, 0);
-    check(first == 1 || first == 0xa);
-    check_eq(first, second);
-}
-thread(b_child_writes) {
-    struct space *child = become_child(NEW, P);
-    must_put(child, 0, 0xd);
-    check_eq(get(child, 0), 0xd);
-}
-static void ends(struct space **s) {
-    struct space *it = *s;
-    *s = NULL;
-    space_put(it);
-}
-thread(a_exits) { ends(&P); }
-thread(c_exits) { ends(&C); }
-thread(g_exits) { ends(&G); }
-thread(b_unmaps_0) { check_eq(space_unmap(P, at(0), PAGE_SIZE), 0); }
-thread(b_unmaps_all) { check_eq(space_unmap(P, at(0), 4 << PAGE_SHIFT), 0); }
-thread(b_protects_0) { check_eq(space_protect(P, at(0), PAGE_SIZE, VIEW_READ), 0); }
-thread(b_forbids_0) { check_eq(space_protect(P, at(0), PAGE_SIZE, 0), 0); }
-thread(b_discards) { check_eq(space_discard(P, at(0), 2 << PAGE_SHIFT), 0); }
-thread(b_moves) {
-    check_eq(space_remap(P, at(0), 2 << PAGE_SHIFT, 2 << PAGE_SHIFT, REMAP_MAY_MOVE | REMAP_FIXED, at(8)), at(8));
-}
 
 /* ---- what must hold */
 
-static void a_after(void) { check_eq(look(P, 0), 0xa); }
-static void one_after(void) {
-    check_eq(look(P, 0), 1);
-    check_eq(look(P, 1), 1);
-    check(!C || look(C, 0) == 1);
-}
-static void c_after(void) {
-    check_eq(look(C, 0), 0xc);
-    check(!P || look(P, 0) == 1);
-}
-static void a_and_c_after(void) {
-    check_eq(look(P, 0), 0xa);
-    check_eq(look(C, 0), 0xc);
-    check(!G || look(G, 0) == 1 || look(G, 0) == 0x9);
-}
-static void three_after(void) {
-    a_and_c_after();
-    check_eq(look(G, 0), 0x9);
-}
 static void a_and_1_after(void) {
     check_eq(look(P, 0), 0xa);
     check_eq(look(C, 0), 1);
-}
-static void a_and_b_after(void) {
-    check_eq(look(P, 0), 0xa);
-    check_eq(look(P, 1), 0xb);
-}
-static void unmapped_after(void) { check_eq(look_outcome(P, 0, FAULT_READ), FAULT_MAPERR); }
-static void protected_after(void) {
-    check_eq(look_outcome(P, 0, FAULT_WRITE), FAULT_ACCERR);
-    check_eq(look(P, 0), a_got == FAULT_DONE ? 0xa : 1);
 }
 static void only_read_after(void) {
     check_eq(look_outcome(P, 0, FAULT_WRITE), FAULT_ACCERR);
     check_eq(look(P, 0), 1);
 }
-static void forbidden_after(void) { check_eq(look_outcome(P, 0, FAULT_READ), FAULT_ACCERR); }
 static void emptied_after(void) {
     check_eq(look(P, 0), 0);
     check_eq(look(P, 1), 0);
     check(!C || look(C, 0) == 1);
-}
-static void discarded_after(void) {
-    u64 v = look(P, 0);
-    check(v == 0 || v == 0xa);
-    check_eq(look(P, 1), 0);
-}
-static void moved_after(void) {
-    check_eq(look_outcome(P, 0, FAULT_READ), FAULT_MAPERR);
-    check_eq(look(P, 8), a_got == FAULT_DONE ? 0xa : 1);
-    check_eq(look(P, 9), 1);
-    check(!C || look(C, 0) == 1);
-}
-static void moved_only_after(void) {
-    a_got = FAULT_MAPERR;
-    moved_after();
-}
-static void moved_c_after(void) {
-    check_eq(look(P, 8), 1);
-    check_eq(look(C, 0), 0xc);
-    check_eq(look(C, 1), 1);
 }
 
 /* ---- going out */

@@ -1,5 +1,5 @@
-/* scenario.h - what the scenarios of explore_test.c and its kin have in common: three processes, their pages, and the
- * set-ups that share them.
+/* scenario.h - what the scenarios of explore_test.c and its kin have in common (scenario.c): three processes, their
+ * pages, the set-ups that share them, the threads that come in several files, and what must hold after those.
  *
  * Programs write numbers into page PAGE + i; every number names its writer, so a value that a space should not see is
  * seen. */
@@ -16,95 +16,59 @@
 #define RW (VIEW_READ | VIEW_WRITE)
 
 static inline u64 at(u64 page) { return (PAGE + page) << PAGE_SHIFT; }
-
-static inline void map(struct space *s, u64 page, u64 pages, u32 flags, struct host_file *f) {
-    struct map_request r = {.address = at(page), .bytes = pages << PAGE_SHIFT, .flags = flags, .how = MAP_AT};
-    r.file = f ? &f->file : NULL;
-    check_eq(space_map(s, &r), r.address);
-}
-static inline enum fault_outcome put(struct space *s, u64 page, u64 value) { return mem_write(s, at(page), value); }
-static inline void must_put(struct space *s, u64 page, u64 value) { check_eq(put(s, page, value), FAULT_DONE); }
-static inline u64 get(struct space *s, u64 page) {
-    u64 value = 0xbad;
-    check_eq(mem_read(s, at(page), &value), FAULT_DONE);
-    return value;
-}
-static inline enum fault_outcome try_get(struct space *s, u64 page, u64 *value) { return mem_read(s, at(page), value); }
+void map(struct space *s, u64 page, u64 pages, u32 flags, struct host_file *f);
+enum fault_outcome put(struct space *s, u64 page, u64 value);
+void must_put(struct space *s, u64 page, u64 value);
+u64 get(struct space *s, u64 page);
+enum fault_outcome try_get(struct space *s, u64 page, u64 *value);
 
 /* On a quiet machine, on CPU 3: what a space holds. */
-static inline u64 look(struct space *s, u64 page) {
-    host_cpu(3);
-    space_load(s);
-    return get(s, page);
-}
-static inline enum fault_outcome look_outcome(struct space *s, u64 page, enum fault_access access) {
-    u64 value = 0;
-    host_cpu(3);
-    space_load(s);
-    return mem_access(s, at(page), &value, sizeof(value), access);
-}
+u64 look(struct space *s, u64 page);
+enum fault_outcome look_outcome(struct space *s, u64 page, enum fault_access access);
 
-/* The set-up acts on CPU 0, with that space. */
-static inline void use(struct space *s) {
-    host_cpu(0);
-    space_load(s);
-}
-static inline struct space *fork_of(struct space *s) {
-    struct space *child = space_fork(s);
-    check(!is_err(child));
-    return child;
-}
-
+void use(struct space *s); /* the set-up acts on CPU 0, with that space */
+void ends(struct space **s);
+struct space *fork_of(struct space *s);
 /* A program that forks, and goes on as its own child: what it sees there must be what it saw first. */
-static inline struct space *become_child(unsigned index, struct space *of) {
-    spaces[index] = fork_of(of);
-    fiber_use(spaces[index]);
-    return spaces[index];
-}
-
-#define thread(name) static void name(void *argument)
+struct space *become_child(unsigned index, struct space *of);
 
 /* ---- set-ups: pages [0, 4) anonymous, page 0 and 1 hold 1, 2 is empty, 3 keeps the leaf there */
 
-static inline void one_empty(void) {
-    P = space_create(false);
-    map(P, 0, 4, RW, NULL);
-    use(P);
-    must_put(P, 3, 1);
-}
-static inline void one_without_leaf(void) {
-    P = space_create(false);
-    map(P, 0, 4, RW, NULL);
-    map(P, 512, 4, RW, NULL);
-    use(P);
-    must_put(P, 512, 1);
-}
-static inline void one(void) {
-    one_empty();
-    must_put(P, 0, 1);
-    must_put(P, 1, 1);
-}
-/* P and its child C share all tables. */
-static inline void two(void) {
-    one();
-    C = fork_of(P);
-}
-/* The parent G, its child P, and P's child C share all tables. */
-static inline void three(void) {
-    two();
-    G = P;
-    P = C;
-    C = fork_of(P);
-}
-/* As two, but P has tables of its own; the frame of page 0 is shared. */
-static inline void two_apart(void) {
-    two();
-    use(P);
-    must_put(P, 3, 2);
-}
-/* A child was there: P's tables are its own again, but no slot says so yet. */
-static inline void one_after_exit(void) {
-    two();
-    space_put(C);
-    C = NULL;
-}
+void one_empty(void);
+void one_without_leaf(void);
+void one(void);
+void two(void);            /* P and its child C share all tables */
+void three(void);          /* the parent G, its child P, and P's child C share all tables */
+void two_apart(void);      /* as two, but P has tables of its own; the frame of page 0 is shared */
+void one_after_exit(void); /* a child was there: P's tables are its own again, but no slot says so yet */
+
+/* ... and with .swap: pages 0 and 1 are in the swap area */
+void out(struct space *s);
+void one_out(void);
+void two_out(void);
+void three_out(void);
+void two_out_apart(void); /* two leaves that name the slots */
+void three_out_apart(void);
+void two_cached_apart(void); /* ... and the frames are in memory, in the cache, mapped by P */
+
+/* ---- threads: a and b belong to P, c to C, g to G */
+
+#define thread(name) static void name(void *argument)
+
+extern enum fault_outcome a_got;
+void a_writes_0(void *), a_reads_0(void *), a_tries_0(void *), a_exits(void *);
+void b_writes_1(void *), b_forks(void *), b_becomes_child(void *), b_child_writes(void *);
+void b_unmaps_0(void *), b_unmaps_all(void *), b_protects_0(void *), b_forbids_0(void *), b_discards(void *);
+void b_moves(void *);                     /* pages 0 and 1 to 8 */
+void b_outs(void *), b_outs_both(void *); /* page 0; pages 0 and 1 */
+void c_reads_0(void *), c_writes_0(void *), c_exits(void *);
+void g_reads_0(void *), g_writes_0(void *), g_exits(void *);
+
+/* ---- what must hold after them; where C and G are not there they are not looked at */
+
+void one_after(void); /* nobody wrote */
+void a_after(void), a_and_b_after(void), a_and_c_after(void), three_after(void);
+void c_after(void); /* C wrote, P did not */
+void unmapped_after(void), protected_after(void), forbidden_after(void), discarded_after(void);
+void moved_after(void); /* a may have written before */
+void moved_only_after(void), moved_c_after(void);
