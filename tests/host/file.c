@@ -22,7 +22,6 @@ static struct waitq answers = WAITQ_INIT(answers), arrivals = WAITQ_INIT(arrival
 static unsigned waiting, arrived;
 static bool holding, failed;
 static u64 fail_countdown;
-u64 host_io_count;
 
 void host_io_fail_at(u64 n) {
     fail_countdown = n;
@@ -38,7 +37,6 @@ void host_io_wait(unsigned count) { wait_until(&arrivals, arrived >= count); }
 
 bool host_io_fails(void) {
     bool now = fail_countdown && !--fail_countdown;
-    atomic_add(&host_io_count, 1);
     if (now)
         failed = true;
     return now;

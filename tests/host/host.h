@@ -108,7 +108,7 @@ static inline enum fault_outcome mem_read(struct space *s, u64 address, u64 *val
 }
 /* Tests of the tests: a mutant leaves out all flushes of one place in kernel/vm (2k), or only of pointers to tables (2k
  * + 1). The places are numbered as they are first met, in memory that all processes share. */
-#define HOST_SITES 32
+#define HOST_SITES 64
 struct host_sites {
     u64 count;
     void *site[HOST_SITES];
@@ -180,4 +180,3 @@ unsigned host_io_waiting(void);
 void host_io_wait(unsigned count); /* a task sleeps until so many have come since it holds */
 /* host_io_answer: the request that is `which`th in the order of arrival is carried out now, or fails. */
 void host_io_answer(unsigned which, int error);
-extern u64 host_io_count; /* requests carried out, or failed by host_io_fail_at */
