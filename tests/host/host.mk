@@ -93,8 +93,8 @@ SEED ?= 1
 host-mutate: ## change conditions and operators of kernel/vm one at a time: some test must fail
 	HOST_CC="$(HOST_CC)" HOST_FLAGS="$(PLAIN_FLAGS)" HOST_LINK="$(HOST_LINK)" \
 	python3 tests/host/mutate.py --build $(O)/mutate --count $(MUTANTS) --seed $(SEED) $(or $(FILES),$(HOST_VM))
-host-mutants: $(O)/host-tests ## leave out the flushes of kernel/vm one at a time: some test must fail
-	$(O)/host-tests --mutants
+host-mutants: $(O)/host-explore ## leave out the flushes of kernel/vm one at a time: some test must fail
+	$(O)/host-explore --mutants
 
 -include $(HOST_OBJECTS:.o=.d) $(EXPLORE_OBJECTS:.o=.d) $(TSAN_OBJECTS:.o=.d) $(FAST_OBJECTS:.o=.d)
 .PHONY: host-test host-tsan host-model host-soak host-coverage host-mutate host-mutants

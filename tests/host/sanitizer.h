@@ -6,6 +6,8 @@
 #else
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 static inline void __sanitizer_start_switch_fiber(void **save, const void *bottom, size_t size) {
     (void)save, (void)bottom, (void)size;
 }
@@ -16,8 +18,17 @@ static inline void __sanitizer_finish_switch_fiber(void *save, const void **bott
 }
 static inline void __sanitizer_print_stack_trace(void) {}
 static inline void __sanitizer_symbolize_pc(void *pc, const char *format, char *out, size_t size) {
+    extern char __executable_start;
+    char command[100], line[200];
     (void)format;
-    snprintf(out, size, "%p", pc);
+    snprintf(command, sizeof(command), "addr2line -fse /proc/%d/exe %#tx", getpid(), (char *)pc - &__executable_start);
+    FILE *says = popen(command, "r");
+    for (out[0] = 0; says && fgets(line, sizeof(line), says); strcat(out, " ")) {
+        line[strcspn(line, "\n")] = 0;
+        strncat(out, line, size - strlen(out) - 2);
+    }
+    if (says)
+        pclose(says);
 }
 #endif
 #ifdef __SANITIZE_ADDRESS__
