@@ -107,6 +107,13 @@ void file_put(struct file *f) {
     file_discard(f);
 }
 
+/* As on Linux, what lives in memory alone, or is no file of bytes, has no way around its cache. */
+bool file_can_direct(const struct file *f) {
+    u32 type = f->inode->mode & S_IFMT;
+    return type == S_IFBLK || (type == S_IFREG && f->inode->file_ops && f->inode->file_ops->fsync &&
+                               strcmp(f->inode->super->type, "tmpfs"));
+}
+
 bool file_seeks(const struct file *f) { return f->ops->seek != NULL; }
 
 ssize_t file_read(struct file *f, struct iov *to, u64 *position) {
@@ -122,6 +129,17 @@ ssize_t file_read(struct file *f, struct iov *to, u64 *position) {
     return n;
 }
 
+/* settle: what was written is where it lasts, if the file or the call wants that: O_SYNC, RWF_DSYNC; and O_DIRECT,
+ * which promises that the file's other readers, beside this machine's cache, see it. */
+static ssize_t settle(struct file *f, u8 flags, ssize_t n) {
+    bool data = f->flags & (O_DSYNC | O_DIRECT) || flags & RWF_DSYNC, all = f->flags & __O_SYNC || flags & RWF_SYNC;
+    u32 type = f->inode->mode & S_IFMT;
+    if (likely(!data && !all) || (type != S_IFREG && type != S_IFBLK) || !f->ops->fsync)
+        return n;
+    int error = f->ops->fsync(f, !all);
+    return error ? error : n;
+}
+
 ssize_t file_write(struct file *f, struct iov *from, u64 *position) {
     if (!(f->mode & FILE_WRITE))
         return -EBADF;
@@ -130,7 +148,7 @@ ssize_t file_write(struct file *f, struct iov *from, u64 *position) {
     ssize_t n = f->ops->write(f, from, position);
     if (n > 0)
         notify_file(f, IN_MODIFY);
-    return n;
+    return n > 0 ? settle(f, from->flags, n) : n;
 }
 
 ssize_t file_read_kernel(struct file *f, void *buffer, size_t bytes, u64 position) {

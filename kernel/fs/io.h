@@ -9,6 +9,7 @@ struct iov {
     const struct iovec *vector; /* kernel copies of the iovecs; their bases are user or kernel addresses */
     unsigned count;
     bool kernel;      /* bases are kernel addresses */
+    u8 flags;         /* RWF_* of linux/fs.h: what this transfer asks beyond its file's flags */
     size_t offset;    /* into vector[0] */
     size_t bytes;     /* left in all */
     struct iovec one; /* the single-buffer case; vector points here */

@@ -95,6 +95,11 @@ static struct file *open_inode(struct file *f, const struct path *p, int flags, 
         error = open_kind(inode, f);
     if (!error && !f->ops)
         error = -ENXIO;
+    if (!error && (flags & O_DIRECT) && !file_can_direct(f)) {
+        if (f->ops->release)
+            f->ops->release(f);
+        error = -EINVAL;
+    }
     /* A standard stream on a file of the host's cannot be cut from here: its /dev/stdout is opened as it is. */
     if (!error && (flags & O_TRUNC) && regular && !made && inode->ops->resize) {
         error = open_truncating(inode);

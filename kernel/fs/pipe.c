@@ -14,8 +14,12 @@
  * other side lets go of it. Wake-ups: a change from empty (full) wakes one reader (writer), and who leaves the pipe
  * readable (writable) wakes the next, whether it took something, failed or was interrupted: so none is lost.
  *
- * Not here: splice and tee; O_ASYNC. */
+ * splice takes a chunk off, or reserves a slot for one, and lets go of the lock while the other file moves the bytes:
+ * the slot stays counted as used, so what the other file does not take finds its place again.
+ *
+ * Not here: O_ASYNC. */
 #include <linux/capability.h>
+#include <linux/fs.h>
 #include <linux/limits.h>
 #include <linux/poll.h>
 #include <asm/ioctls.h>
@@ -31,12 +35,6 @@
 #define SLOTS_DEFAULT 16 /* 64 KiB: pipe(7) */
 _Static_assert(PIPE_BUF == PAGE_SIZE, "a write of PIPE_BUF bytes goes to one page");
 
-struct chunk {
-    char *page;
-    u16 offset, bytes;
-    bool packet; /* O_DIRECT: a read takes from this one only, and drops what it does not take */
-};
-
 /* Legend: [l] pipe->lock; [f] fifo_lock. */
 struct pipe {
     struct mutex lock;
@@ -44,6 +42,7 @@ struct pipe {
     struct chunk *ring;             /* [l] */
     char *spare;                    /* [l] a page to write to next, or NULL */
     u32 slots;                      /* [l] */
+    u32 reserved;                   /* slots that a splice under way will fill; written [l] */
     u32 head, tail;                 /* written [l], read atomically by poll and by who waits */
     u32 reader_count, writer_count; /* open descriptions; written [l], read atomically */
     u32 reader_opens, writer_opens; /* how many there ever were: a FIFO's open waits for one more. Written [l] */
@@ -72,7 +71,9 @@ static struct super pipe_super = {
 static const struct file_ops pipe_ops;
 
 static bool is_empty(const struct pipe *p) { return atomic_load(&p->head) == atomic_load(&p->tail); }
-static bool is_full(const struct pipe *p) { return atomic_load(&p->head) - atomic_load(&p->tail) >= p->slots; }
+static bool is_full(const struct pipe *p) {
+    return atomic_load(&p->head) - atomic_load(&p->tail) + atomic_load(&p->reserved) >= p->slots;
+}
 static struct chunk *chunk_at(const struct pipe *p, u32 n) { return &p->ring[n & (p->slots - 1)]; }
 
 /* Both ends' first users: -ENOMEM or 0. */
@@ -153,33 +154,27 @@ static ssize_t take_chunks(struct pipe *p, struct iov *to) {
     return done;
 }
 
-static ssize_t pipe_read(struct file *file, struct iov *to, u64 *position) {
-    struct pipe *p = file->private_data;
-    ssize_t done = 0;
-    bool was_full = false;
-
-    if (!to->bytes)
-        return 0;
-    mutex_lock(&p->lock);
+/* 1: there is something to read; 0: nobody will write any more; -EAGAIN, -ERESTARTSYS. Holds p->lock, lets go of it to
+ * sleep. */
+static int await_bytes(struct pipe *p, bool nowait, bool *was_full) {
+    int error = 0;
     for (;;) {
-        was_full |= is_full(p);
-        if (!is_empty(p)) {
-            done = take_chunks(p, to);
-            break;
-        }
-        if (!p->writer_count)
-            break;
-        if (file->flags & O_NONBLOCK) {
-            done = -EAGAIN;
-            break;
-        }
+        *was_full |= is_full(p);
+        if (!is_empty(p))
+            return 1;
+        if (error || !p->writer_count)
+            return error;
+        if (nowait)
+            return -EAGAIN;
         mutex_unlock(&p->lock);
         if (wait_until_interruptible(&p->readers, !is_empty(p) || !atomic_load(&p->writer_count)))
-            done = -ERESTARTSYS;
+            error = -ERESTARTSYS;
         mutex_lock(&p->lock);
-        if (done)
-            break;
     }
+}
+
+/* Lets go of p->lock. */
+static void read_end(struct pipe *p, bool was_full) {
     bool wake_writer = (was_full || p->watched) && !is_full(p);
     bool wake_reader = !is_empty(p);
     mutex_unlock(&p->lock);
@@ -187,6 +182,19 @@ static ssize_t pipe_read(struct file *file, struct iov *to, u64 *position) {
         waitq_wake_one(&p->writers);
     if (wake_reader)
         wake_next(&p->readers);
+}
+
+static ssize_t pipe_read(struct file *file, struct iov *to, u64 *position) {
+    struct pipe *p = file->private_data;
+    bool was_full = false;
+
+    if (!to->bytes)
+        return 0;
+    mutex_lock(&p->lock);
+    ssize_t done = await_bytes(p, file->flags & O_NONBLOCK || to->flags & RWF_NOWAIT, &was_full);
+    if (done > 0)
+        done = take_chunks(p, to);
+    read_end(p, was_full);
     return done;
 }
 
@@ -253,7 +261,7 @@ static ssize_t write_locked(struct pipe *p, struct file *file, struct iov *from,
         done += moved;
         if (!from->bytes)
             break;
-        if (file->flags & O_NONBLOCK)
+        if (file->flags & O_NONBLOCK || from->flags & RWF_NOWAIT)
             return done ? done : -EAGAIN;
         bool wake = *empty_seen || p->watched;
         mutex_unlock(&p->lock);
@@ -266,6 +274,17 @@ static ssize_t write_locked(struct pipe *p, struct file *file, struct iov *from,
             return done ? done : -ERESTARTSYS;
     }
     return done;
+}
+
+/* Lets go of p->lock. */
+static void write_end(struct pipe *p, bool empty_seen) {
+    bool wake_reader = (empty_seen || p->watched) && !is_empty(p);
+    bool wake_writer = !is_full(p);
+    mutex_unlock(&p->lock);
+    if (wake_reader)
+        waitq_wake_one(&p->readers);
+    if (wake_writer)
+        wake_next(&p->writers);
 }
 
 static ssize_t pipe_write(struct file *file, struct iov *from, u64 *position) {
@@ -283,14 +302,103 @@ static ssize_t pipe_write(struct file *file, struct iov *from, u64 *position) {
     } else {
         done = write_locked(p, file, from, &empty_seen);
     }
-    bool wake_reader = (empty_seen || p->watched) && !is_empty(p);
-    bool wake_writer = !is_full(p);
-    mutex_unlock(&p->lock);
-    if (wake_reader)
-        waitq_wake_one(&p->readers);
-    if (wake_writer)
-        wake_next(&p->writers);
+    write_end(p, empty_seen);
     return done;
+}
+
+/* ---- splice and tee ---- */
+
+int pipe_take(struct file *file, struct chunk *out, bool nowait) {
+    struct pipe *p = file->private_data;
+    bool was_full = false;
+
+    mutex_lock(&p->lock);
+    int result = await_bytes(p, nowait || file->flags & O_NONBLOCK, &was_full);
+    if (result > 0) {
+        *out = *chunk_at(p, p->tail);
+        p->reserved++;
+        atomic_store(&p->tail, p->tail + 1);
+    }
+    read_end(p, false);
+    return result;
+}
+
+void pipe_take_end(struct file *file, struct chunk *c) {
+    struct pipe *p = file->private_data;
+
+    mutex_lock(&p->lock);
+    bool was_full = is_full(p);
+    atomic_store(&p->reserved, p->reserved - 1);
+    if (c->bytes) {
+        *chunk_at(p, p->tail - 1) = *c;
+        atomic_store(&p->tail, p->tail - 1);
+    } else {
+        page_put(p, c->page);
+    }
+    read_end(p, was_full);
+}
+
+int pipe_copy(struct file *file, u64 *cursor, struct chunk *to, bool nowait) {
+    struct pipe *p = file->private_data;
+    bool was_full = false;
+
+    mutex_lock(&p->lock);
+    int result = await_bytes(p, nowait || file->flags & O_NONBLOCK, &was_full);
+    if (result > 0) {
+        u32 behind = (u32)*cursor - p->tail; /* a large number when it is gone */
+        u32 n = *cursor != CHUNK_OLDEST && behind <= p->head - p->tail ? (u32)*cursor : p->tail;
+        struct chunk *c = chunk_at(p, n);
+        result = n != p->head;
+        if (result) {
+            *to = (struct chunk){.page = to->page, .bytes = min(c->bytes, to->bytes), .packet = c->packet};
+            memcpy(to->page, c->page + c->offset, to->bytes);
+            *cursor = n + 1u;
+        }
+    }
+    read_end(p, false);
+    return result;
+}
+
+int pipe_reserve(struct file *file, struct chunk *out, bool nowait) {
+    struct pipe *p = file->private_data;
+    int error = 0;
+
+    nowait |= !!(file->flags & O_NONBLOCK);
+    mutex_lock(&p->lock);
+    while (!error && p->reader_count && is_full(p)) {
+        mutex_unlock(&p->lock);
+        if (nowait)
+            error = -EAGAIN;
+        else if (wait_until_interruptible(&p->writers, !is_full(p) || !atomic_load(&p->reader_count)))
+            error = -ERESTARTSYS;
+        mutex_lock(&p->lock);
+    }
+    if (!error && !p->reader_count) {
+        signal_broken_pipe();
+        error = -EPIPE;
+    }
+    *out = (struct chunk){.page = error ? NULL : page_get(p)};
+    if (!error && !out->page)
+        error = -ENOMEM;
+    if (!error)
+        atomic_store(&p->reserved, p->reserved + 1);
+    write_end(p, false);
+    return error;
+}
+
+void pipe_reserve_end(struct file *file, struct chunk *c) {
+    struct pipe *p = file->private_data;
+
+    mutex_lock(&p->lock);
+    bool empty_seen = is_empty(p);
+    atomic_store(&p->reserved, p->reserved - 1);
+    if (c->bytes) {
+        *chunk_at(p, p->head) = *c;
+        atomic_store(&p->head, p->head + 1);
+    } else {
+        page_put(p, c->page);
+    }
+    write_end(p, empty_seen);
 }
 
 /* ---- the rest of a file's operations ---- */
@@ -545,6 +653,7 @@ int fifo_open(struct inode *inode, struct file *file) {
 /* ---- fcntl ---- */
 
 bool file_is_pipe(const struct file *f) { return f->ops == &pipe_ops; }
+bool pipe_same(const struct file *a, const struct file *b) { return a->private_data == b->private_data; }
 
 long pipe_get_size(struct file *f) {
     if (!file_is_pipe(f))
@@ -555,7 +664,7 @@ long pipe_get_size(struct file *f) {
 /* Move the chunks to a ring of another size. Holds p->lock. */
 static int change_ring(struct pipe *p, u32 slots) {
     u32 used = p->head - p->tail;
-    if (used > slots)
+    if (used + p->reserved > slots)
         return -EBUSY;
     struct chunk *ring = kzalloc(slots * sizeof(*ring));
     if (!ring)

@@ -203,7 +203,7 @@ static ssize_t tree_write(struct file *f, struct iov *from, u64 *position) {
     if (!from->bytes)
         return 0;
     mutex_lock(&ti->inode.lock);
-    if (f->flags & O_APPEND)
+    if (f->flags & O_APPEND || from->flags & RWF_APPEND)
         *position = size_of(ti);
     n = write_limit(ti, *position, from->bytes);
     if (n > 0) {

@@ -174,6 +174,8 @@ static long set_status_flags(struct file *f, u32 flags) {
 
     if ((flags & O_NOATIME) && !(f->flags & O_NOATIME) && !inode_owned(f->inode))
         return -EPERM;
+    if ((flags & O_DIRECT) && !file_is_pipe(f) && !file_can_direct(f))
+        return -EINVAL;
     atomic_store(&f->flags, (f->flags & ~changeable) | (flags & changeable));
     return 0;
 }

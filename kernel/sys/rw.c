@@ -13,6 +13,7 @@
 #define COPY_CHUNK (32 * KiB)
 
 #define SPLICE_FLAGS 15u /* MOVE, NONBLOCK, MORE, GIFT, as splice(2) numbers them: no header of linux-libc-dev does */
+#define SPLICE_NOWAIT 2u
 
 enum direction { READ, WRITE };
 
@@ -74,7 +75,7 @@ long sys_pwrite64(int fd, const void __user *buffer, size_t bytes, s64 offset) {
     return offset < 0 ? -EINVAL : single(fd, WRITE, (void __user *)buffer, bytes, &position);
 }
 
-static long scattered(int fd, enum direction way, const struct iovec __user *user, u32 count, u64 *position) {
+static long scattered(int fd, enum direction way, const struct iovec __user *user, u32 count, u64 *position, u8 flags) {
     struct user_vector v;
     struct file *f = fd_get(fd);
     ssize_t n;
@@ -87,6 +88,7 @@ static long scattered(int fd, enum direction way, const struct iovec __user *use
         n = -ESPIPE;
     else {
         n = vector_begin(&v, user, count);
+        v.cursor.flags = flags;
         if (!n)
             n = transfer(f, way, &v.cursor, position);
         vector_end(&v);
@@ -96,33 +98,33 @@ static long scattered(int fd, enum direction way, const struct iovec __user *use
 }
 
 long sys_readv(int fd, const struct iovec __user *vector, u32 count) {
-    return scattered(fd, READ, vector, count, NULL);
+    return scattered(fd, READ, vector, count, NULL, 0);
 }
 
 long sys_writev(int fd, const struct iovec __user *vector, u32 count) {
-    return scattered(fd, WRITE, vector, count, NULL);
+    return scattered(fd, WRITE, vector, count, NULL, 0);
 }
 
 long sys_preadv(int fd, const struct iovec __user *vector, u32 count, s64 offset) {
     u64 position = (u64)offset;
-    return offset < 0 ? -EINVAL : scattered(fd, READ, vector, count, &position);
+    return offset < 0 ? -EINVAL : scattered(fd, READ, vector, count, &position, 0);
 }
 
 long sys_pwritev(int fd, const struct iovec __user *vector, u32 count, s64 offset) {
     u64 position = (u64)offset;
-    return offset < 0 ? -EINVAL : scattered(fd, WRITE, vector, count, &position);
+    return offset < 0 ? -EINVAL : scattered(fd, WRITE, vector, count, &position, 0);
 }
 
-/* Hints and promises that cost nothing to keep are accepted; not waiting and appending cannot be promised. */
+/* RWF_NOWAIT is refused, as by every file system and pipe of Linux 6.1 that is like one of ours. */
 static long scattered_flags(int fd, enum direction way, const struct iovec __user *vector, u32 count, s64 offset,
                             int flags) {
     u64 position = (u64)offset;
 
-    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND))
         return -EOPNOTSUPP;
     if (offset < -1)
         return -EINVAL;
-    return scattered(fd, way, vector, count, offset == -1 ? NULL : &position);
+    return scattered(fd, way, vector, count, offset == -1 ? NULL : &position, flags);
 }
 
 long sys_preadv2(int fd, const struct iovec __user *vector, u32 count, s64 offset, u64 unused1, int flags) {
@@ -183,8 +185,8 @@ static void unread(struct end *in, size_t bytes) {
         in->file->position -= bytes;
 }
 
-/* Copy up to `bytes`; once: stop after the first chunk that came (from a pipe, more might mean waiting). */
-static ssize_t copy(struct end *in, struct end *out, size_t bytes, bool once) {
+/* Copy up to `bytes`. */
+static ssize_t copy(struct end *in, struct end *out, size_t bytes) {
     size_t chunk = min(bytes, COPY_CHUNK), done = 0;
     char *buffer = bytes ? kmalloc(chunk) : NULL;
     ssize_t n = bytes && !buffer ? -ENOMEM : 1;
@@ -199,7 +201,7 @@ static ssize_t copy(struct end *in, struct end *out, size_t bytes, bool once) {
             done += (size_t)n;
         if (got > 0 && n < got)
             unread(in, (size_t)(got - max(n, 0L)));
-        if (n < got || once || signal_pending())
+        if (n < got || signal_pending())
             break;
     }
     kfree(buffer);
@@ -243,7 +245,7 @@ long sys_sendfile(int out_fd, int in_fd, u64 __user *position, size_t bytes) {
     if (!n && (type_of(&in) == S_IFDIR || !file_seeks(in.file) || (out.file->flags & O_APPEND)))
         n = -EINVAL;
     if (!n)
-        n = copy(&in, &out, min(bytes, TRANSFER_MOST), false);
+        n = copy(&in, &out, min(bytes, TRANSFER_MOST));
     end_close(&out, NULL, 0);
     return end_close(&in, position, n);
 }
@@ -275,19 +277,71 @@ long sys_copy_file_range(int in_fd, u64 __user *in_at, int out_fd, u64 __user *o
     if (!n)
         n = check_ranges(&in, &out, &bytes);
     if (!n)
-        n = copy(&in, &out, bytes, false);
+        n = copy(&in, &out, bytes);
     n = end_close(&out, out_at, n);
     return end_close(&in, in_at, n);
 }
 
-/* splice copies: nobody but the time it takes can tell. A chunk at a time, so that a pipe's end is not waited for
- * twice. */
+/* splice copies: nobody but the time it takes can tell. Only the first bytes are waited for. */
+
+static ssize_t splice_from_pipe(struct end *in, struct end *out, size_t bytes, bool nowait) {
+    size_t done = 0, wanted = 0;
+    ssize_t n = 1;
+
+    while (n > 0 && done < bytes) {
+        struct chunk c;
+        struct iov v;
+        n = pipe_take(in->file, &c, nowait || done);
+        if (n <= 0)
+            break;
+        wanted = min((size_t)c.bytes, bytes - done);
+        iov_kernel(&v, c.page + c.offset, wanted);
+        v.flags = nowait || done ? RWF_NOWAIT : 0;
+        n = transfer(out->file, WRITE, &v, out->position);
+        if (n > 0) {
+            c.offset += n;
+            c.bytes -= n;
+            done += n;
+        }
+        pipe_take_end(in->file, &c);
+        if (n < (ssize_t)wanted)
+            break;
+    }
+    return done ? (ssize_t)done : n;
+}
+
+static ssize_t splice_to_pipe(struct end *in, struct end *out, size_t bytes, bool nowait) {
+    size_t done = 0, wanted = 0;
+    ssize_t n = 1;
+
+    while (n > 0 && done < bytes) {
+        struct chunk c;
+        struct iov v;
+        n = pipe_reserve(out->file, &c, nowait || done);
+        if (n < 0)
+            break;
+        wanted = min(PAGE_SIZE, bytes - done);
+        iov_kernel(&v, c.page, wanted);
+        n = transfer(in->file, READ, &v, in->position);
+        c.bytes = max(n, 0L);
+        pipe_reserve_end(out->file, &c);
+        done += c.bytes;
+        if (n < (ssize_t)wanted || !file_seeks(in->file))
+            break;
+    }
+    return done ? (ssize_t)done : n;
+}
+
 long sys_splice(int in_fd, u64 __user *in_at, int out_fd, u64 __user *out_at, size_t bytes, u32 flags) {
     struct end in, out = {0};
-    ssize_t n = flags & ~(u32)SPLICE_FLAGS ? -EINVAL : 0;
+    ssize_t n;
+    bool nowait = flags & SPLICE_NOWAIT;
 
-    if (n)
-        return n;
+    if (!bytes)
+        return 0;
+    if (flags & ~(u32)SPLICE_FLAGS)
+        return -EINVAL;
+    bytes = min(bytes, TRANSFER_MOST);
     n = end_open(&in, in_fd, in_at, FILE_READ);
     if (!n)
         n = end_open(&out, out_fd, out_at, FILE_WRITE);
@@ -295,8 +349,60 @@ long sys_splice(int in_fd, u64 __user *in_at, int out_fd, u64 __user *out_at, si
         n = -EINVAL;
     if (!n && !file_is_pipe(out.file) && (out.file->flags & O_APPEND))
         n = -EINVAL;
+    if (!n && file_is_pipe(in.file) && pipe_same(in.file, out.file))
+        n = -EINVAL;
     if (!n)
-        n = copy(&in, &out, min(bytes, COPY_CHUNK), true);
+        n = file_is_pipe(in.file) ? splice_from_pipe(&in, &out, bytes, nowait)
+                                  : splice_to_pipe(&in, &out, bytes, nowait);
     n = end_close(&out, out_at, n);
     return end_close(&in, in_at, n);
+}
+
+static ssize_t tee(struct file *in, struct file *out, size_t bytes, bool nowait) {
+    size_t done = 0;
+    u64 cursor = CHUNK_OLDEST;
+    ssize_t n = 1;
+
+    while (n > 0 && done < bytes) {
+        struct chunk c;
+        n = pipe_reserve(out, &c, nowait || done);
+        if (n < 0)
+            break;
+        c.bytes = min(PAGE_SIZE, bytes - done);
+        n = pipe_copy(in, &cursor, &c, nowait || done);
+        c.bytes = n > 0 ? c.bytes : 0;
+        pipe_reserve_end(out, &c);
+        done += c.bytes;
+    }
+    return done ? (ssize_t)done : n;
+}
+
+long sys_tee(int in_fd, int out_fd, size_t bytes, u32 flags) {
+    struct end in, out = {0};
+    ssize_t n = flags & ~(u32)SPLICE_FLAGS ? -EINVAL : 0;
+
+    if (n || !bytes)
+        return n;
+    n = end_open(&in, in_fd, NULL, FILE_READ);
+    if (!n)
+        n = end_open(&out, out_fd, NULL, FILE_WRITE);
+    if (!n && (!file_is_pipe(in.file) || !file_is_pipe(out.file) || pipe_same(in.file, out.file)))
+        n = -EINVAL;
+    if (!n)
+        n = tee(in.file, out.file, bytes, flags & SPLICE_NOWAIT);
+    n = end_close(&out, NULL, n);
+    return end_close(&in, NULL, n);
+}
+
+/* vmsplice: the pages are copied, given as a gift or not. */
+long sys_vmsplice(int fd, const struct iovec __user *vector, u32 count, u32 flags) {
+    struct file *f = flags & ~(u32)SPLICE_FLAGS ? NULL : fd_get(fd);
+    bool pipe = f && file_is_pipe(f);
+    enum direction way = f && f->mode & FILE_WRITE ? WRITE : READ;
+
+    if (f)
+        file_put(f);
+    if (flags & ~(u32)SPLICE_FLAGS)
+        return -EINVAL;
+    return pipe ? scattered(fd, way, vector, count, NULL, flags & SPLICE_NOWAIT ? RWF_NOWAIT : 0) : -EBADF;
 }

@@ -315,6 +315,8 @@ long sys_lseek(int fd, s64 offset, u32 whence);
 long sys_sendfile(int out_fd, int in_fd, u64 __user *position, size_t bytes);
 long sys_copy_file_range(int in_fd, u64 __user *in_at, int out_fd, u64 __user *out_at, size_t bytes, u32 flags);
 long sys_splice(int in_fd, u64 __user *in_at, int out_fd, u64 __user *out_at, size_t bytes, u32 flags);
+long sys_tee(int in_fd, int out_fd, size_t bytes, u32 flags);
+long sys_vmsplice(int fd, const struct iovec __user *vector, u32 count, u32 flags);
 
 /* sys/dir.c */
 long sys_getdents64(int fd, void __user *out, u32 bytes);

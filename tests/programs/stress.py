@@ -3,8 +3,8 @@ import re, shutil
 
 from harness import *
 
-# Not run: what docs/not-done.md lists (userfaultfd, vmsplice), what wants several nodes, and what is filed there but stresses no memory.
-SKIPPED = {"numa", "userfaultfd", "vm-splice", "watchdog"}
+# Not run: what docs/not-done.md lists (userfaultfd), what wants several nodes, and what is filed there but stresses no memory.
+SKIPPED = {"numa", "userfaultfd", "watchdog"}
 
 
 def stressors(t, kind):
