@@ -19,7 +19,7 @@ static u64 flags_of(const struct frame *f) {
     case FRAME_FREE:
         return own & FRAME_LISTED ? BIT(KPF_BUDDY) : 0;
     case FRAME_RESERVED:
-        return BIT(KPF_NOPAGE);
+        return own & FRAME_ERROR ? BIT(KPF_HWPOISON) : BIT(KPF_NOPAGE);
     case FRAME_SLAB:
         return BIT(KPF_SLAB);
     case FRAME_TABLE:

@@ -156,7 +156,8 @@ int proc_meminfo(struct synth *s, struct text *t) {
     for (unsigned i = 0; i < array_count(lines); i++)
         kb_line(t, lines[i].label, lines[i].pages);
     text_string(t, "VmallocTotal:   34359738367 kB\nVmallocUsed:           0 kB\nVmallocChunk:          0 kB\n");
-    text_string(t, "Percpu:                0 kB\nHardwareCorrupted:     0 kB\n");
+    text_string(t, "Percpu:                0 kB\n");
+    kb_line(t, "HardwareCorrupted:", atomic_load(&frames_offline));
     static const char *const none[] = {"ShmemHugePages:", "ShmemPmdMapped:", "FileHugePages:", "FilePmdMapped:"};
     kb_line(t, "AnonHugePages:", table_large_pages());
     for (unsigned i = 0; i < array_count(none); i++)

@@ -137,15 +137,25 @@ static long populate(struct space *s, u64 at, u64 end, bool write) {
     return error;
 }
 
-/* ---- poison: no frame can be taken out of use ---- */
+/* ---- frames out of use ---- */
 
-static long poison(struct space *s, u64 start, u64 end) {
-    if (!capable(CAP_SYS_ADMIN))
-        return -EPERM;
-    for (u64 at = start; at < end; at += PAGE_SIZE)
-        if (space_fault(s, at, FAULT_READ) != FAULT_DONE)
-            return -EFAULT;
-    return -EOPNOTSUPP;
+static long offline_page(struct space *s, u64 at, bool poison) {
+    if (space_fault(s, at, FAULT_READ) != FAULT_DONE)
+        return -EFAULT;
+    struct frame *f = space_pin(s, at);
+    if (!f)
+        return poison ? -EBUSY : -EIO; /* the zero frame, a device's */
+    long error = frame_offline(f, poison);
+    if (!error && !poison)
+        (void)space_fault(s, at, FAULT_READ); /* what was there is there */
+    return error;
+}
+
+static long offline(struct space *s, u64 start, u64 end, bool poison) {
+    long error = capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
+    for (u64 at = start; at < end && !error; at += PAGE_SIZE)
+        error = offline_page(s, at, poison);
+    return error;
 }
 
 static long advise(struct space *s, u64 start, u64 bytes, int advice) {
@@ -157,7 +167,7 @@ static long advise(struct space *s, u64 start, u64 bytes, int advice) {
     switch (advice) {
     case MADV_HWPOISON:
     case MADV_SOFT_OFFLINE:
-        return poison(s, start, start + bytes);
+        return offline(s, start, start + bytes, advice == MADV_HWPOISON);
     case MADV_POPULATE_READ:
     case MADV_POPULATE_WRITE:
         return populate(s, start, end, advice == MADV_POPULATE_WRITE);

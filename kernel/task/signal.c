@@ -358,7 +358,7 @@ int signal_check(struct process *p, int signal) {
 }
 
 /* force: a handler runs if there is one and it is not blocked; else the default action kills. */
-static void force(int signal, int code, u64 address, int key) {
+static void force(int signal, int code, u64 address, int more) {
     struct task *t = task_current();
     struct process *p = t->process;
     u64 bit = signal_bit(signal);
@@ -373,8 +373,10 @@ static void force(int signal, int code, u64 address, int key) {
     t->forced.si_signo = signal;
     t->forced.si_code = code;
     t->forced.si_addr = (void *)address;
-    if (code == SEGV_PKUERR)
-        t->forced.si_pkey = key;
+    if (signal == SIGSEGV && code == SEGV_PKUERR)
+        t->forced.si_pkey = more;
+    if (signal == SIGBUS && code == BUS_MCEERR_AR)
+        t->forced.si_addr_lsb = more;
     t->pending.set |= bit;
     atomic_store(&t->attention, true);
     spin_unlock(&p->signal_lock);
@@ -382,6 +384,7 @@ static void force(int signal, int code, u64 address, int key) {
 
 void signal_force(int signal, int code, u64 address) { force(signal, code, address, 0); }
 void signal_force_key(u64 address, int key) { force(SIGSEGV, SEGV_PKUERR, address, key); }
+void signal_force_poison(u64 address) { force(SIGBUS, BUS_MCEERR_AR, address, PAGE_SHIFT); }
 
 /* ---- masks ---- */
 

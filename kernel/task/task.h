@@ -225,6 +225,7 @@ int signal_group(int pgid, int signal, const siginfo_t *info); /* every process 
 /* signal_force: a fault of the current task itself: cannot be blocked or ignored. */
 void signal_force(int signal, int code, u64 address);
 void signal_force_key(u64 address, int key); /* SEGV_PKUERR: the page's protection key forbids it */
+void signal_force_poison(u64 address);       /* BUS_MCEERR_AR: what the page held is lost */
 /* signal_info_user: what kill(2) says of its sender. */
 void signal_info_user(siginfo_t *info, int signal, int code);
 void signal_broken_pipe(void); /* SIGPIPE for the current task: nobody will read what it writes */

@@ -65,6 +65,8 @@ static void fault_signal(enum fault_outcome outcome, u64 error, u64 address, int
         signal_force_key(address, key);
     else if (outcome == FAULT_ACCERR)
         signal_force(SIGSEGV, SEGV_ACCERR, address);
+    else if (outcome == FAULT_POISON)
+        signal_force_poison(address);
     else
         signal_force(SIGBUS, BUS_ADRERR, address);
 }

@@ -147,6 +147,20 @@ int space_key(struct space *s, u64 address) {
     return address >> PAGE_SHIFT < USER_PAGES ? (int)with_table(s, address >> PAGE_SHIFT, key_at, NULL) : -1;
 }
 
+static long pin_at(struct walk *w, struct table *t, u64 page, void *argument) {
+    entry e = t->level == 1 ? slot_read(&t->slots[page - t->base]) : 0;
+    if (entry_present(e) && !entry_special(e))
+        frame_pin(*(struct frame **)argument = frame_of_phys(entry_phys(e)));
+    return 0;
+}
+
+struct frame *space_pin(struct space *s, u64 address) {
+    struct frame *f = NULL;
+    if (address >> PAGE_SHIFT < USER_PAGES)
+        with_table(s, address >> PAGE_SHIFT, pin_at, &f);
+    return f;
+}
+
 static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
     u64 *number = argument;
     struct run *r = plan_find(t, page - t->base);
@@ -160,7 +174,9 @@ static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
         *number = entry_swap_slot(e);
         return PAGE_MAPPED | PAGE_SWAPPED | (cached ? PAGE_CACHED : 0);
     }
-    if (entry_special(e)) { /* the zero frame, a device's */
+    if (e == entry_poison())
+        return PAGE_MAPPED | PAGE_CACHED; /* as mincore(2) says of it on Linux */
+    if (entry_special(e)) {               /* the zero frame, a device's */
         *number = entry_phys(e) >> PAGE_SHIFT;
         return PAGE_MAPPED | PAGE_PRESENT | (*number == frame_number(zero_frame) ? PAGE_ZERO : 0);
     }

@@ -280,6 +280,76 @@ u64 object_write_out(struct outward *out) {
     return gone;
 }
 
+/* ---- out of use ---- */
+
+/* Nobody maps f, and nobody but the caller and the tree refers to it. o->lock held. */
+static void put_in_place(struct object *o, struct frame *f, struct frame *fresh) {
+    u64 index = object_index(f);
+    u8 flags = frame_flags(f) & (FRAME_DIRTY | FRAME_REFERENCED);
+    machine_copy_page(frame_va(fresh), frame_va(f));
+    object_attach(o, index, fresh, flags);
+    radix_replace(&o->tree, index, fresh);
+    if (flags & FRAME_DIRTY) /* fresh is dirty in its place */
+        atomic_hint_add(&o->dirty, 1);
+    o->cached++;
+    object_detach(o, f);
+    frame_unpin(fresh);
+}
+
+/* Its contents are lost: a file's are read again; if they were changed, that is an error to be reported. */
+static bool lose(struct object *o, struct frame *f) {
+    if (frame_class(f) == FRAME_SHMEM) {
+        atomic_or(&f->flags, FRAME_ERROR);
+        return false;
+    }
+    if (frame_flags(f) & FRAME_DIRTY)
+        o->error = -EIO;
+    object_remove(o, object_index(f));
+    return true;
+}
+
+static int replace(struct object *o, struct frame *f, struct frame *fresh) {
+    bool out = false;
+    mutex_lock(&o->mutex);
+    spin_lock(&o->lock);
+    bool can = f->object.object == o && !(frame_flags(f) & (FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR));
+    if (can && (frame_flags(f) & FRAME_SWAP))
+        object_dirty_locked(o, f);
+    if (can)
+        atomic_or(&f->flags, FRAME_CLOSING);
+    spin_unlock(&o->lock);
+    if (can)
+        object_visit(o, object_index(f), object_index(f) + 1, VISIT_UNMAP_OBJECT);
+    spin_lock(&o->lock);
+    if (can)
+        atomic_and(&f->flags, (u8)~FRAME_CLOSING);
+    can &= f->object.object == o && atomic_load(&f->counts) == 2 * FRAME_ONE_PIN;
+    if (can && fresh) {
+        put_in_place(o, f, fresh);
+        out = true;
+    } else if (can) {
+        out = lose(o, f);
+    }
+    spin_unlock(&o->lock);
+    mutex_unlock(&o->mutex);
+    waitq_wake_all(&o->filling);
+    if (out)
+        frame_unpin(f);
+    return can ? 0 : -EBUSY;
+}
+
+int object_replace(struct frame *f, struct frame *fresh) {
+    while (atomic_xchg(&f->hold, 1))
+        machine_pause();
+    bool of_object = frame_class(f) == FRAME_FILE || frame_class(f) == FRAME_SHMEM;
+    struct object *o = of_object ? keep_object(f) : NULL;
+    atomic_store(&f->hold, 0);
+    int error = o ? replace(o, f, fresh) : -EBUSY;
+    if (o)
+        release_object(o);
+    return error;
+}
+
 /* ---- in ---- */
 
 /* A frame takes the place of the slot that is page `index`, to be filled. -EEXIST: it is no slot. */

@@ -45,6 +45,7 @@ enum verdict {
     TRY_MAPERR, /* this and what follows is an answer */
     TRY_ACCERR,
     TRY_BUS,
+    TRY_POISON,
     TRY_NOMEM,
 };
 
@@ -494,6 +495,8 @@ static enum verdict fault_leaf(struct fault *f) {
         return empty_slot(f);
     if (unlikely(entry_swapped(e)))
         return swapped(f, e);
+    if (unlikely(e == entry_poison()))
+        return TRY_POISON;
     if (unlikely(f->force && entry_withheld(e)))
         return f->access == FAULT_WRITE ? write_to_present(f, e) : TRY_DONE;
     if (unlikely(entry_withheld(e)))
@@ -624,10 +627,13 @@ static enum verdict get_object_page(struct fault *f) {
         frame_unpin(f->held);
     f->held = NULL;
     int error = object_get(view_object(f->view), f->index, OBJECT_READ, &f->held);
+    bool poisoned = error == -EIO && object_poisoned(view_object(f->view), f->index);
     view_put(f->view);
     event(EVENT_FAULT_MAJOR, f->page << PAGE_SHIFT, 1);
     if (!error)
         return TRY_AGAIN;
+    if (poisoned)
+        return TRY_POISON;
     return error == -ENOMEM ? TRY_NOMEM : TRY_BUS;
 }
 
@@ -641,6 +647,8 @@ static enum fault_outcome outcome_of(enum verdict verdict) {
         return FAULT_ACCERR;
     case TRY_BUS:
         return FAULT_BUS_ADRERR;
+    case TRY_POISON:
+        return FAULT_POISON;
     default:
         return FAULT_NOMEM;
     }

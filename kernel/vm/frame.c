@@ -378,6 +378,15 @@ static __attribute__((noinline)) void free_block(struct frame *f, unsigned order
     spin_unlock(&c->lock);
 }
 
+u64 frames_offline;
+
+/* It is never given out again. */
+static void retire(struct frame *f) {
+    atomic_store_relaxed(&f->flags, FRAME_ERROR);
+    frame_reclass(f, FRAME_RESERVED);
+    atomic_add(&frames_offline, 1);
+}
+
 void frame_free(struct frame *f, unsigned order) {
     unsigned class = frame_class(f);
     if (unlikely(class <= FRAME_RESERVED || class >= FRAME_CLASSES || atomic_load_relaxed(&f->counts) ||
@@ -388,6 +397,10 @@ void frame_free(struct frame *f, unsigned order) {
     shadow_freed(frame_number(f));
     if (unlikely(frame_flags(f) & FRAME_SWAP) && class == FRAME_ANON)
         swap_forget(f);
+    if (unlikely(frame_flags(f) & FRAME_POISON)) {
+        retire(f);
+        return;
+    }
     for (u64 i = 0; unlikely(frame_poison) && i < 1ULL << order; i++)
         poison_fill(f + i);
     if (order) {

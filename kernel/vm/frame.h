@@ -12,7 +12,7 @@ struct object;
 
 enum frame_class {
     FRAME_FREE,     /* in the buddy or in a CPU's cache */
-    FRAME_RESERVED, /* hidden by the machine, or never ours */
+    FRAME_RESERVED, /* hidden by the machine, taken out of use, or never ours */
     FRAME_KERNEL,   /* the image, descriptors, stacks, buffers */
     FRAME_SLAB,     /* behind slab.h */
     FRAME_TABLE,    /* a page table of a user space */
@@ -66,9 +66,10 @@ _Static_assert(offsetof(struct frame, anon.swap) == offsetof(struct frame, objec
 #define FRAME_CLOSING 8u     /* truncate is removing it: nothing may map it */
 #define FRAME_REFERENCED 16u /* used since the policy asked */
 #define FRAME_SWAP                                                                                                     \
-    32u                /* a slot of the swap area, anon.swap or object.swap, has the same contents (swap.h, evict.c)   \
-                        */
-#define FRAME_HOLE 64u /* class FRAME_RESERVED: no memory at all, not counted in given */
+    32u                  /* a slot of the swap area, anon.swap or object.swap, has the same contents (swap.h, evict.c) \
+                          */
+#define FRAME_HOLE 64u   /* class FRAME_RESERVED: no memory at all, not counted in given */
+#define FRAME_POISON 64u /* other classes: it is kept when it is freed (offline.c) */
 #define FRAME_LISTED 128u /* class FRAME_FREE: head of a block in the buddy's lists */
 
 extern struct frame *frames; /* by frame number */
@@ -146,6 +147,11 @@ void frame_totals(struct frame_totals *t);
 void frame_reserve_least(u64 least);
 u64 frame_free_count(void);   /* about: per-CPU caches included */
 u64 frame_caches_drain(void); /* give the frames in all CPUs' caches back to the buddy; how many. No lock held */
+
+/* frame_offline: the frame, in use by programs and pinned once, by the caller, is taken out of use, its contents moved
+ * or, with `poison`, lost. Drops the pin. 0; -EBUSY, -ENOMEM: it stays in use. Sleeps. */
+int frame_offline(struct frame *f, bool poison);
+extern u64 frames_offline; /* how many were; atomic */
 
 /* vm_reclaim: make about `pages` frames free, by reclaim.c; how many were freed. Called by frame_alloc when
  * nothing is left, with no lock held; may sleep; returns 0 when called from within itself, and when there is nothing

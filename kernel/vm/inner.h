@@ -177,6 +177,11 @@ void gap_freed(struct space *s, u64 first, u64 end, bool left, const struct view
 void gap_taken(struct space *s, u64 first, u64 end, const struct view *v); /* [first, end) is mapped now */
 void gap_reset(struct space *s);
 
+/* table_shows_small: a visit for ring_each, of the tables above the leaf that is its argument: t, locked, shows it
+ * small.
+ */
+bool table_shows_small(struct table *t, void *leaf);
+
 /* reclaim_exclude: until reclaim_include, no batch of reclaim is under way, nor any flush of one still to come. Sleeps.
  */
 void reclaim_exclude(void);

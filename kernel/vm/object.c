@@ -91,6 +91,14 @@ bool object_has(struct object *o, u64 index) {
     return has;
 }
 
+bool object_poisoned(struct object *o, u64 index) {
+    spin_lock(&o->lock);
+    struct frame *f = value_frame(radix_find(&o->tree, index));
+    bool poisoned = f && (frame_flags(f) & (FRAME_ERROR | FRAME_POISON)) == (FRAME_ERROR | FRAME_POISON);
+    spin_unlock(&o->lock);
+    return poisoned;
+}
+
 void object_detach(struct object *o, struct frame *f) {
     while (atomic_xchg(&f->hold, 1)) /* reclaim reads o's address from it */
         machine_pause();

@@ -85,6 +85,7 @@ struct frame *object_peek(struct object *o, u64 index);
 void object_peek_row(struct object *o, u64 index, unsigned count, struct frame **out);
 /* object_has: page `index` has contents of its own: cached, on the way, or in the swap area. */
 bool object_has(struct object *o, u64 index);
+bool object_poisoned(struct object *o, u64 index); /* ... that are lost: frame_offline */
 /* object_swapped: how many of pages [first, end) are in the swap area. */
 u64 object_swapped(struct object *o, u64 first, u64 end);
 /* object_resize: set the size (bytes); shrinking unmaps and frees what lies past the new end, private copies too, and

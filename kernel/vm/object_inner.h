@@ -41,6 +41,11 @@ void object_drop_slot(struct object *o, u64 index);
  * lock held. */
 int object_swap_in(struct object *o, u64 index, bool overwrite, struct frame **out);
 
+/* object_replace: f, a frame of an object, pinned once by the caller, is nowhere mapped any more, and `fresh`, which is
+ * of the same class and nobody's, has its contents and its place; fresh is NULL: they are lost, and what has no other
+ * home cannot be read any more (-EIO). -EBUSY: nothing changed but that it may have to be mapped again. Sleeps. */
+int object_replace(struct frame *f, struct frame *fresh) must_check;
+
 /* objects_bring_back: the pages of all objects that are in slots [first, end), while that area is closed. 0; -ENOMEM,
  * -EIO; or what pause() says, which is called now and then. Sleeps. objects_release: frames of objects that keep one of
  * these slots give it back. No batch of reclaim is under way. */

@@ -199,7 +199,7 @@ static bool withdraw(struct table *t, void *argument) {
     return true;
 }
 
-static bool show_small(struct table *t, void *argument) {
+bool table_shows_small(struct table *t, void *argument) {
     struct table *leaf = argument;
     unsigned i = slot_index(leaf->base, 2);
     entry e = slot_read(&t->slots[i]);
@@ -230,7 +230,7 @@ static void withdraw_frame(struct frame *f, struct batch *b) {
     if (ring)
         ring_each(ring, withdraw, &w);
     if (w.large)
-        ring_each(w.above, show_small, w.large);
+        ring_each(w.above, table_shows_small, w.large);
     epoch_leave();
     if (w.any)
         b->frames[b->count++] = f;

@@ -137,6 +137,7 @@ enum fault_outcome {
     FAULT_MAPERR,     /* SIGSEGV SEGV_MAPERR: nothing mapped there */
     FAULT_ACCERR,     /* SIGSEGV SEGV_ACCERR: not allowed */
     FAULT_BUS_ADRERR, /* SIGBUS BUS_ADRERR: past the end of the file, or an I/O error */
+    FAULT_POISON,     /* SIGBUS BUS_MCEERR_AR: its frame was taken out of use, and what it held is lost */
     FAULT_NOMEM,      /* out of memory: the caller kills */
 };
 enum fault_access { FAULT_READ = 0, FAULT_WRITE = 1, FAULT_EXEC = 2 };
@@ -165,6 +166,8 @@ int space_futex_key(struct space *s, u64 address, bool shared, struct futex_key 
 /* space_barrier: every CPU that runs the space (NULL: every CPU) has passed a full memory barrier. */
 void space_barrier(struct space *s);
 u32 space_present(struct space *s, u64 address, u64 *frame);
+/* space_pin: the frame that the page shows now, pinned; NULL: none, or one that is not counted (the zero frame). */
+struct frame *space_pin(struct space *s, u64 address);
 
 /* space_walk: the mappings in address order, neighbours with the same view joined. next starts at 0.
  * Returns false at the end. Holds nothing between calls: a view of a range is consistent, the list may change

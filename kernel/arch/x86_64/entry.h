@@ -42,6 +42,8 @@ static inline bool entry_present(entry e) { return e & ENTRY_PRESENT; }
 static inline bool entry_writable(entry e) { return e & ENTRY_WRITE; }
 static inline bool entry_withheld(entry e) { return !(e & ENTRY_PRESENT) && ENTRY_KIND(e) == KIND_WITHHELD; }
 static inline bool entry_special(entry e) { return e & ENTRY_SPECIAL; }
+/* entry_poison: what was here is lost (offline.c); special, so that nothing is counted for it */
+static inline entry entry_poison(void) { return KIND_MARKER << 1 | ENTRY_SPECIAL; }
 /* entry_is_table: in a table of level > 1 every present entry without LARGE is a table. */
 static inline bool entry_is_large(entry e) { return e & ENTRY_LARGE; }
 static inline bool entry_is_table(entry e) { return (e & (ENTRY_PRESENT | ENTRY_LARGE)) == ENTRY_PRESENT; }
