@@ -114,6 +114,14 @@ static void harvest_on(u64 count, struct batch *b) {
 
 /* ---- withdrawing ---- */
 
+static void flush(struct batch *b) {
+    if (b->stale) {
+        machine_flush_everyone();
+        event(EVENT_FLUSH_EVERYONE, 0, 1);
+    }
+    b->stale = false;
+}
+
 struct withdrawal {
     struct frame *f;
     unsigned index;
@@ -145,7 +153,9 @@ static bool give_slot(struct withdrawal *w) {
 }
 
 /* Given up by MADV_FREE, and not written since: the frame goes, with nothing in its place. If it was written just now,
- * the exchange says so, and it stays: from then on like any other. */
+ * the exchange says so, and it stays: from then on like any other. The flush does not wait for the batch's end: by a
+ * swap entry a fault finds the frame again, and a range operation sees that a flush is to come; by nothing a fault gets
+ * another frame, while some CPU may still read this one. */
 static bool drop_lazy(struct withdrawal *w, struct table *t, entry *slot) {
     entry e = slot_exchange(slot, 0);
     if (e & ENTRY_DIRTY) {
@@ -155,9 +165,10 @@ static bool drop_lazy(struct withdrawal *w, struct table *t, entry *slot) {
     if (!w->any)
         frame_pin(w->f); /* until the flush */
     w->any = true;
+    w->batch->stale = true;
+    flush(w->batch);
     t->anon--;
     frame_unmap(w->f);
-    w->batch->stale = true;
     return true;
 }
 
@@ -237,14 +248,6 @@ static void withdraw_frame(struct frame *f, struct batch *b) {
 }
 
 /* ---- a batch ends ---- */
-
-static void flush(struct batch *b) {
-    if (b->stale) {
-        machine_flush_everyone();
-        event(EVENT_FLUSH_EVERYONE, 0, 1);
-    }
-    b->stale = false;
-}
 
 /* What could not be written stays in memory: one pin keeps it in the cache for those whose entries name it. The hand
  * frees it when none does any more. */

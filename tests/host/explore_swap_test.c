@@ -253,3 +253,51 @@ scenario(lazy_unmap, "MADV_FREE × unmap", .setup = one_lazy, .after = unmapped_
          .thread = {{"a unmaps 0", b_unmaps_0, 0}, {"b pages out", b_outs, -1}});
 scenario(lazy_cached, "MADV_FREE × reclaim", .setup = one_cached, .after = b_after, SWAP,
          .thread = {{"b frees, writes 0", b_frees_writes, 0}, {"c pages out", b_outs, -1}});
+
+/* A CPU has the page in its TLB; what others have done to it when it is told, it must see. */
+static unsigned said;
+static void say(void) {
+    host_point(HOST_WRITE, &said, sizeof(said));
+    said = true;
+}
+static void lazy_seen(void) {
+    one_lazy();
+    host_cpu(1);
+    space_load(P);
+    check_eq(get(P, 0), 1);
+}
+thread(a_writes_says) {
+    must_put(P, 0, 0xa);
+    say();
+}
+thread(a_discards_says) {
+    b_discards(argument);
+    say();
+}
+thread(a_unmaps_says) {
+    b_unmaps_0(argument);
+    say();
+}
+static bool told(void) {
+    host_point(HOST_READ, &said, sizeof(said));
+    return said;
+}
+thread(b_told_0xa) {
+    bool sees = told();
+    check(get(P, 0) == 0xa || !sees);
+}
+thread(b_told_0) {
+    bool sees = told();
+    check(get(P, 0) == 0 || !sees);
+}
+thread(b_told_unmapped) {
+    bool sees = told();
+    u64 value;
+    check(try_get(P, 0, &value) == FAULT_MAPERR || !sees);
+}
+scenario(lazy_told_write, "MADV_FREE × write", .setup = lazy_seen, .after = a_after, SWAP,
+         .thread = {{"a writes 0", a_writes_says, 0}, {"b reads 0", b_told_0xa, 0}, {"c pages out", b_outs, -1}});
+scenario(lazy_told_discard, "MADV_FREE × discard", .setup = lazy_seen, SWAP,
+         .thread = {{"a discards", a_discards_says, 0}, {"b reads 0", b_told_0, 0}, {"c pages out", b_outs, -1}});
+scenario(lazy_told_unmap, "MADV_FREE × unmap", .setup = lazy_seen, .after = unmapped_after, SWAP,
+         .thread = {{"a unmaps 0", a_unmaps_says, 0}, {"b reads 0", b_told_unmapped, 0}, {"c pages out", b_outs, -1}});
