@@ -29,6 +29,7 @@
 #define test(name) test_seeds(name, 1)
 void test_register(const char *name, const char *file, void (*body)(void), unsigned seeds);
 
+extern unsigned test_seconds; /* for one test and seed; of the processor, so that a busy machine makes no difference */
 void test_limit(unsigned seconds); /* of the processor's time, for this process and for each that it forks */
 
 extern u64 test_seed;

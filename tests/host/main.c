@@ -9,6 +9,7 @@
  * the rules of concurrency away, one after the other: some scenario must fail host-tests --mutants          leaves out
  * the flushes of kernel/vm, one place after the other: some test must fail each time -v: random tests tell what they do
  * --quick: stops at the first failure, and does not make it smaller (mutate.py) --more N: N times as many seeds --list
+ * --seconds N: of the processor for one test and seed (60); of a scenario's interleavings together 60 times as many
  */
 #include <signal.h>
 #include <sys/mman.h>
@@ -22,8 +23,8 @@
 #include "rules.h"
 
 #define TESTS_MOST 512
-#define SECONDS_MOST 60 /* one test, one seed; of the processor, so that a busy machine makes no difference */
-#define SLOWER 60       /* ... and so many times as long by the clock, for threads that wait for each other */
+#define SLOWER                                                                                                         \
+    60 /* times as long as of the processor a test may take by the clock, for threads that wait for each other */
 #define JOBS 2
 #define MUTANT_MOST 60 /* interleavings of a scenario that a mutant is tried with */
 #define PANIC_STATUS 3
@@ -39,6 +40,8 @@ static const char *running = "?", *program = "host-tests"; /* as it is typed */
 static bool panic_quiet;                                   /* a panic is expected: its text only */
 
 u64 test_seed;
+unsigned test_seconds = 60;
+static double slowest; /* test that ended */
 bool test_verbose, test_quick;
 char *test_signature;
 static __thread u64 rnd_state;
@@ -166,7 +169,7 @@ static pid_t start(const struct one_test *t, u64 seed) {
         return child;
     signal(SIGALRM, hung);
     signal(SIGXCPU, hung);
-    test_limit(SECONDS_MOST);
+    test_limit(test_seconds);
     running = t->name;
     test_seed = seed;
     rnd_start(seed);
@@ -175,10 +178,13 @@ static pid_t start(const struct one_test *t, u64 seed) {
 }
 
 static bool finish(unsigned *jobs) {
+    struct rusage u;
     int status;
-    if (wait(&status) < 0)
+    if (wait4(-1, &status, 0, &u) < 0)
         return true;
     --*jobs;
+    slowest = max(slowest, (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                               (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
     if (WIFSIGNALED(status))
         fprintf(stderr, "FAILED: a test ended by signal %d\n", WTERMSIG(status));
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -206,7 +212,7 @@ static void explored_new(void) {
 static void explore_child(unsigned i, u64 most) {
     signal(SIGALRM, hung);
     signal(SIGXCPU, hung);
-    test_limit(SECONDS_MOST * 60);
+    test_limit(test_seconds * 60);
     running = scenario_at(i)->name;
     explore(scenario_at(i), most, &explored[i]);
     _exit(0);
@@ -373,6 +379,8 @@ int main(int argc, char **argv) {
             test_quick = true;
         } else if (!strcmp(argv[i], "--list")) {
             list = true;
+        } else if (!strcmp(argv[i], "--seconds") && i + 1 < argc) {
+            test_seconds = (unsigned)atoi(argv[++i]);
         } else if (!strcmp(argv[i], "--more") && i + 1 < argc) {
             more = (unsigned)atoi(argv[++i]);
         } else if (name_count && *argv[i] && !*end) {
@@ -405,6 +413,7 @@ int main(int argc, char **argv) {
     }
     while (jobs)
         failed += !finish(&jobs);
-    printf("%u runs of %u tests, %u failed, %ld s\n", runs, test_count, failed, (long)(time(NULL) - began));
+    printf("%u runs of %u tests, %u failed, %ld s; the longest took %.1f s of the processor\n", runs, test_count,
+           failed, (long)(time(NULL) - began), slowest);
     return failed || (!runs && !list);
 }

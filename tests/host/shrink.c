@@ -14,7 +14,6 @@
 
 #define OPS_MOST 60000
 #define SHRINK_SECONDS 60 /* of the processor, as all of these */
-#define RUN_SECONDS 60
 #define REPLAY_SECONDS 10
 #define CHECKS 500 /* of everything, in a replay: of a short one at each operation */
 
@@ -154,7 +153,7 @@ static void make_small(void) {
     unsigned count = record->count, was;
     long end = spent() + SHRINK_SECONDS;
     memcpy(ops, record->ops, count * sizeof(ops[0]));
-    if (replays(ops, count, true, RUN_SECONDS)) {
+    if (replays(ops, count, true, test_seconds)) {
         fprintf(stderr, "a replay of the %u operations does not fail: not made smaller\n", count);
         return;
     }
@@ -185,7 +184,7 @@ void model_record(bool (*next)(struct op *o), unsigned every) {
     pid_t child = fork();
     if (!child) {
         struct op o;
-        test_limit(RUN_SECONDS);
+        test_limit(test_seconds);
         model_begin();
         while (record->count < OPS_MOST && next(&o)) {
             record->ops[record->count++] = o;
