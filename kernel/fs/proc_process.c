@@ -11,6 +11,7 @@
 #include "fs/proc.h"
 #include "fs/tty.h"
 #include "task/oom.h"
+#include "task/seccomp.h"
 #include "task/times.h"
 #include "task/trace.h"
 
@@ -165,12 +166,13 @@ static void status_signals(struct process *p, struct task *task, struct text *t)
                (unsigned long)sets.ignored, (unsigned long)sets.caught);
 }
 
-static void status_rights(struct process *p, struct text *t) {
+static void status_rights(struct process *p, const struct task *task, struct text *t) {
     const struct credentials *c = &p->cred;
     text_print(t, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\n", (unsigned long)c->cap_inheritable,
                (unsigned long)c->cap_permitted, (unsigned long)c->cap_effective);
     text_print(t, "CapBnd:\t%016lx\nCapAmb:\t%016lx\n", (unsigned long)c->cap_bounding, (unsigned long)c->cap_ambient);
-    text_print(t, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", p->no_new_privs);
+    text_print(t, "NoNewPrivs:\t%d\nSeccomp:\t%d\nSeccomp_filters:\t%d\n", p->no_new_privs,
+               task ? task->seccomp_mode : 0, task ? seccomp_filters(task) : 0);
     text_string(t, "Speculation_Store_Bypass:\tvulnerable\nSpeculationIndirectBranch:\tunknown\n");
 }
 
@@ -216,7 +218,7 @@ int proc_status(struct synth *s, struct text *t) {
         space_put(space);
     }
     status_signals(p, task, t);
-    status_rights(p, t);
+    status_rights(p, task, t);
     show_affinity(task, t);
     text_print(t, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
                task ? (unsigned long)task->switches_voluntary : 0UL, task ? (unsigned long)task->switches_forced : 0UL);

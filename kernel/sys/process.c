@@ -6,6 +6,7 @@
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <linux/wait.h>
 #include <asm/prctl.h>
@@ -14,6 +15,7 @@
 #include "fs/pidfd.h"
 #include "sys/sys.h"
 #include "task/family.h"
+#include "task/seccomp.h"
 
 /* ---- clone ---- */
 
@@ -460,11 +462,20 @@ long sys_prctl(int option, u64 a, u64 b, u64 c, u64 d) {
     case PR_SET_TIMING:
         return a == PR_TIMING_STATISTICAL ? 0 : -EINVAL;
     case PR_GET_SECCOMP:
+        return task_current()->seccomp_mode;
+    case PR_SET_SECCOMP:
+        if (a == SECCOMP_MODE_STRICT)
+            return seccomp_set(SECCOMP_SET_MODE_STRICT, 0, NULL);
+        return a == SECCOMP_MODE_FILTER ? seccomp_set(SECCOMP_SET_MODE_FILTER, 0, (const void *)b) : -EINVAL;
     case PR_GET_THP_DISABLE:
         return 0;
     default:
         return -EINVAL;
     }
+}
+
+long sys_seccomp(u32 operation, u32 flags, const void __user *argument) {
+    return seccomp_set(operation, flags, argument);
 }
 
 long sys_arch_prctl(int option, u64 address) {

@@ -33,6 +33,7 @@ long sys_setpgid(int pid, int pgid);
 long sys_getsid(int pid);
 long sys_setsid(void);
 long sys_set_tid_address(int __user *tid);
+long sys_seccomp(u32 operation, u32 flags, const void __user *argument);
 long sys_prctl(int option, u64 a, u64 b, u64 c, u64 d);
 long sys_arch_prctl(int option, u64 address);
 long sys_personality(u32 persona);

@@ -7,6 +7,7 @@
 #include "arch/x86_64/cpu.h"
 #include "sys/sys.h"
 #include "sys/table.h"
+#include "task/seccomp.h"
 #include "task/trace.h"
 
 /* CALL: the cast through void * forgets the argument types; sys.h says why that is sound. */
@@ -16,7 +17,7 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     /* sys/process.c */
     CALL(fork), CALL(vfork), CALL(clone), CALL(clone3), CALL(execve), CALL(execveat), CALL(exit), CALL(exit_group),
     CALL(wait4), CALL(waitid), CALL(getpid), CALL(getppid), CALL(gettid), CALL(getpgid), CALL(getpgrp), CALL(setpgid),
-    CALL(getsid), CALL(setsid), CALL(set_tid_address), CALL(prctl), CALL(arch_prctl), CALL(personality),
+    CALL(getsid), CALL(setsid), CALL(set_tid_address), CALL(prctl), CALL(seccomp), CALL(arch_prctl), CALL(personality),
 
     /* sys/signal.c */
     CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigpending), CALL(rt_sigtimedwait), CALL(rt_sigqueueinfo),
@@ -120,11 +121,12 @@ static long call(const struct regs *regs) {
     return -ENOSYS;
 }
 
-/* watched: a tracer may look at the call, change it, and forbid it. */
+/* watched: a tracer may look at the call, change it, and forbid it; then the task's own filters may. */
 static __attribute__((noinline)) long watched(struct task *t, struct regs *regs) {
     regs->rax = -ENOSYS;
     if (trace_call_enter(t)) {
-        regs->rax = call(regs);
+        if (!(t->call_work & CALL_SECCOMP) || seccomp_call(t, regs))
+            regs->rax = call(regs);
         trace_call_exit(t);
     }
     return regs->rax;

@@ -14,6 +14,7 @@
 #include "fs/pidfd.h"
 #include "fs/shm.h"
 #include "fs/vfs.h"
+#include "task/seccomp.h"
 #include "task/trace.h"
 #include "vm/space.h"
 
@@ -243,6 +244,7 @@ static int add_thread(struct process *p, struct task *t) {
         p->thread_count++;
         spin_unlock(&p->lock);
         t->attention = p->stopped;
+        seccomp_inherit(t);
     }
     spin_unlock(&p->signal_lock);
     return error;

@@ -19,6 +19,7 @@
 #include "task/family.h"
 #include "task/oom.h"
 #include "task/sched.h"
+#include "task/seccomp.h"
 #include "task/times.h"
 #include "vm/space.h"
 
@@ -554,6 +555,7 @@ void task_put(struct task *t) {
     if (t->arch.fpu)
         slab_free(fpu_cache, t->arch.fpu);
     arch_debug_forget(&t->arch);
+    seccomp_put(t->seccomp);
     if (t != &boot_task)
         slab_free(task_cache, t);
 }

@@ -357,10 +357,11 @@ int signal_check(struct process *p, int signal) {
     return capable(CAP_KILL) ? 0 : -EPERM;
 }
 
-/* force: a handler runs if there is one and it is not blocked; else the default action kills. */
-static void force(int signal, int code, u64 address, int more) {
+/* A handler runs if there is one and it is not blocked; else the default action kills. */
+void signal_force_info(const siginfo_t *info) {
     struct task *t = task_current();
     struct process *p = t->process;
+    int signal = info->si_signo;
     u64 bit = signal_bit(signal);
 
     spin_lock(&p->signal_lock);
@@ -369,17 +370,24 @@ static void force(int signal, int code, u64 address, int more) {
         p->actions[signal - 1].sa_handler = SIG_DFL;
     spin_unlock(&p->handlers->lock);
     t->blocked &= ~bit;
-    memset(&t->forced, 0, sizeof(t->forced));
-    t->forced.si_signo = signal;
-    t->forced.si_code = code;
-    t->forced.si_addr = (void *)address;
-    if (signal == SIGSEGV && code == SEGV_PKUERR)
-        t->forced.si_pkey = more;
-    if (signal == SIGBUS && code == BUS_MCEERR_AR)
-        t->forced.si_addr_lsb = more;
+    t->forced = *info;
     t->pending.set |= bit;
     atomic_store(&t->attention, true);
     spin_unlock(&p->signal_lock);
+}
+
+static void force(int signal, int code, u64 address, int more) {
+    siginfo_t info;
+
+    memset(&info, 0, sizeof(info));
+    info.si_signo = signal;
+    info.si_code = code;
+    info.si_addr = (void *)address;
+    if (signal == SIGSEGV && code == SEGV_PKUERR)
+        info.si_pkey = more;
+    if (signal == SIGBUS && code == BUS_MCEERR_AR)
+        info.si_addr_lsb = more;
+    signal_force_info(&info);
 }
 
 void signal_force(int signal, int code, u64 address) { force(signal, code, address, 0); }

@@ -27,6 +27,7 @@ struct ident;          /* ident.c: a number in use as tid, pid, group or session
 struct signal_actions; /* signal.c: the counted table behind process->actions */
 struct posix_timer;    /* sys/time.c */
 struct trace;          /* trace.h: the bond with a tracer */
+struct seccomp;        /* seccomp.h: what it may not call */
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_SLEEPING, TASK_STOPPED, TASK_DEAD };
 
@@ -107,12 +108,14 @@ struct task {
     u64 waited_for; /* [s] sigtimedwait: signals that wake it although blocked */
     u64 alt_stack, alt_stack_bytes;
     u32 alt_stack_flags;
-    struct trace *trace; /* [s] its tracer's bond, or NULL; others also with family_lock */
-    u32 call_work;       /* [s] to write: CALL_* of trace.h: a system call is not only made */
-    u8 trace_due;        /* [s] DUE_* of trace.h */
-    bool past_stop;      /* [s] its tracer let it go on though its process is stopped */
-    siginfo_t forced;    /* [s] of a fault: no allocation can fail */
-    struct {             /* -ERESTART_RESTARTBLOCK */
+    struct trace *trace;     /* [s] its tracer's bond, or NULL; others also with family_lock */
+    u32 call_work;           /* [s] to write: CALL_* of trace.h: a system call is not only made */
+    struct seccomp *seccomp; /* [s] to write: its filters, or NULL: seccomp.c */
+    u8 seccomp_mode;         /* SECCOMP_MODE_* */
+    u8 trace_due;            /* [s] DUE_* of trace.h */
+    bool past_stop;          /* [s] its tracer let it go on though its process is stopped */
+    siginfo_t forced;        /* [s] of a fault: no allocation can fail */
+    struct {                 /* -ERESTART_RESTARTBLOCK */
         long (*function)(struct task *t);
         u64 arguments[4];
     } restart;
@@ -224,6 +227,7 @@ int signal_task(struct task *t, int signal, const siginfo_t *info);
 int signal_group(int pgid, int signal, const siginfo_t *info); /* every process of the group; -ESRCH if none */
 /* signal_force: a fault of the current task itself: cannot be blocked or ignored. */
 void signal_force(int signal, int code, u64 address);
+void signal_force_info(const siginfo_t *info);
 void signal_force_key(u64 address, int key); /* SEGV_PKUERR: the page's protection key forbids it */
 void signal_force_poison(u64 address);       /* BUS_MCEERR_AR: what the page held is lost */
 /* signal_info_user: what kill(2) says of its sender. */

@@ -8,10 +8,11 @@
 #include "task/family.h"
 
 /* task->call_work: what a system call of the task means to others */
-#define CALL_TRACED 1u  /* has a tracer */
-#define CALL_STOP 2u    /* PTRACE_SYSCALL: stop at entry and exit */
-#define CALL_EMULATE 4u /* PTRACE_SYSEMU: stop at entry, and do not make it */
-#define CALL_STEP 8u    /* single step: trap after it */
+#define CALL_TRACED 1u   /* has a tracer */
+#define CALL_STOP 2u     /* PTRACE_SYSCALL: stop at entry and exit */
+#define CALL_EMULATE 4u  /* PTRACE_SYSEMU: stop at entry, and do not make it */
+#define CALL_STEP 8u     /* single step: trap after it */
+#define CALL_SECCOMP 16u /* has given up some calls: seccomp.h */
 
 /* task->trace_due */
 #define DUE_STOP 1u   /* PTRACE_INTERRUPT, or a seized child's first stop */
@@ -69,8 +70,8 @@ bool trace_tracer_capable(void);      /* execve: may the current task's tracer, 
 int trace_signal(struct task *t, siginfo_t *info);
 void trace_due_stop(struct task *t);
 bool trace_group_stop(struct task *t); /* false: nobody traces it; else the stop is over for this task */
-/* trace_event: PTRACE_EVENT_*, if the tracer asked for it. */
-void trace_event(struct task *t, int event, u64 message);
+/* trace_event: PTRACE_EVENT_*, if the tracer asked for it; whether it did. */
+bool trace_event(struct task *t, int event, u64 message);
 void trace_executed(struct task *t, int old_tid);
 void trace_handler_entered(struct task *t); /* a single step led into a signal's handler */
 bool trace_call_enter(struct task *t);      /* false: the call is not made */

@@ -208,9 +208,11 @@ static bool asked(struct task *t, int event) {
     return yes;
 }
 
-void trace_event(struct task *t, int event, u64 message) {
-    if (t->trace && asked(t, event))
-        (void)trap(t, event << 8 | SIGTRAP, CLD_TRAPPED, message, event == PTRACE_EVENT_EXIT);
+bool trace_event(struct task *t, int event, u64 message) {
+    if (!t->trace || !asked(t, event))
+        return false;
+    (void)trap(t, event << 8 | SIGTRAP, CLD_TRAPPED, message, event == PTRACE_EVENT_EXIT);
+    return true;
 }
 
 void trace_executed(struct task *t, int old_tid) {
