@@ -81,7 +81,7 @@ static void show_usage(struct text *t, const struct space_usage *u, u64 locked, 
     text_print(t, "%-16s%8lu kB\n", "Locked:", locked);
 }
 
-/* In the order of Linux's bits. "sd": soft-dirty tracking is never reset here, so all memory is. */
+/* In the order of Linux's bits. */
 static void show_flags(struct text *t, const struct view *v) {
     const struct file *f = file_of_vm(v->file);
     const struct {
@@ -98,7 +98,7 @@ static void show_flags(struct text *t, const struct view *v) {
         {v->flags & VIEW_ONFAULT, "??"}, /* VM_LOCKONFAULT has no letters */
         {v->flags & VIEW_ACCOUNT, "ac"},    {v->flags & VIEW_NORESERVE, "nr"},
         {v->flags & VIEW_SYNC, "sf"},       {v->flags & VIEW_WIPEONFORK, "wf"},
-        {v->flags & VIEW_DONTDUMP, "dd"},   {true, "sd"},
+        {v->flags & VIEW_DONTDUMP, "dd"},   {!(v->flags & VIEW_CLEAN), "sd"},
         {v->flags & VIEW_HUGE, "hg"},       {v->flags & VIEW_NOHUGE, "nh"},
         {v->flags & VIEW_MERGEABLE, "mg"},
     };
@@ -192,11 +192,11 @@ int proc_smaps_rollup(struct synth *s, struct text *t) {
     return 0;
 }
 
-/* ---- clear_refs: 1: forget use, 2: of anonymous memory, 3: of files, 5: the largest size. 4, soft-dirty, is not kept:
- * all memory counts as changed ---- */
+/* ---- clear_refs: 1: forget use, 2: of anonymous memory, 3: of files, 4: what was written, 5: the largest size ---- */
 
 int proc_clear_refs(struct synth *s, char *text, size_t bytes) {
     u64 what;
+    int error = 0;
     struct mapping m;
     if (!parse_number(text, &what) || what < 1 || what > 5)
         return -EINVAL;
@@ -208,10 +208,12 @@ int proc_clear_refs(struct synth *s, char *text, size_t bytes) {
             space_unreference(space, m.start, m.end);
         space_walk_end(&m);
     }
+    if (what == 4)
+        error = space_clean(space);
     if (what == 5)
         space_reset_peak(space);
     space_put(space);
-    return 0;
+    return error;
 }
 
 /* ---- numa_maps: policies, and pages by node, of which there is one ---- */
@@ -340,14 +342,14 @@ static u64 pagemap_word(struct space *space, u64 address, bool show_frames) {
     u64 frame = 0, word = 0;
     u32 what = space_present(space, address, &frame);
     if (what & PAGE_PRESENT) {
-        word = PAGEMAP_PRESENT | PAGEMAP_SOFT_DIRTY;
+        word = PAGEMAP_PRESENT;
         word |= what & PAGE_OF_FILE ? PAGEMAP_FILE : 0;
         word |= what & PAGE_EXCLUSIVE ? PAGEMAP_EXCLUSIVE : 0;
         word |= show_frames ? frame & PAGEMAP_FRAME : 0;
     } else if (what & PAGE_SWAPPED) {
-        word = PAGEMAP_SWAP | PAGEMAP_SOFT_DIRTY | (show_frames ? frame << 5 & PAGEMAP_FRAME : 0);
+        word = PAGEMAP_SWAP | (show_frames ? frame << 5 & PAGEMAP_FRAME : 0);
     }
-    return word;
+    return word | (what & PAGE_WRITTEN ? PAGEMAP_SOFT_DIRTY : 0);
 }
 
 static ssize_t pagemap_read(struct file *file, struct iov *to, u64 *position) {

@@ -91,6 +91,8 @@ static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bo
     if (!r)
         return;
     u32 flags = r->view->flags;
+    expect(c, !(e & ENTRY_CLEAN) || !entry_present(e) || !entry_writable(e), "address %#lx: writable, and clean",
+           address);
     if (entry_swapped(e)) {
         expect(c, !(flags & VIEW_SHARED), "address %#lx: swapped, in a shared view", address);
         count_swap(c, entry_swap_slot(e));

@@ -76,6 +76,8 @@ static long copy_now(struct walk *w, struct table *t, u64 page, void *argument) 
     if (c->write) {
         memcpy(at, c->buffer, c->bytes);
         slot_set_bits(slot, ENTRY_DIRTY);
+        if (e & ENTRY_CLEAN)
+            slot_clear_bits(slot, ENTRY_CLEAN);
     } else {
         memcpy(c->buffer, at, c->bytes);
     }
@@ -167,33 +169,35 @@ static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
     entry e = t->level == 1 ? slot_read(&t->slots[page - t->base]) : 0;
     if (!r)
         return 0;
+    u32 mapped = PAGE_MAPPED;
+    if (!(r->view->flags & VIEW_CLEAN) || (!entry_empty(e) && !(e & ENTRY_CLEAN)))
+        mapped |= PAGE_WRITTEN;
     if (entry_swapped(e)) {
         struct frame *cached = swap_peek(entry_swap_slot(e));
         if (cached)
             frame_unpin(cached);
         *number = entry_swap_slot(e);
-        return PAGE_MAPPED | PAGE_SWAPPED | (cached ? PAGE_CACHED : 0);
+        return mapped | PAGE_SWAPPED | (cached ? PAGE_CACHED : 0);
     }
     if (e == entry_poison())
-        return PAGE_MAPPED | PAGE_CACHED; /* as mincore(2) says of it on Linux */
-    if (entry_special(e)) {               /* the zero frame, a device's */
+        return mapped | PAGE_CACHED; /* as mincore(2) says of it on Linux */
+    if (entry_special(e)) {          /* the zero frame, a device's */
         *number = entry_phys(e) >> PAGE_SHIFT;
-        return PAGE_MAPPED | PAGE_PRESENT | (*number == frame_number(zero_frame) ? PAGE_ZERO : 0);
+        return mapped | PAGE_PRESENT | (*number == frame_number(zero_frame) ? PAGE_ZERO : 0);
     }
     if (entry_empty(e)) {
         struct object *o = view_object(r->view);
         struct frame *f = o && !o->ops->device ? object_peek(o, r->offset + (page - t->base - r->first)) : NULL;
         if (f)
             frame_unpin(f);
-        return PAGE_MAPPED | (f ? PAGE_CACHED : 0) | (o ? 0 : PAGE_ANONYMOUS);
+        return mapped | (f ? PAGE_CACHED : 0) | (o ? 0 : PAGE_ANONYMOUS);
     }
     struct frame *f = frame_of_phys(entry_phys(e));
     bool alone = f->mapped == 1;
     for (unsigned level = 1; level < TABLE_LEVELS; level++)
         alone &= atomic_load(&w->table[level]->shares) == 1;
     *number = frame_number(f);
-    return PAGE_MAPPED | PAGE_PRESENT | (alone ? PAGE_EXCLUSIVE : 0) |
-           (frame_class(f) != FRAME_ANON ? PAGE_OF_FILE : 0);
+    return mapped | PAGE_PRESENT | (alone ? PAGE_EXCLUSIVE : 0) | (frame_class(f) != FRAME_ANON ? PAGE_OF_FILE : 0);
 }
 
 u32 space_present(struct space *s, u64 address, u64 *frame) {

@@ -103,8 +103,12 @@ static entry shown(const struct fault *f, entry e) {
     return flags & VIEW_PROT ? e : entry_withhold(e);
 }
 
+/* What is read under a view that was cleaned has not been written since (space_clean). */
+static inline entry clean_bit(const struct view *v) { return unlikely(v->flags & VIEW_CLEAN) ? ENTRY_CLEAN : 0; }
+
 static void install(struct fault *f, u64 phys, bool write, entry bits) {
     entry e = shown(f, entry_frame(phys, write, view_rights(f->run->view)) | bits);
+    e |= write ? 0 : clean_bit(f->run->view);
     slot_store(&f->leaf->slots[f->slot], e);
     table_used(f->leaf, f->slot);
     leaf_count(f->leaf, e, 1);
@@ -164,9 +168,16 @@ static enum verdict copy_from(struct fault *f, const struct frame *source) {
     return TRY_DONE;
 }
 
+/* The slot, present, is about to be written: before it may be, it counts as changed. */
+static inline void written(struct fault *f) {
+    if (unlikely(slot_read(&f->leaf->slots[f->slot]) & ENTRY_CLEAN))
+        slot_clear_bits(&f->leaf->slots[f->slot], ENTRY_CLEAN);
+}
+
 /* Only this slot maps the frame and nobody else refers to it: it may be written. No flush: a stale, lower right only
  * faults. */
 static enum verdict take_over_frame(struct fault *f) {
+    written(f);
     slot_set_bits(&f->leaf->slots[f->slot], f->run->view->flags & VIEW_WRITE ? ENTRY_WRITE | ENTRY_DIRTY
                                                                              : ENTRY_DIRTY); /* the latter if forced */
     event(EVENT_FAULT_TAKE_FRAME, f->page << PAGE_SHIFT, 1);
@@ -184,6 +195,7 @@ static enum verdict break_frame(struct fault *f, struct frame *frame) {
 /* A frame takes the place of the swap entry of slot i. */
 static void replace_swapped(struct fault *f, unsigned i, struct frame *frame, entry bits) {
     entry e = entry_frame(frame_phys(frame), false, view_rights(f->run->view));
+    bits |= slot_read(&f->leaf->slots[i]) & ENTRY_CLEAN;
     entry old = slot_exchange(&f->leaf->slots[i], shown(f, (e & ~ENTRY_ACCESSED) | bits));
     leaf_count(f->leaf, e, 1);
     leaf_forget(f->leaf, old);
@@ -311,7 +323,7 @@ static void map_object_frame(struct fault *f, struct frame *frame, bool write) {
  * True: the page itself was. */
 static bool map_around(struct fault *f) {
     struct object *o = view_object(f->run->view);
-    entry rights = view_rights(f->run->view);
+    entry rights = view_rights(f->run->view) | clean_bit(f->run->view);
     struct frame *row[AROUND];
     unsigned start = align_down(f->slot, AROUND);
     u64 first = max((u64)start, f->run->first), end = min(first + AROUND, f->run->end), mapped = 0;
@@ -349,7 +361,7 @@ static enum verdict object_device(struct fault *f, entry e) {
     if (f->access == FAULT_WRITE && !(f->run->view->flags & VIEW_SHARED))
         return copy_from(f, frame);
     if (entry_present(e)) /* no flush: a stale, lower right only faults */
-        slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
+        written(f), slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
     else
         install(f, frame_phys(frame), f->access == FAULT_WRITE, ENTRY_SPECIAL);
     return TRY_DONE;
@@ -384,6 +396,7 @@ static enum verdict object_write(struct fault *f, entry e) {
         return verdict;
     object_dirty(view_object(f->run->view), frame);
     if (entry_present(e)) {
+        written(f);
         slot_set_bits(&f->leaf->slots[f->slot], ENTRY_WRITE | ENTRY_DIRTY);
         frame_unpin(frame);
     } else {

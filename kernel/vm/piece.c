@@ -223,12 +223,24 @@ static void usage_in(struct table *t, u64 first, u64 end, u64 sharers, struct sp
     }
 }
 
+static void unreference_large(struct table *t, unsigned i) {
+    spin_lock(&t->lock);
+    if (entry_is_large(slot_read(&t->slots[i])))
+        slot_clear_bits(&t->slots[i], ENTRY_ACCESSED);
+    spin_unlock(&t->lock);
+}
+
 static void unreference_in(struct table *t, u64 first, u64 end) {
     u64 step = slot_pages(t->level);
     unsigned from = first > t->base ? (first - t->base) / step : 0;
     unsigned to = min((end - t->base + step - 1) / step, (u64)TABLE_SLOTS);
-    for (unsigned i = t->level > 1 ? table_next(t, from) : TABLE_SLOTS; i < to; i = table_next(t, i + 1))
-        unreference_in(table_of_entry(slot_read(&t->slots[i])), first, end);
+    for (unsigned i = t->level > 1 ? table_next(t, from) : TABLE_SLOTS; i < to; i = table_next(t, i + 1)) {
+        bool large;
+        struct table *lower = lower_of(t, i, &large);
+        if (large)
+            unreference_large(t, i);
+        unreference_in(lower, first, end);
+    }
     if (t->level > 1)
         return;
     spin_lock(&t->lock);

@@ -540,10 +540,37 @@ int space_review(struct space *s, u64 first, u64 end, struct view_change change)
     return done == LOCAL_NOT ? review_far(s, first, end, change) : done;
 }
 
-/* ---- discarding ---- */
+/* ---- what a leaf's slots hold: discarded, or from now on clean ---- */
 
-/* One leaf's part of [page, end): emptied. *next: where to go on. */
-static enum step empty_leaf(struct space *s, u64 page, u64 end, struct stock *k, u64 *next) {
+static void empty_slots(struct space *s, struct table *t, unsigned first, unsigned end) {
+    spin_lock(&t->lock);
+    bool any = slots_withhold(t, first, end);
+    spin_unlock(&t->lock);
+    if (any)
+        machine_flush(&s->m, (t->base + first) << PAGE_SHIFT, (t->base + end) << PAGE_SHIFT, false);
+    slots_sweep(t, first, end);
+}
+
+static void clean_slots(struct space *s, struct table *t, unsigned first, unsigned end) {
+    bool any = false;
+    spin_lock(&t->lock);
+    for (unsigned i = first; i < end; i++) {
+        entry e = slot_read(&t->slots[i]);
+        if (entry_empty(e) || e == entry_poison())
+            continue;
+        if (entry_present(e))
+            slot_clear_bits(&t->slots[i], ENTRY_WRITE);
+        slot_set_bits(&t->slots[i], ENTRY_CLEAN);
+        any = true;
+    }
+    spin_unlock(&t->lock);
+    if (any)
+        machine_flush(&s->m, (t->base + first) << PAGE_SHIFT, (t->base + end) << PAGE_SHIFT, false);
+}
+
+/* One leaf's part of [page, end), made our own. *next: where to go on. */
+static enum step change_leaf(struct space *s, u64 page, u64 end, struct stock *k, u64 *next,
+                             void (*change)(struct space *s, struct table *t, unsigned first, unsigned end)) {
     struct walk w;
     walk_down(s, page, &w);
     enum step step = walk_small(s, page, &w, k);
@@ -558,22 +585,18 @@ static enum step empty_leaf(struct space *s, u64 page, u64 end, struct stock *k,
     if (step != STEP_DONE)
         return step;
     struct table *t = w.table[1];
-    spin_lock(&t->lock);
-    bool any = slots_withhold(t, page - t->base, *next - t->base);
-    spin_unlock(&t->lock);
-    if (any)
-        machine_flush(&s->m, page << PAGE_SHIFT, *next << PAGE_SHIFT, false);
-    slots_sweep(t, page - t->base, *next - t->base);
+    change(s, t, page - t->base, *next - t->base);
     return STEP_DONE;
 }
 
-int space_empty(struct space *s, u64 first, u64 end) {
+static int change_leaves(struct space *s, u64 first, u64 end,
+                         void (*change)(struct space *s, struct table *t, unsigned first, unsigned end)) {
     struct stock k = STOCK_EMPTY;
     int error = 0;
     while (first < end && !error) {
         u64 next = first;
         space_close(s);
-        enum step step = empty_leaf(s, first, end, &k, &next);
+        enum step step = change_leaf(s, first, end, &k, &next, change);
         space_open(s);
         if (step == STEP_DONE)
             first = next;
@@ -581,5 +604,27 @@ int space_empty(struct space *s, u64 first, u64 end) {
             error = stock_fill(&k);
     }
     stock_empty(&k);
+    return error;
+}
+
+int space_empty(struct space *s, u64 first, u64 end) { return change_leaves(s, first, end, empty_slots); }
+
+/* The plan first: what is mapped from then on counts as changed anyway. */
+int space_clean(struct space *s) {
+    struct piece p = {.end = 0};
+    int error = 0;
+    bool more = true;
+    mutex_lock(&s->range);
+    while (more && !error) {
+        space_close(s);
+        more = joined_next(s, p.end, &p);
+        space_open(s);
+        if (more)
+            error = space_review(s, p.first, p.end, (struct view_change){.set = VIEW_CLEAN});
+        if (more && !error)
+            error = change_leaves(s, p.first, p.end, clean_slots);
+    }
+    mutex_unlock(&s->range);
+    views_reap();
     return error;
 }

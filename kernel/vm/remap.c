@@ -104,7 +104,7 @@ static enum step ready_whole(struct move *m, u64 done, u64 n, struct whole *w) {
     w->leaf = NULL;
     if (n == TABLE_SLOTS)
         step = own_leaf(m, m->from + done, false, &leaf);
-    if (step != STEP_DONE || !leaf || leaf->run_count != 1)
+    if (step != STEP_DONE || !leaf || leaf->run_count != 1 || leaf->runs[0].view->flags & VIEW_CLEAN)
         return step;
     step = own_table(m, m->from + done, 2, false, &w->from);
     if (step == STEP_DONE)
@@ -188,7 +188,7 @@ static void carry(struct move *m, struct table *from, unsigned i, struct table *
         e = entry_swap(slot);
         lose(m, from, i);
     } else {
-        e = slot_exchange(&from->slots[i], 0);
+        e = slot_exchange(&from->slots[i], 0) & ~ENTRY_CLEAN; /* what moved counts as changed */
         leaf_count(from, e, -1);
         if (f && frame_class(f) == FRAME_ANON) {
             atomic_store_relaxed(&f->anon.ring, to->ring);

@@ -25,7 +25,8 @@
 #define VIEW_RANDOM 0x2000u
 #define VIEW_GROWSDOWN 0x4000u
 #define VIEW_ACCOUNT 0x8000u
-#define VIEW_SEALED 0x10000u
+#define VIEW_CLEAN                                                                                                     \
+    0x10000u /* older than the last clear_refs 4: of its pages, only those written since count as changed */
 #define VIEW_STACK 0x20000u /* the main stack: named [stack] */
 #define VIEW_HEAP 0x40000u  /* brk: named [heap] */
 #define VIEW_MERGEABLE 0x100000u
@@ -162,6 +163,7 @@ int space_futex_key(struct space *s, u64 address, bool shared, struct futex_key 
 #define PAGE_ANONYMOUS 128u /* the view has no object */
 #define PAGE_ZERO 256u      /* present, and it is the zero frame */
 #define PAGE_OF_FILE 16u    /* a frame of a file or of shared memory */
+#define PAGE_WRITTEN 512u   /* counts as changed since clear_refs 4: soft-dirty */
 #define PAGE_SWAPPED 32u    /* in the swap area: *frame is its slot there */
 /* space_barrier: every CPU that runs the space (NULL: every CPU) has passed a full memory barrier. */
 void space_barrier(struct space *s);
@@ -188,6 +190,9 @@ struct space_usage {
     u64 pss_bytes; /* each page divided by the slots and sharers that map it */
     u64 swap_pss_bytes;
 };
+/* space_clean: from now on only what is written, or mapped, counts as changed (PAGE_WRITTEN). -ENOMEM: a prefix was
+ * done. */
+int space_clean(struct space *s);
 /* space_unreference: forget which pages were used. space_reset_peak: the largest size is today's. */
 void space_unreference(struct space *s, u64 start, u64 end);
 void space_reset_peak(struct space *s);

@@ -93,7 +93,7 @@ static void draw_map(struct flat *m, struct op *o) {
 static void draw_change(struct flat *m, struct op *o) {
     static const u32 advice[] = {VIEW_DONTFORK, VIEW_WIPEONFORK, VIEW_LOCKED, VIEW_LOCKED | VIEW_ONFAULT,
                                  VIEW_DONTDUMP, VIEW_SEQUENTIAL, VIEW_RANDOM, VIEW_HUGE,
-                                 VIEW_NOHUGE,   VIEW_SEALED};
+                                 VIEW_NOHUGE,   VIEW_CLEAN};
     u32 bits = advice[rnd_below(array_count(advice))];
     some_range(m, o);
     o->flags = one_in(2) ? bits : 0;

@@ -19,6 +19,7 @@ typedef u64 entry;
 #define ENTRY_SPECIAL (1ULL << 9) /* software: the frame is not counted (zero frame, device, vdso) */
 #define ENTRY_LAZY                                                                                                     \
     (1ULL << 10) /* software: with the dirty bit clear, the frame's contents are wanted no more (MADV_FREE) */
+#define ENTRY_CLEAN (1ULL << 11) /* software: not written since clear_refs 4; never with write permission; any kind */
 #define ENTRY_NOEXEC (1ULL << 63)
 #define ENTRY_KEY (15ULL << 59) /* the protection key: which bits of PKRU apply to data accesses */
 #define ENTRY_PHYS 0x000ffffffffff000ULL
@@ -64,12 +65,12 @@ static inline entry entry_large(u64 phys, bool write, entry rights) {
 }
 static inline entry entry_withhold(entry e) {
     return (~e & ENTRY_PHYS) | (KIND_WITHHELD << 1) |
-           (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_NOEXEC));
+           (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_NOEXEC | ENTRY_CLEAN));
 }
 /* entry_restore: the present form of a withheld entry, without write permission */
 static inline entry entry_restore(entry e, entry rights) {
-    return (~e & ENTRY_PHYS) | ENTRY_PRESENT | ENTRY_USER | (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED)) |
-           rights;
+    return (~e & ENTRY_PHYS) | ENTRY_PRESENT | ENTRY_USER |
+           (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_CLEAN)) | rights;
 }
 
 /* entry_swap: the page is in slot `slot` of the swap area. Rights are the view's alone: PROT_NONE changes nothing here.
