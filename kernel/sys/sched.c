@@ -1,6 +1,7 @@
 /* sched.c - the system calls on scheduling. Policies and real-time priorities are kept and reported, with Linux's
  * checks; task/sched.c runs every task by its niceness. */
 #include <linux/capability.h>
+#include <linux/ioprio.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/sched/types.h>
@@ -299,4 +300,69 @@ long sys_setpriority(int which, int who, int nice) {
     while ((t = next_thread(&w)))
         result = set_nice(t, nice);
     return result;
+}
+
+/* ---- priorities of input and output: kept and reported; nothing is ordered by them ---- */
+
+/* effective: by niceness, where none was set. */
+static long effective(const struct task *t) {
+    if (t->io_priority)
+        return t->io_priority;
+    return IOPRIO_PRIO_VALUE(realtime(t->policy) ? IOPRIO_CLASS_RT : IOPRIO_CLASS_BE, (t->nice + 20) / 5);
+}
+
+long sys_ioprio_get(int which, int who) {
+    struct nice_walk w = {.which = which - IOPRIO_WHO_PROCESS + PRIO_PROCESS, .who = who};
+    struct task *t;
+    long best = -ESRCH;
+
+    if (which < IOPRIO_WHO_PROCESS || which > IOPRIO_WHO_USER)
+        return -EINVAL;
+    if (which == IOPRIO_WHO_PROCESS) {
+        t = target(who);
+        if (t) {
+            best = t->io_priority;
+            task_put(t);
+        }
+        return best;
+    }
+    while ((t = next_thread(&w)))
+        best = best < 0 ? effective(t) : min(best, effective(t));
+    return best;
+}
+
+static int io_priority_check(u32 priority) {
+    u32 class = priority >> IOPRIO_CLASS_SHIFT;
+
+    if (class == IOPRIO_CLASS_RT)
+        return capable(CAP_SYS_ADMIN) || capable(CAP_SYS_NICE) ? 0 : -EPERM;
+    if (class == IOPRIO_CLASS_NONE)
+        return priority & IOPRIO_LEVEL_MASK ? -EINVAL : 0;
+    return class == IOPRIO_CLASS_BE || class == IOPRIO_CLASS_IDLE ? 0 : -EINVAL;
+}
+
+long sys_ioprio_set(int which, int who, u32 priority) {
+    struct nice_walk w = {.which = which - IOPRIO_WHO_PROCESS + PRIO_PROCESS, .who = who};
+    int error = io_priority_check(priority);
+    struct task *t;
+
+    if (!error && (which < IOPRIO_WHO_PROCESS || which > IOPRIO_WHO_USER))
+        error = -EINVAL;
+    if (error)
+        return error;
+    error = -ESRCH;
+    if (which == IOPRIO_WHO_PROCESS) {
+        t = target(who);
+        if (t) {
+            error = may_change(t);
+            t->io_priority = error ? t->io_priority : priority;
+            task_put(t);
+        }
+        return error;
+    }
+    while ((t = next_thread(&w))) {
+        error = may_change(t);
+        t->io_priority = error ? t->io_priority : priority;
+    }
+    return error;
 }

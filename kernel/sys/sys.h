@@ -136,6 +136,8 @@ long sys_sched_getattr(int tid, struct sched_attr __user *attr, u32 bytes, u32 f
 long sys_getcpu(u32 __user *cpu, u32 __user *node);
 long sys_getpriority(int which, int who);
 long sys_setpriority(int which, int who, int nice);
+long sys_ioprio_get(int which, int who);
+long sys_ioprio_set(int which, int who, u32 priority);
 
 /* sys/misc.c */
 struct new_utsname;

@@ -42,7 +42,7 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(sched_yield), CALL(sched_setscheduler), CALL(sched_getscheduler), CALL(sched_setparam), CALL(sched_getparam),
     CALL(sched_get_priority_max), CALL(sched_get_priority_min), CALL(sched_rr_get_interval), CALL(sched_setaffinity),
     CALL(sched_getaffinity), CALL(sched_setattr), CALL(sched_getattr), CALL(getcpu), CALL(getpriority),
-    CALL(setpriority),
+    CALL(setpriority), CALL(ioprio_get), CALL(ioprio_set),
 
     /* sys/misc.c */
     CALL(uname), CALL(sysinfo), CALL(getrandom), CALL(getrlimit), CALL(setrlimit), CALL(prlimit64), CALL(sethostname),

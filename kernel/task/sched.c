@@ -511,6 +511,7 @@ struct task *task_make(const char *name, bool user) {
     if (user) {
         t->nice = maker->nice;
         t->policy = maker->policy;
+        t->io_priority = maker->io_priority;
         memcpy(t->affinity, maker->affinity, sizeof(t->affinity));
     }
     return t;

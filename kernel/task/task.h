@@ -77,6 +77,7 @@ struct task {
     s8 nice;
     u8 policy; /* SCHED_*: kept and reported; every task is scheduled as SCHED_OTHER */
     u8 realtime_priority;
+    u16 io_priority;        /* ioprio_set(2): kept and reported; 0: none */
     s64 slice_ns;           /* [r] left of the time slice */
     u64 user_ns, system_ns; /* [a] CPU time */
     u64 woke_ns;            /* [o] when it first woke another since it last slept; 0: not */
