@@ -39,6 +39,8 @@ static void start(void *unused argument) {
     if ((error = vfs_mount_all(&boot_config)))
         host_fail(125, "the file systems cannot be mounted: error %d", -error);
     set_sysctls();
+    if (boot_config.wire.flags & WIRE_WANT_TRACE && !recorder_start())
+        host_fail(125, "--trace: no memory for the recorder");
     if ((error = process_start_first(&boot_config)))
         host_fail(125, "the first process cannot be started: error %d", -error);
     kthread_exit();

@@ -33,6 +33,10 @@ noreturn void host_fail(int exit_code, const char *format, ...) printf_like(2, 3
 ssize_t host_read(unsigned stream, void *buffer, size_t most);
 ssize_t host_write(unsigned stream, const void *buffer, size_t bytes);
 s64 host_seek(unsigned stream, s64 offset, int whence);
+/* dev/recorder.c: from now on what reclaim sees goes to the command; false: no memory. recorder_finish: all of it
+ * is there; before the last words. */
+bool recorder_start(void);
+void recorder_finish(void);
 /* dev/swap.c: what -s gave becomes the swap area. After virtio_init. */
 /* fs/proc_sysctl.c: "vm.swappiness=10" takes effect. -ENOENT (no such knob), -EACCES (it cannot be set), -EINVAL (no
  * such value). */

@@ -63,6 +63,7 @@ static struct wire_config head(const struct options *options, uint64_t ignored) 
     else if (getrandom(config.seed, sizeof config.seed, 0) != sizeof config.seed)
         fail("no random numbers: %s", strerror(errno));
     config.flags |= options->stats ? WIRE_WANT_STATS : 0;
+    config.flags |= options->trace ? WIRE_WANT_TRACE : 0;
     config.flags |= geteuid() != 0 ? WIRE_IDS_FIXED : 0;
     streams_describe(&config);
     return config;

@@ -44,6 +44,7 @@ enum {
     OPT_ZSWAP,
     OPT_NO_ASLR,
     OPT_STATS,
+    OPT_TRACE,
     OPT_SYSCTL
 };
 
@@ -68,6 +69,7 @@ static const struct option long_options[] = {
     {"zswap", required_argument, NULL, OPT_ZSWAP},
     {"no-aslr", no_argument, NULL, OPT_NO_ASLR},
     {"stats", no_argument, NULL, OPT_STATS},
+    {"trace", required_argument, NULL, OPT_TRACE},
     {"sysctl", required_argument, NULL, OPT_SYSCTL},
     {0},
 };
@@ -347,6 +349,9 @@ static void take(struct options *options, int option, char *value) {
         break;
     case OPT_STATS:
         options->stats = true;
+        break;
+    case OPT_TRACE:
+        options->trace = value;
         break;
     case OPT_SYSCTL:
         add_sysctl(options, value);

@@ -43,6 +43,7 @@ struct options {
     uint64_t timeout_ns; /* 0: none */
     unsigned zswap;      /* percent of memory for the compressed tier; 0: none */
     const char *policy;
+    const char *trace; /* file for what reclaim sees; NULL: none */
     char **qemu_args;
     unsigned qemu_arg_count;
     char **sysctls; /* "NAME=VALUE", set before the program starts */

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "guestlog.h"
 #include "machine.h"
+#include "record.h"
 #include "say.h"
 #include "size.h"
 #include "streams.h"
@@ -204,6 +205,9 @@ static void take_message(struct session *session, const struct wire_message *mes
         break;
     case WIRE_STATS:
         take_stats(session, payload, message->bytes);
+        break;
+    case WIRE_TRACE:
+        record_take(payload, message->bytes);
         break;
     case WIRE_FAIL:
         say("%.*s", (int)message->bytes, payload);
@@ -435,6 +439,7 @@ int run(const struct options *options) {
     check_parts();
     terminal_find();
     signals_start(&session);
+    record_open(options->trace);
     session.answers = streams_start();
     say_through(streams_print);
     if (options->timeout_ns)
@@ -451,6 +456,7 @@ int run(const struct options *options) {
     streams_drain();
     say_through(NULL);
     terminal_restore();
+    record_close();
     conclude(&session);
     free(session.stats);
     return session.code;

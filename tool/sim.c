@@ -100,23 +100,26 @@ static void use(uint32_t page) {
     sim.accessed[frame] = 1;
 }
 
-static void *allocate(size_t count, size_t each) {
-    void *memory = calloc(count ? count : 1, each);
-    if (!memory)
-        fail("this machine has no memory left");
-    return memory;
+/* Its owner gives it up; the policy is not told, as in the kernel. */
+static void free_page(uint32_t page) {
+    uint32_t frame = sim.frame_of[page];
+    if (frame == ABSENT)
+        return;
+    sim.frame_of[page] = ABSENT;
+    sim.page_of[frame] = ABSENT;
+    sim.free[sim.free_count++] = frame;
 }
 
 /* Misses of one policy with so many frames, first uses included. */
 static uint64_t replay(const struct trace *t, const struct policy *p, uint32_t frames) {
-    void *memory = allocate(1, policy_bytes(frames));
+    void *memory = trace_allocate(1, policy_bytes(frames));
     policy_setup(memory, frames);
     sim.policy = p;
-    sim.frame_of = allocate(t->pages, sizeof *sim.frame_of);
-    sim.page_of = allocate(frames, sizeof *sim.page_of);
-    sim.free = allocate(frames, sizeof *sim.free);
-    sim.accessed = allocate(frames, 1);
-    sim.used = allocate(frames, 1);
+    sim.frame_of = trace_allocate(t->pages, sizeof *sim.frame_of);
+    sim.page_of = trace_allocate(frames, sizeof *sim.page_of);
+    sim.free = trace_allocate(frames, sizeof *sim.free);
+    sim.accessed = trace_allocate(frames, 1);
+    sim.used = trace_allocate(frames, 1);
     sim.free_count = sim.hand = 0;
     sim.misses = 0;
     memset(sim.frame_of, 0xff, t->pages * sizeof *sim.frame_of);
@@ -126,7 +129,10 @@ static uint64_t replay(const struct trace *t, const struct policy *p, uint32_t f
     }
     policy_start(p);
     for (size_t i = 0; i < t->count; i++)
-        use(t->uses[i]);
+        if (t->steps[i] & STEP_FREED)
+            free_page(t->steps[i] & ~STEP_FREED);
+        else
+            use(t->steps[i]);
     free(sim.frame_of);
     free(sim.page_of);
     free(sim.free);
@@ -186,10 +192,8 @@ static void parse(struct request *r, int argc, char **argv) {
 }
 
 /* Misses beyond the first uses, which nobody can avoid: what is read back. */
-static void print_row(const struct trace *t, const struct request *r, uint64_t bytes) {
-    char size[24];
-    uint32_t frames = (uint32_t)(bytes / PAGE_SIZE);
-    printf("%-8s %10llu", size_text(bytes, size), (unsigned long long)(belady(t, frames) - t->pages));
+static void print_row(const struct trace *t, const struct request *r, const char *memory, uint32_t frames) {
+    printf("%-8s %10llu", memory, (unsigned long long)(belady(t, frames) - t->pages));
     for (unsigned i = 0; policies[i]; i++)
         if (!r->only || r->only == policies[i])
             printf(" %10llu", (unsigned long long)(replay(t, policies[i], frames) - t->pages));
@@ -201,13 +205,23 @@ int sim_main(int argc, char **argv) {
     struct request r;
     parse(&r, argc, argv);
     struct trace t = trace_read(r.file);
-    printf("%zu uses of %u pages; pages read back:\n%-8s %10s", t.count, t.pages, "memory", "least");
+    if (t.room)
+        printf("recorded with %u pages in memory: %llu read back when or before they were used; %llu of %llu that came "
+               "before were not\n",
+               t.room, (unsigned long long)t.back, (unsigned long long)t.vain, (unsigned long long)t.ahead);
+    if (t.lost)
+        printf("%llu words of it were lost, for the recorder had no room\n", (unsigned long long)t.lost);
+    printf("%zu uses of %u pages; pages read back:\n%-8s %10s", t.uses, t.pages, "memory", "least");
     for (unsigned i = 0; policies[i]; i++)
         if (!r.only || r.only == policies[i])
             printf(" %10s", policies[i]->name);
     printf("\n");
-    for (uint64_t bytes = r.from; bytes <= r.to; bytes *= 2)
-        print_row(&t, &r, bytes);
-    free(t.uses);
+    if (t.room >= 2 * BATCH)
+        print_row(&t, &r, "recorded", t.room);
+    for (uint64_t bytes = r.from; bytes <= r.to; bytes *= 2) {
+        char size[24];
+        print_row(&t, &r, size_text(bytes, size), (uint32_t)(bytes / PAGE_SIZE));
+    }
+    free(t.steps);
     return 0;
 }

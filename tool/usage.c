@@ -45,6 +45,7 @@ void usage_print_run(void) {
           "      --timeout TIME     end it after TIME (5, 2.5s, 3m, 1h) with status 124\n"
           "What is said on stderr\n"
           "      --stats            what memory did, at the end\n"
+          "      --trace FILE       what reclaim sees, for `quire sim`\n"
           "  -v, --verbose          also the kernel's messages\n"
           "  -q, --quiet            no notices\n"
           "      --dry-run          print the QEMU command line instead of running it\n"

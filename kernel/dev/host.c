@@ -72,7 +72,8 @@ static struct channel {
     u8 small[8];
     bool stalled;
 
-    struct question *config;      /* host_configure's */
+    struct question *config; /* host_configure's */
+    struct question *trace;
     struct question *beat, *last; /* made early: the heartbeat, and the last words, which must not need memory */
     char *words;
     struct timer beat_timer;
@@ -286,6 +287,16 @@ void host_stopped(int signal) {
     question_tell(q, NULL, 0);
     question_settle(q);
     kfree(q);
+}
+
+bool host_trace_open(void) {
+    channel.trace = question_create(WIRE_TRACE, 0);
+    return channel.trace;
+}
+
+void host_trace(const u64 *words, u32 bytes) {
+    question_tell(channel.trace, words, bytes);
+    question_settle(channel.trace);
 }
 
 /* ---- what comes in: work context ---- */
@@ -552,6 +563,7 @@ static noreturn void last_words(s32 value, const void *payload, u32 bytes) {
 
 void host_finish(int wait_status) {
     echo_settle();
+    recorder_finish();
     char *stats = kzalloc(WIRE_MOST);
     struct wire_end *end = (struct wire_end *)channel.words;
     bool wanted = stats && boot_config.wire.flags & WIRE_WANT_STATS;

@@ -21,5 +21,10 @@ struct host_watch *host_watch_create(unsigned stream,
                                      struct waitq *queue); /* NULL: no memory. For good, as the streams are */
 void host_watch_arm(struct host_watch *w, u32 events);     /* may sleep, shortly */
 
+/* host_trace: send words of a trace, in direct memory, WIRE_MOST bytes at most; returns when they may be overwritten.
+ * One caller at a time. Sleeps; needs no memory once host_trace_open (false: no memory) was called. */
+bool host_trace_open(void);
+void host_trace(const u64 *words, u32 bytes);
+
 /* host_stopped: tell the command that the program's process group stopped (WIRE_STOPPED). May sleep. */
 void host_stopped(int signal);

@@ -49,6 +49,7 @@ enum wire_type {
     WIRE_FAIL, /* payload: one line: the guest cannot run the program. value: the command's exit code (125, 126, 127) */
     WIRE_STOPPED, /* the program's process group stopped (job control); value: by which signal; the command stops itself
                      too, and sends SIGNAL CONT when it runs again */
+    WIRE_TRACE,   /* payload: words of lib/trace.h, for the file of --trace */
     /* command to guest */
     WIRE_CONFIG = 64, /* payload: the configuration, see below */
     WIRE_ANSWER,      /* tag, value, payload as the question says */
@@ -87,6 +88,7 @@ struct wire_config {
 #define WIRE_NO_ASLR 1u
 #define WIRE_WANT_STATS 2u
 #define WIRE_IDS_FIXED 4u /* an ordinary user's run: set-uid bits are ignored */
+#define WIRE_WANT_TRACE 8u
 
 enum wire_record {
     WIRE_ARG = 1, /* argv[i], in order */

@@ -370,7 +370,7 @@ static int bring(struct object *o, u64 index, unsigned how, u8 flags, struct fra
     }
     spin_unlock(&o->lock);
     if (there)
-        roster_came(f);
+        roster_came(f, !(flags & FRAME_REFERENCED));
     else
         frame_free(f, 0);
     *out = f;

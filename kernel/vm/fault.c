@@ -133,7 +133,7 @@ static struct frame *take_frame(struct fault *f) {
     atomic_store_relaxed(&fresh->anon.ring, f->leaf->ring);
     atomic_store_relaxed(&fresh->anon.index, f->slot);
     atomic_store(&fresh->mapped, 1); /* nobody else knows it yet; last: reclaim believes the ring of a mapped frame */
-    roster_came(fresh);
+    roster_came(fresh, false);
     return fresh;
 }
 

@@ -19,6 +19,7 @@
 #include "vm/epoch.h"
 #include "vm/machine.h"
 #include "vm/policy.h"
+#include "vm/record.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
 
@@ -339,6 +340,7 @@ void frame_free_list(struct frame *list) {
         list = f->free.next;
         wait_for_readers(f);
         shadow_freed(frame_number(f));
+        record_freed(f);
         if (unlikely(frame_poison))
             poison_fill(f);
         atomic_hint_add(&c->used[f->class], -1);
@@ -397,6 +399,7 @@ void frame_free(struct frame *f, unsigned order) {
     shadow_freed(frame_number(f));
     if (unlikely(frame_flags(f) & FRAME_SWAP) && class == FRAME_ANON)
         swap_forget(f);
+    record_freed(f);
     if (unlikely(frame_flags(f) & FRAME_POISON)) {
         retire(f);
         return;

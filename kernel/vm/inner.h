@@ -3,6 +3,7 @@
 #pragma once
 
 #include "vm/event.h"
+#include "vm/record.h"
 #include "vm/space.h"
 #include "vm/table.h"
 
@@ -181,6 +182,11 @@ void gap_reset(struct space *s);
  * small.
  */
 bool table_shows_small(struct table *t, void *leaf);
+
+/* record_touched: f was used since t, whose slot said so, was harvested last. */
+static inline void record_touched(const struct frame *f, const struct table *t) {
+    record(TRACE_TOUCHED, f, (u32)frame_number(frame_of_va(t->slots)));
+}
 
 /* reclaim_exclude: until reclaim_include, no batch of reclaim is under way, nor any flush of one still to come. Sleeps.
  */

@@ -55,6 +55,12 @@ void object_dirty(struct object *o, struct frame *f) {
     spin_unlock(&o->lock);
 }
 
+/* Used, otherwise than through a mapping. */
+static void mark_used(struct frame *f) {
+    atomic_or(&f->flags, FRAME_REFERENCED);
+    record(TRACE_TOUCHED, f, 0);
+}
+
 /* The frame that was found in the tree, pinned; NULL: none, or it is not to be given out. */
 static inline struct frame *peek(void *value) {
     struct frame *f = value_frame(value);
@@ -65,7 +71,7 @@ static inline struct frame *peek(void *value) {
         return NULL;
     frame_pin(f);
     if (!(flags & FRAME_REFERENCED))
-        atomic_or(&f->flags, FRAME_REFERENCED);
+        mark_used(f);
     return f;
 }
 
@@ -141,8 +147,6 @@ static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, s
     spin_unlock(&o->lock);
     if (error)
         atomic_store_relaxed(&f->counts, 0);
-    else
-        roster_came(f);
     return error;
 }
 
@@ -172,9 +176,10 @@ static int insert_blank(struct object *o, u64 index, unsigned count, u8 flags, b
         error = f ? tree_insert(o, index + n, f, flags, &nodes) : -ENOMEM;
         while (f && error == -ENOMEM && !radix_reserve(&nodes, 0))
             error = tree_insert(o, index + n, f, flags, &nodes);
-        if (!error)
+        if (!error) {
+            roster_came(f, n > 0);
             out[n++] = f;
-        else if (f)
+        } else if (f)
             frame_free(f, 0);
     }
     radix_release(&nodes);
@@ -244,7 +249,7 @@ int object_get(struct object *o, u64 index, enum object_use use, struct frame **
             continue;
         }
         if (!(frame_flags(f) & FRAME_REFERENCED))
-            atomic_or(&f->flags, FRAME_REFERENCED);
+            mark_used(f);
         *out = f;
         error = 0;
     }
@@ -266,11 +271,12 @@ static bool concerns(entry e, enum visit visit) {
 }
 
 /* A frame that is to be evicted was used since the last harvest: it stays. */
-static bool used_lately(entry *slot, entry e) {
+static bool used_lately(struct table *t, entry *slot, entry e) {
     bool used = entry_present(e) && (e & ENTRY_ACCESSED);
     if (used) {
         slot_clear_bits(slot, ENTRY_ACCESSED); /* no flush: a use that is not seen is a hint that is lost */
         atomic_or(&frame_of_phys(entry_phys(e))->flags, FRAME_REFERENCED);
+        record_touched(frame_of_phys(entry_phys(e)), t);
     }
     return used;
 }
@@ -280,7 +286,7 @@ static bool withdraw(struct table *t, unsigned first, unsigned end, enum visit v
     bool any = false;
     for (unsigned i = first; i < end; i++) {
         entry e = slot_read(&t->slots[i]);
-        if (!concerns(e, visit) || (visit == VISIT_EVICT && used_lately(&t->slots[i], e)))
+        if (!concerns(e, visit) || (visit == VISIT_EVICT && used_lately(t, &t->slots[i], e)))
             continue;
         if (visit == VISIT_WRITE_PROTECT)
             slot_clear_bits(&t->slots[i], ENTRY_WRITE);

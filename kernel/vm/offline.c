@@ -98,7 +98,7 @@ int frame_offline(struct frame *f, bool poison) {
     reclaim_exclude();
     int error = anonymous ? leave_anonymous(f, fresh) : object_replace(f, fresh);
     if (!error && fresh)
-        roster_came(fresh);
+        roster_came(fresh, true);
     if (!error)
         atomic_or(&f->flags, FRAME_POISON);
     roster_settle(f);

@@ -64,6 +64,7 @@ static void harvest_slots(struct table *t, struct batch *b) {
         slot_clear_bits(&t->slots[i], ENTRY_ACCESSED);
         b->stale = true;
         struct frame *f = frame_of_phys(entry_phys(e));
+        record_touched(f, t);
         if (!tell && !(atomic_load_relaxed(&f->flags) & FRAME_REFERENCED))
             atomic_or(&f->flags, FRAME_REFERENCED);
         if (tell)
@@ -75,6 +76,7 @@ static void harvest_slots(struct table *t, struct batch *b) {
     }
     if (count)
         roster_touch(used, count);
+    record(TRACE_HARVEST, frame_of_va(t->slots), (u32)(t->base / TABLE_SLOTS));
 }
 
 /* Of the large entries only. */
@@ -106,8 +108,10 @@ static void harvest(struct frame *f, struct batch *b) {
 
 static void harvest_on(u64 count, struct batch *b) {
     for (; count; count--) {
-        if (frame_class(&frames[hand]) == FRAME_TABLE)
+        if (frame_class(&frames[hand]) == FRAME_TABLE) {
             harvest(&frames[hand], b);
+            record_pause();
+        }
         hand = hand + 1 < frame_count ? hand + 1 : 0;
     }
 }
@@ -195,6 +199,7 @@ static bool withdraw(struct table *t, void *argument) {
     if (!w->any && entry_present(e) && (e & ENTRY_ACCESSED)) {
         slot_clear_bits(slot, ENTRY_ACCESSED);
         atomic_or(&w->f->flags, FRAME_REFERENCED);
+        record_touched(w->f, t);
         w->batch->stale = true;
         return false;
     }
@@ -265,7 +270,7 @@ static void release(struct frame *f, struct batch *b) {
         frame_free(f, 0);
         b->freed++;
     } else if (last) {
-        roster_came(f); /* after all */
+        roster_came(f, false); /* after all */
     }
     roster_settle(f);
 }
@@ -379,7 +384,7 @@ u64 vm_reclaim(u64 pages) {
     struct batch b = {.around = SWAP_CLUSTER};
     mutex_lock(&reclaiming);
     take_victims(&b, pages);
-    if (!b.freed && !b.count && !out.count && roster_listens) {
+    if (!b.freed && !b.count && !out.count && roster_listens & ROSTER_POLICY) {
         roster_sweep();
         take_victims(&b, pages);
     }

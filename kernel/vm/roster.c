@@ -14,6 +14,7 @@
 
 #include "vm/event.h"
 #include "vm/machine.h"
+#include "vm/record.h"
 #include "vm/slab.h"
 
 #define LOG 31u
@@ -30,7 +31,8 @@ static struct {
 } roster;
 
 static struct log *logs; /* by CPU */
-bool roster_listens, roster_wants_touches;
+u8 roster_listens;
+bool roster_wants_touches;
 
 void roster_init(void) {
     logs = kzalloc(sizeof(*logs) * MACHINE_CPUS);
@@ -66,6 +68,14 @@ static u64 key_of(const struct frame *f) {
     return object ? object * 31 + (index << 20) : 0;
 }
 
+/* For a trace a key has 32 bits: exact for the first areas, else so that two are seldom the same. */
+static void tell_recorder(enum trace_kind kind, const struct frame *f) {
+    if (likely(!atomic_load_relaxed(&record_on)))
+        return;
+    u64 key = key_of(f);
+    record(kind, f, frame_class(f) == FRAME_ANON ? (u32)key : (u32)(key * 0x9e3779b97f4a7c15ULL >> 32) | 1U << 31);
+}
+
 static void tell(u32 page) {
     if (policy_present(page) && policy_came(roster.policy, page, key_of(&frames[page])))
         event(EVENT_REFAULT, 0, 1);
@@ -80,9 +90,10 @@ static void empty(struct log *log) {
     log->count = 0;
 }
 
-void roster_note(struct frame *f) {
+void roster_note(struct frame *f, bool ahead) {
     struct log *log = &logs[cpu_id()];
-    if (frame_number(f) >= policy_pages)
+    tell_recorder(ahead ? TRACE_AHEAD : TRACE_CAME, f);
+    if (frame_number(f) >= policy_pages || !(atomic_load_relaxed(&roster_listens) & ROSTER_POLICY))
         return;
     spin_lock(&log->lock);
     log->pages[log->count++] = (u32)frame_number(f);
@@ -113,13 +124,20 @@ void roster_sweep(void) {
     }
 }
 
+void roster_record(void) {
+    atomic_or(&roster_listens, ROSTER_RECORDS);
+    for (u32 page = 0; page < policy_pages; page++)
+        if (policy_present(page))
+            tell_recorder(TRACE_AHEAD, &frames[page]);
+}
+
 /* ---- for reclaim ---- */
 
 unsigned roster_victims(struct policy_ask *ask, struct frame **out) {
     const struct policy *p = roster.policy;
     u32 pages[64];
-    if (p->insert && !atomic_load_relaxed(&roster_listens)) {
-        atomic_store(&roster_listens, true);
+    if (p->insert && !(atomic_load_relaxed(&roster_listens) & ROSTER_POLICY)) {
+        atomic_or(&roster_listens, ROSTER_POLICY);
         roster_sweep();
     }
     if (p->insert)
@@ -137,6 +155,7 @@ unsigned roster_victims(struct policy_ask *ask, struct frame **out) {
 
 void roster_evicted(struct frame *f) {
     u64 page = frame_number(f);
+    tell_recorder(TRACE_WENT, f);
     if (page >= policy_pages)
         return;
     spin_lock(&roster.lock);
@@ -183,8 +202,8 @@ void roster_choose(const struct policy *p) {
     spin_unlock(&roster.lock);
     atomic_store(&roster_wants_touches, p->touched != NULL);
     if (!p->insert)
-        atomic_store(&roster_listens, false);
-    else if (atomic_load_relaxed(&roster_listens))
+        atomic_and(&roster_listens, (u8)~ROSTER_POLICY);
+    else if (atomic_load_relaxed(&roster_listens) & ROSTER_POLICY)
         roster_sweep();
 }
 

@@ -8,12 +8,15 @@ void roster_init(void);     /* after frame_init; boot CPU */
 extern size_t roster_bytes; /* of memory that frame_init gave to the policies */
 
 /* roster_came: a frame of class ANON, FILE or SHMEM has its contents' identity now (ring, slot of the swap area, object
- * and index). Any locks. Nothing while the policy does not want to hear it, or before memory was ever short. */
-extern bool roster_listens;
-void roster_note(struct frame *f);
-static inline void roster_came(struct frame *f) {
+ * and index). ahead: nobody has asked for it yet. Any locks. Nothing while the policy does not want to hear it, or
+ * before memory was ever short, and nobody records. */
+#define ROSTER_POLICY 1u
+#define ROSTER_RECORDS 2u
+extern u8 roster_listens; /* [a] which of these want to hear it */
+void roster_note(struct frame *f, bool ahead);
+static inline void roster_came(struct frame *f, bool ahead) {
     if (unlikely(atomic_load_relaxed(&roster_listens)))
-        roster_note(f);
+        roster_note(f, ahead);
 }
 
 /* For reclaim, by one task at a time (`reclaiming`).
@@ -29,6 +32,10 @@ extern bool roster_wants_touches;
 void roster_touch(struct frame *const *frames, unsigned count);
 /* roster_goes_along: the policy does not mind if f is evicted with its neighbour in a file. A hint. */
 bool roster_goes_along(const struct frame *f);
+
+/* roster_record: the recorder (record.h) has started: it hears of all there is, and of what comes and goes from now on.
+ */
+void roster_record(void);
 
 /* roster_choose: the policy from now on; `reclaiming` held. roster_policy: its name. */
 void roster_choose(const struct policy *p);

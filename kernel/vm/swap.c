@@ -239,7 +239,7 @@ void swap_fill(struct frame **frames, unsigned count, int *errors) {
 }
 
 /* A frame in the cache under slot that is to be filled; NULL: no memory (*error), or somebody was faster (-EEXIST). */
-static struct frame *insert_blank(u64 slot, int *error) {
+static struct frame *insert_blank(u64 slot, bool ahead, int *error) {
     struct radix_reserve nodes = {0};
     struct frame *f = frame_alloc(0, FRAME_ANON, 0);
     *error = -ENOMEM;
@@ -257,7 +257,7 @@ static struct frame *insert_blank(u64 slot, int *error) {
         frame_unpin(f);
         return NULL;
     }
-    roster_came(f);
+    roster_came(f, ahead);
     return f;
 }
 
@@ -300,7 +300,7 @@ int swap_read(const u64 *slots, unsigned count, struct frame **frames) {
     for (unsigned i = 0; i < count; i++)
         frames[i] = NULL;
     while (error == -EEXIST) {
-        frames[0] = insert_blank(slots[0], &error);
+        frames[0] = insert_blank(slots[0], false, &error);
         if (error == -EEXIST) {
             error = wait_for(slots[0], &frames[0]);
             if (error != -EEXIST)
@@ -314,7 +314,7 @@ int swap_read(const u64 *slots, unsigned count, struct frame **frames) {
     unsigned n = 0;
     fresh[n++] = frames[0];
     for (unsigned i = 1; i < count && frame_free_count() > 4 * SWAP_AHEAD; i++)
-        if ((frames[i] = insert_blank(slots[i], &other)))
+        if ((frames[i] = insert_blank(slots[i], true, &other)))
             fresh[n++] = frames[i];
     swap_fill(fresh, n, errors);
     for (unsigned i = 0, at = 0; i < count; i++) {

@@ -92,7 +92,7 @@ static void put_back(struct table *t, u64 slot, struct frame **frame, struct fra
             atomic_store_relaxed(&(*spare)->anon.ring, t->ring);
             atomic_store_relaxed(&(*spare)->anon.index, i);
             atomic_store(&(*spare)->mapped, 1);
-            roster_came(*spare);
+            roster_came(*spare, true);
             put_withheld(t, i, *spare);
             *spare = NULL;
         }

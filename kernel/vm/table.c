@@ -526,7 +526,7 @@ static void fill_leaf(struct table *leaf, struct frame *block, entry rights) {
         atomic_store_relaxed(&f->anon.index, i);
         atomic_store(&f->mapped, 1); /* last: reclaim believes a mapped one */
         slot_store(&leaf->slots[i], entry_frame(frame_phys(f), true, rights));
-        roster_came(f);
+        roster_came(f, true); /* all but one of them */
     }
     leaf->lo = 0;
     leaf->hi = leaf->anon = TABLE_SLOTS;

@@ -86,6 +86,20 @@ def stats_at_the_end(t):
 
 
 @test
+def trace_is_a_file(t):
+    path = os.path.join(t.dir, "trace")
+    result = t.fake("trace", options=["--trace", path])
+    with open(path, "rb") as file:
+        t.equal("status, stderr, file", (0, b"", b"qutrace1abcdefghabcdefgh" + b"12345678" * 75 + b"_" * 480), (result.status, result.err, file.read()))
+    result = t.fake("trace", options=["--trace", t.dir + "/no/file"])
+    t.equal("status, stderr", (125, f"quire: --trace {t.dir}/no/file: No such file or directory\n".encode()), (result.status, result.err))
+    limited = ["bash", "-c", 'ulimit -f 1; "$@"', "bash", QUIRE, "run", "--trace", path, "--", "trace"]
+    result = t.run(limited, env=t.fake_environment())
+    t.equal("a file that cannot grow", (0, f"quire: --trace {path}: File too large; what follows is not recorded\n".encode(), 1024),
+            (result.status, result.err, os.path.getsize(path)))
+
+
+@test
 def leak_is_said(t):
     t.true("a leak has a line even with -q", b"lost count of 7" in t.fake("leak", options=["-q"]).err)
 
@@ -536,10 +550,31 @@ def sim_of_a_loop(t):
 
 
 @test
+def sim_of_a_kernel(t):
+    """Words as a kernel records them: one page more than there is room for, of which two are freed, and come anew."""
+    came, touched, went, ahead, freed, harvest, lost = 1, 2, 3, 5, 6, 7, 8
+    words = [(came, frame, 0) for frame in range(64)]
+    words += [(went, 0, 1000), (came, 0, 0), (went, 0, 1001), (came, 0, 1000), (ahead, 100, 1001)]  # two pages in frame 0, in turn
+    words += [(freed, 1, 0), (came, 1, 0), (touched, 100, 7), (touched, 2, 7), (touched, 2, 7), (harvest, 7, 5), (lost, 0, 17)]
+    path = os.path.join(t.dir, "kernel")
+    with open(path, "wb") as file:
+        file.write(b"qutrace1" + b"".join(struct.pack("<Q", kind << 60 | frame << 32 | key) for kind, frame, key in words))
+    out = subprocess.run([QUIRE, "sim", path, "--memory", "256K", "--policy", "clock"], capture_output=True, text=True, timeout=60).stdout
+    t.equal("what is said", ["recorded with 64 pages in memory: 2 read back when or before they were used; 0 of 1 that came before were not",
+                             "17 words of it were lost, for the recorder had no room", "69 uses of 66 pages; pages read back:"],
+            out.splitlines()[:3])
+
+
+@test
 def sim_refuses(t):
     path = trace_file(t, "empty", [])
+    bad = {"unknown": struct.pack("<Q", 9 << 60), "none": bytes(8), "half": bytes([0] * 7 + [0x40, 0, 0])}
+    for name, words in bad.items():
+        with open(f"{t.dir}/{name}", "wb") as file:
+            file.write(b"qutrace1" + words)
     for words, says in (([path], "nothing was recorded"), ([t.dir + "/no"], "No such file"), (["/etc/hostname"], "no trace"),
-                        ([], "which trace"), ([path, "--memory", "1K"], "256K at least"), ([path, "--policy", "none"], "there are clock")):
+                        ([t.dir + "/unknown"], "word 1 of the trace is of no known kind"), ([t.dir + "/none"], "of no known kind"),
+                        ([t.dir + "/half"], "its last word is not whole"), ([], "which trace"), ([path, "--memory", "1K"], "256K at least"), ([path, "--policy", "none"], "there are clock")):
         done = subprocess.run([QUIRE, "sim", *words], capture_output=True, text=True, timeout=60)
         t.equal(f"status of sim {words}", 125, done.returncode)
         t.true(f"{says!r} in {done.stderr!r}", says in done.stderr and done.stderr.count("\n") == 1)

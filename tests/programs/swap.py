@@ -1,5 +1,7 @@
 """Memory that does not fit, with a swap area behind it. The work is done by tests/guest/pressure.py; each run ends with the checker and the
 leak count, so no slot of the area stays in use."""
+import os, re
+
 from harness import *
 
 
@@ -56,6 +58,28 @@ def a_terabyte_of_swap(t):
     t.true(f"more than 8 of 16 MiB are free: {lines[2]}", int(lines[2].split()[1]) > 8192)
     t.equal("after swapoff", 4, len(lines) - 1)
 
+
+def replay_agrees(policy):
+    """What the kernel read back is what its trace says, and about what the same policy would read back that replays it."""
+    def function(t):
+        program, trace = os.path.join(t.dir, "uses"), os.path.join(t.dir, "trace")
+        t.equal("gcc's output", b"", t.run(["gcc", "-std=gnu17", "-O1", "-Wall", "-static", "-o", program, f"{TESTS}/guest/uses.c"]).err)
+        result = t.quire(program, options=["-m", "16M", "-s", "64M", "-c", "1", "--policy", policy, "--trace", trace, "--stats"])
+        t.equal("status", 0, result.status)
+        counted = int(result.out)
+        files = int(re.search(rb"(\d+) evicted", result.err).group(1))
+        said = t.run([QUIRE, "sim", trace, "--policy", policy]).out.decode()
+        recorded, back = re.search(r"with (\d+) pages in memory: (\d+) read back", said).groups()
+        replayed = int(re.search(r"^recorded +\d+ +(\d+)", said, re.M).group(1))
+        t.true(f"no word was lost: {said!r}", "lost" not in said)
+        t.true(f"{counted} pages were read from the area, at most {files} from files again, and the trace says {back}",
+               counted > 1000 and counted <= int(back) <= counted + files)
+        t.true(f"the replay reads back {replayed}, within a twentieth of {back}", abs(replayed - int(back)) <= int(back) / 20)
+    add(f"replay-agrees-{policy}", function)
+
+
+for policy in ("clock", "lirs", "generations"):
+    replay_agrees(policy)
 
 for cpus in (1, 2):
     pressure(f"more-than-memory-thrice-{cpus}", "fill", 150, 3, memory="64M", swap="256M", cpus=cpus, soak=True)
