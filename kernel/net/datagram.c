@@ -24,10 +24,10 @@ static struct packet *await_packet(struct socket *s, struct message *m) {
         int error = socket_error(s);
         if (error)
             return err_ptr(error);
+        bool shut = socket_shut(s) & SHUT_RECEIVE; /* looked at first: what came before the end is then seen */
         struct packet *p = oldest(s, m->flags & MSG_PEEK);
         if (p)
             return p;
-        bool shut = socket_shut(s) & SHUT_RECEIVE;
         if (!m->deadline_ns)
             return shut && s->ops->connects ? NULL : err_ptr(-EAGAIN);
         if (shut)

@@ -158,14 +158,19 @@ static int receive_packets(struct socket *s, struct message *m, struct packet *p
     return peek && *done;
 }
 
+/* Has the end come, or an error? Asked before one looks for packets: those that came before the end are then seen. */
+static bool is_over(const struct socket *s) {
+    return (s->ops->ended && s->ops->ended(s)) || (socket_shut(s) & SHUT_RECEIVE) || atomic_load(&s->error);
+}
+
 /* Nothing is there: what does the call answer? 1: wait. */
-static int receive_end(struct socket *s, struct message *m) {
-    if (s->ops->ended && s->ops->ended(s))
+static int receive_end(struct socket *s, struct message *m, bool over) {
+    if (over && s->ops->ended && s->ops->ended(s))
         return 0;
-    int error = socket_error(s);
+    int error = over ? socket_error(s) : 0;
     if (error)
         return error;
-    if (socket_shut(s) & SHUT_RECEIVE)
+    if (over && socket_shut(s) & SHUT_RECEIVE)
         return 0;
     return m->deadline_ns ? 1 : -EAGAIN;
 }
@@ -186,14 +191,15 @@ ssize_t stream_receive(struct socket *s, struct message *m) {
     int error = 0;
     mutex_lock(&s->reading);
     while (!error) {
+        bool over = is_over(s);
         struct packet *p = packet_after(s, NULL);
         error = receive_packets(s, m, p, &done);
         if (error || (size_t)done >= max(least, (size_t)1) || (!m->data->bytes && (p || done)))
             break;
-        if (done && (!m->deadline_ns || (socket_shut(s) & SHUT_RECEIVE) || atomic_load_relaxed(&s->error)))
+        if (done && (!m->deadline_ns || over))
             break;
         if (!done) {
-            error = receive_end(s, m);
+            error = receive_end(s, m, over);
             if (error <= 0)
                 break;
         }

@@ -30,7 +30,7 @@ static void settle(struct socket *s) {
 
 static void hear_end(struct socket *s) {
     spin_lock(&s->lock);
-    inet_of(s)->finished = true;
+    atomic_store(&inet_of(s)->finished, true);
     atomic_store(&s->shut, s->shut | SHUT_RECEIVE);
     settle(s);
     spin_unlock(&s->lock);
@@ -429,7 +429,7 @@ static ssize_t tcp_receive(struct socket *s, struct message *m) {
 }
 
 /* After the peer's end of bytes there is nothing but that, whatever error came later. */
-static bool tcp_ended(const struct socket *s) { return inet_of((struct socket *)s)->finished; }
+static bool tcp_ended(const struct socket *s) { return atomic_load(&inet_of((struct socket *)s)->finished); }
 
 static u32 tcp_poll(struct socket *s) {
     u32 shut = socket_shut(s), events = 0;
