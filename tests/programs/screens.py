@@ -7,10 +7,10 @@ DRIVE = os.path.join(TESTS, "guest", "drive.py")
 PYTHON = "/usr/bin/python3"
 
 
-def drive(name, argv, steps, status=0, after=None, **kwargs):
-    """The program shows each step's pattern and ends with the status. after(t, steps' output): more to look at."""
+def drive(name, argv, steps, status=0, seconds=100, **kwargs):
+    """The program shows each step's pattern, and ends with the status."""
     def function(t):
-        result = t.quire(PYTHON, DRIVE, json.dumps(steps), *argv, options=("--timeout", "100", "-q"), env=t.environment(TERM="xterm"))
+        result = t.quire(PYTHON, DRIVE, json.dumps(steps), *argv, options=("--timeout", str(seconds), "-q"), timeout=seconds + 20, env=t.environment(TERM="xterm"))
         seen = [f"seen {pattern!r}" for pattern, _ in steps]
         t.equal("what was seen", "\n".join(seen + [f"status {status}", ""]), result.out.decode())
         t.equal("stderr", b"", result.err)
@@ -53,6 +53,24 @@ drive("less", ["sh", "-c", "seq 1000 | less"], [
 ])
 drive("top", ["top", "-d", "100"], [(r"PID USER.*top", "q")])
 drive("htop", ["htop", "-d", "100"], [(r"PID.*USER.*F10", "q")])
+drive("tmux", ["tmux", "-f", "/dev/null", "-L", "quire", "new-session", "bash --norc --noprofile --noediting"], [
+    (r"# ", "tty; stty size\n"),
+    (r"/dev/pts/1.*23 80.*# ", "(echo rea''dy; exec sleep 1000)\n"),
+    (r"ready", "\x1a"),
+    (r"Stopped.*# ", "fg\n"),
+    (r"sleep 1000", "\x03"),
+    (r"# ", "echo code $?\n"),
+    (r"code 130", "\x02%"),  # a second pane beside it
+    (r"# ", "echo pane $(tty) $(stty size)\n"),
+    (r"pane /dev/pts/2 23 39", [30, 100]),
+    (r"", "echo now $(stty size)\n"),
+    (r"now 29 (49|50|39|59|60)", "vim -u NONE -N; echo le''ft\n"),
+    (r"~", ":q\r"),
+    (r"left", "python3 -q\n"),
+    (r">>>", "6 * 7\n"),
+    (r"42.*>>>", "\x02d"),
+    (r"detached", ""),
+], seconds=900, soak=True)
 drive("script", ["sh", "-c", "script -qec 'tty; exit 5' /dev/null"], [(r"/dev/pts/1\r\n", "")], status=5)
 
 
