@@ -104,3 +104,20 @@ int packet_copy(struct packet *p, size_t offset, size_t bytes, struct iov *to) {
     }
     return 0;
 }
+
+struct packet *packet_of(struct socket *s, struct message *m, size_t bytes) {
+    struct packet *p = packet_make(s, bytes);
+    int error = p ? packet_fill(p, m->data) : -ENOBUFS;
+    if (!error && m->carried)
+        error = flight_begin(m->carried);
+    if (error) {
+        if (p)
+            packet_put(p);
+        return err_ptr(error);
+    }
+    p->credentials = m->credentials;
+    p->has_credentials = m->has_credentials;
+    p->carried = m->carried;
+    m->carried = NULL;
+    return p;
+}

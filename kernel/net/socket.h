@@ -113,6 +113,10 @@ static inline enum socket_state socket_state(const struct socket *s) { return at
 static inline u32 socket_shut(const struct socket *s) { return atomic_load(&s->shut); }
 static inline bool socket_has_packets(const struct socket *s) { return atomic_load(&s->inbox_packets) != 0; }
 
+/* packet_of: the message's next bytes, with its credentials and the files that it carries, which pass over.
+ * err_ptr(-ENOBUFS, -EFAULT, -ETOOMANYREFS). May sleep. */
+struct packet *packet_of(struct socket *s, struct message *m, size_t bytes);
+
 /* socket_make: with one reference, no file. NULL: no memory. socket_pair_up: the two are each other's peer from now
  * on, connected; neither can be found by others yet. */
 struct socket *socket_make(const struct socket_ops *ops, int type, int protocol);

@@ -14,26 +14,11 @@ static int sending_error(struct socket *s, struct socket *peer) {
     return error ? error : closed ? -EPIPE : 0;
 }
 
-/* One packet's worth, made and filled. err_ptr(-ENOMEM, -EFAULT, -ETOOMANYREFS). */
+/* One packet's worth, made and filled. err_ptr(-ENOBUFS, -EFAULT, -ETOOMANYREFS). */
 static struct packet *next_packet(struct socket *s, struct message *m) {
-    size_t bytes = min(m->data->bytes, PACKET_STREAM_MOST);
-    struct packet *p = packet_make(s, bytes);
-    int error = 0;
-    if (!p)
-        return err_ptr(-ENOBUFS);
-    if (s->ops->source)
+    struct packet *p = packet_of(s, m, min(m->data->bytes, PACKET_STREAM_MOST));
+    if (!is_err(p) && s->ops->source)
         s->ops->source(s, &p->from);
-    p->credentials = m->credentials;
-    p->has_credentials = m->has_credentials;
-    error = packet_fill(p, m->data);
-    if (!error && m->carried)
-        error = flight_begin(m->carried);
-    if (error) {
-        packet_put(p);
-        return err_ptr(error);
-    }
-    p->carried = m->carried;
-    m->carried = NULL;
     return p;
 }
 

@@ -97,22 +97,9 @@ static struct packet *make_packet(struct socket *s, struct message *m) {
         error = socket_error(s);
     if (!error && (socket_shut(s) & SHUT_SEND))
         error = -EPIPE;
-    struct packet *p = error ? NULL : packet_make(s, m->data->bytes);
-    if (!p)
-        return err_ptr(error ? error : -ENOBUFS);
-    if (atomic_load(&unix_of(s)->name.bytes))
+    struct packet *p = error ? err_ptr(error) : packet_of(s, m, m->data->bytes);
+    if (!is_err(p) && atomic_load(&unix_of(s)->name.bytes))
         unix_copy_name(s, &p->from);
-    p->credentials = m->credentials;
-    p->has_credentials = m->has_credentials;
-    error = packet_fill(p, m->data);
-    if (!error && m->carried)
-        error = flight_begin(m->carried);
-    if (error) {
-        packet_put(p);
-        return err_ptr(error);
-    }
-    p->carried = m->carried;
-    m->carried = NULL;
     return p;
 }
 
