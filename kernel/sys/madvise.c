@@ -24,7 +24,6 @@ static int refuses_files(const struct view *v) { return v->file ? -EINVAL : 0; }
 static int refuses_files_and_locked(const struct view *v) {
     return v->file && v->file->object ? -EINVAL : refuses_locked(v);
 }
-static int refuses_all(const struct view *v) { return -EINVAL; } /* nowhere is room for a huge page: see not-done */
 static bool spares_shared(const struct view *v) { return v->flags & VIEW_SHARED; }
 
 static const struct advice advices[] = {
@@ -46,7 +45,6 @@ static const struct advice advices[] = {
     [MADV_KEEPONFORK] = {.clear = VIEW_WIPEONFORK},
     [MADV_COLD] = {.refuses = refuses_locked, .pages = space_pages_cold},
     [MADV_PAGEOUT] = {.refuses = refuses_locked, .pages = space_pages_out},
-    [MADV_COLLAPSE] = {.refuses = refuses_all},
 };
 
 static bool is_known(int advice) {
@@ -137,6 +135,30 @@ static long populate(struct space *s, u64 at, u64 end, bool write) {
     return error;
 }
 
+#define BLOCK (2 * MiB)
+static bool has_block(const struct mapping *m) {
+    const struct view *v = m->view;
+    return align_up(m->start, BLOCK) + BLOCK <= m->end && !(v->file && v->file->object) && !(v->flags & VIEW_NOHUGE);
+}
+
+/* Mapping by mapping: one with no room for an aligned block is an error. */
+static long collapse(struct space *s, u64 at, u64 end) {
+    long error = 0;
+    bool hole = false;
+    struct mapping m;
+    while (at < end && !error) {
+        if (at >= USER_TOP || !space_walk(s, at, &m))
+            return -ENOMEM;
+        u64 start = max(m.start, at), stop = min(m.end, end);
+        hole |= m.start > at;
+        if (start < end)
+            error = has_block(&m) ? space_collapse(s, start, stop - start) : -EINVAL;
+        at = m.end;
+        space_walk_end(&m);
+    }
+    return error ? error : hole ? -ENOMEM : 0;
+}
+
 /* ---- frames out of use ---- */
 
 static long offline_page(struct space *s, u64 at, bool poison) {
@@ -171,6 +193,8 @@ static long advise(struct space *s, u64 start, u64 bytes, int advice) {
     case MADV_POPULATE_READ:
     case MADV_POPULATE_WRITE:
         return populate(s, start, end, advice == MADV_POPULATE_WRITE);
+    case MADV_COLLAPSE:
+        return collapse(s, start, end);
     case MADV_REMOVE:
         return each_mapping(s, start, end, remove_pages);
     case MADV_WILLNEED:

@@ -100,6 +100,9 @@ void space_pages_in(struct space *s, u64 first, u64 end);
 /* space_pages_free: what the pages hold may be dropped instead of swapped, until they are written again (MADV_FREE). Of
  * pages that nobody shares; what is in the swap area stays there. */
 void space_pages_free(struct space *s, u64 first, u64 end);
+/* space_collapse: each whole 2 MiB of the range is shown by one entry. -EINVAL: not what can be (not anonymous and
+ * private, nothing written there), -ENOMEM: no block was to be had, -EAGAIN: pages are in use; others were done. */
+int space_collapse(struct space *s, u64 address, u64 bytes);
 /* space_advise: each mapped part of [address, address + bytes): `refuses` may end it with an error, `spares` leave the
  * part as it is; else VIEW_ bits are set and cleared, or what the slots hold is given up, or `pages` looks after it.
  * -ENOMEM if something was not mapped (the rest done). */

@@ -532,13 +532,8 @@ static void fill_leaf(struct table *leaf, struct frame *block, entry rights) {
     leaf->hi = leaf->anon = TABLE_SLOTS;
 }
 
-bool table_make_large(struct table *t, unsigned i, struct stock *k, struct frame *block) {
-    assert(t->level == 2 && t->ring && block->order == LARGE_ORDER);
-    struct table *leaf = make_lower(t, i, k);
-    if (!leaf)
-        return false;
+void table_show_large(struct table *t, unsigned i, struct table *leaf, struct frame *block) {
     entry rights = view_rights(leaf->runs[0].view);
-    spin_lock(&leaf->lock); /* reclaim may find it by its first frame */
     leaf->large = 1;
     atomic_add(&large_leaves, 1);
     leaf->large_used = false;
@@ -546,6 +541,15 @@ bool table_make_large(struct table *t, unsigned i, struct stock *k, struct frame
     fill_leaf(leaf, block, rights);
     block->anon.swap = (u32)frame_number(frame_of_va(leaf->slots));
     table_lead(t, i, entry_large(frame_phys(block), true, rights));
+}
+
+bool table_make_large(struct table *t, unsigned i, struct stock *k, struct frame *block) {
+    assert(t->level == 2 && t->ring && block->order == LARGE_ORDER);
+    struct table *leaf = make_lower(t, i, k);
+    if (!leaf)
+        return false;
+    spin_lock(&leaf->lock); /* reclaim may find it by its first frame */
+    table_show_large(t, i, leaf, block);
     spin_unlock(&leaf->lock);
     return true;
 }

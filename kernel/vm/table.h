@@ -169,6 +169,9 @@ bool table_make(struct table *t, unsigned i, struct stock *k, struct table **mad
 /* table_make_large: the same for slot i of a table of level 2, with every slot of the leaf mapping its frame of `block`
  * (2 MiB, of class FRAME_ANON, fresh), and shown large. The slot has one run, anonymous and writable. */
 bool table_make_large(struct table *t, unsigned i, struct stock *k, struct frame *block);
+/* table_show_large: the same with a leaf that is there, ours alone, and has nothing in its slots; slot i is empty, and
+ * no CPU has cached what was there. Both locked. */
+void table_show_large(struct table *t, unsigned i, struct table *leaf, struct frame *block);
 /* table_show_small: slot i of t (locked), which shows a leaf large, points to it again, and no CPU of m (NULL: no CPU)
  * has the large entry any more. */
 void table_show_small(struct table *t, unsigned i, struct machine_space *m);
