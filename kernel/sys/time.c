@@ -1,6 +1,6 @@
 /* time.c - the system calls on clocks, sleeps, interval timers, POSIX timers and time used.
  *
- * Owns the POSIX timers of a process: struct posix_timer, on process->posix_timers under process->lock. A timer's
+ * Owns the POSIX timers of a process: struct posix_timer, on process->posix_timers under posix_mutex. A timer's
  * signal is an entry that belongs to the timer: while it is queued, further expiries only count as overruns. */
 #include <linux/capability.h>
 #include <linux/resource.h>
@@ -18,9 +18,52 @@
 
 /* ---- clocks ---- */
 
+/* A clock of CPU time: a thread's, or of all threads of a process. Both counted; one is NULL. */
+struct cpu_clock {
+    struct task *task;
+    struct process *process;
+};
+
+static void cpu_clock_put(struct cpu_clock *c) {
+    if (c->task)
+        task_put(c->task);
+    if (c->process)
+        process_put(c->process);
+}
+
+/* cpu_clock_get: of one of the two with a name, or of pthread_getcpuclockid's encoding: ~id << 3, bit 2: of a thread,
+ * low bits 2: all of its time. -EINVAL: no such clock. */
+static int cpu_clock_get(int clock, struct cpu_clock *c) {
+    int id = clock < 0 ? ~(clock >> 3) : 0;
+    bool thread = clock < 0 ? clock & 4 : clock == CLOCK_THREAD_CPUTIME_ID;
+
+    *c = (struct cpu_clock){NULL, NULL};
+    if (clock < 0 ? (clock & 3) == 3 : clock != CLOCK_THREAD_CPUTIME_ID && clock != CLOCK_PROCESS_CPUTIME_ID)
+        return -EINVAL;
+    if (thread)
+        c->task = task_find(id ? id : task_current()->tid);
+    else
+        c->process = process_find(id ? id : process_current()->pid);
+    if (c->task ? c->task->process == process_current() : c->process != NULL)
+        return 0;
+    cpu_clock_put(c);
+    return -EINVAL;
+}
+
+static u64 cpu_clock_now(const struct cpu_clock *c) {
+    u64 user, system;
+
+    if (c->task)
+        task_times(c->task, &user, &system);
+    else
+        process_cpu_time(c->process, &user, &system);
+    return user + system;
+}
+
 /* clock_read: -EINVAL: no such clock. */
 static int clock_read(int clock, u64 *ns) {
-    u64 user, system;
+    struct cpu_clock c;
+    int error = 0;
 
     switch (clock) {
     case CLOCK_REALTIME:
@@ -28,60 +71,23 @@ static int clock_read(int clock, u64 *ns) {
     case CLOCK_REALTIME_ALARM: /* as where a real-time clock can wake the machine; this one never sleeps */
     case CLOCK_TAI:
         *ns = clock_wall_ns();
-        return 0;
+        break;
     case CLOCK_MONOTONIC:
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_MONOTONIC_COARSE:
     case CLOCK_BOOTTIME:
     case CLOCK_BOOTTIME_ALARM:
         *ns = clock_ns();
-        return 0;
-    case CLOCK_PROCESS_CPUTIME_ID:
-        process_cpu_time(process_current(), &user, &system);
-        *ns = user + system;
-        return 0;
-    case CLOCK_THREAD_CPUTIME_ID:
-        task_times(task_current(), &user, &system);
-        *ns = user + system;
-        return 0;
+        break;
     default:
-        return -EINVAL;
-    }
-}
-
-/* Clocks of other processes and threads: pthread_getcpuclockid's encoding: ~id << 3, bit 2: of a thread, low bits 2:
- * all. */
-static int cpu_clock_read(int clock, u64 *ns) {
-    int id = ~(clock >> 3);
-    u64 user = 0, system = 0;
-
-    if (clock >= 0 || (clock & 3) == 3)
-        return -EINVAL;
-    if (clock & 4) {
-        struct task *t = id ? task_find(id) : task_current();
-
-        if (!t || t->process != process_current()) {
-            if (t && id)
-                task_put(t);
-            return -EINVAL;
+        error = cpu_clock_get(clock, &c);
+        if (!error) {
+            *ns = cpu_clock_now(&c);
+            cpu_clock_put(&c);
         }
-        task_times(t, &user, &system);
-        if (id)
-            task_put(t);
-    } else {
-        struct process *p = id ? process_find(id) : process_current();
-
-        if (!p)
-            return -EINVAL;
-        process_cpu_time(p, &user, &system);
-        if (id)
-            process_put(p);
     }
-    *ns = user + system;
-    return 0;
+    return error;
 }
-
-static int any_clock_read(int clock, u64 *ns) { return clock < 0 ? cpu_clock_read(clock, ns) : clock_read(clock, ns); }
 
 static struct __kernel_timespec timespec_of(u64 ns) {
     return (struct __kernel_timespec){.tv_sec = ns / NS_PER_SECOND, .tv_nsec = ns % NS_PER_SECOND};
@@ -97,7 +103,7 @@ static int ns_of(const struct __kernel_timespec *t, u64 *ns) {
 
 long sys_clock_gettime(int clock, struct __kernel_timespec __user *out) {
     u64 ns;
-    int error = any_clock_read(clock, &ns);
+    int error = clock_read(clock, &ns);
 
     return error ? error : put_user(timespec_of(ns), out);
 }
@@ -105,7 +111,7 @@ long sys_clock_gettime(int clock, struct __kernel_timespec __user *out) {
 long sys_clock_getres(int clock, struct __kernel_timespec __user *out) {
     bool coarse = clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE;
     u64 ns;
-    int error = any_clock_read(clock, &ns);
+    int error = clock_read(clock, &ns);
 
     if (error || !out)
         return error;
@@ -192,6 +198,48 @@ static long sleep_for(u64 ns, struct __kernel_timespec __user *left) {
     return sleep_again(t);
 }
 
+/* cpu_sleep_to: until a clock of CPU time is there. It runs at most as fast as all CPUs together: so long a sleep is
+ * never too long. */
+static int cpu_sleep_to(int clock, u64 deadline_ns, u64 *left) {
+    struct cpu_clock c;
+    u64 now;
+    int slept = 0, error = cpu_clock_get(clock, &c);
+
+    if (error)
+        return error;
+    while ((now = cpu_clock_now(&c)) < deadline_ns && !slept)
+        slept = sleep_to(clock_ns() + max((deadline_ns - now) / cpu_count, TICK_NS));
+    *left = deadline_ns > now ? deadline_ns - now : 0;
+    cpu_clock_put(&c);
+    return *left ? slept : 0;
+}
+
+static long cpu_sleep_again(struct task *t) {
+    struct __kernel_timespec __user *user = (struct __kernel_timespec *)t->restart.arguments[1];
+    u64 left;
+    int error = cpu_sleep_to((int)t->restart.arguments[2], t->restart.arguments[0], &left);
+
+    if (error != -EINTR)
+        return error;
+    return user && put_user(timespec_of(left), user) ? -EFAULT : -ERESTART_RESTARTBLOCK;
+}
+
+static long cpu_sleep(int clock, int flags, u64 ns, struct __kernel_timespec __user *user) {
+    struct task *t = task_current();
+    u64 now, left;
+    int error = clock_read(clock, &now);
+
+    if (error)
+        return error;
+    if (flags & TIMER_ABSTIME)
+        return cpu_sleep_to(clock, ns, &left) ? -ERESTARTNOHAND : 0;
+    t->restart.function = cpu_sleep_again;
+    t->restart.arguments[0] = ns < SLEEP_FOREVER - now ? now + ns : SLEEP_FOREVER;
+    t->restart.arguments[1] = (u64)user;
+    t->restart.arguments[2] = (u64)clock;
+    return cpu_sleep_again(t);
+}
+
 long sys_clock_nanosleep(int clock, int flags, const struct __kernel_timespec __user *request,
                          struct __kernel_timespec __user *left) {
     struct __kernel_timespec t;
@@ -199,12 +247,15 @@ long sys_clock_nanosleep(int clock, int flags, const struct __kernel_timespec __
 
     if (clock > CLOCK_TAI)
         return -EINVAL;
-    if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME && clock != CLOCK_TAI)
+    if (clock >= 0 && clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME &&
+        clock != CLOCK_TAI && clock != CLOCK_PROCESS_CPUTIME_ID)
         return -EOPNOTSUPP;
     if (get_user(t, request))
         return -EFAULT;
     if (ns_of(&t, &ns))
         return -EINVAL;
+    if (clock < 0 || clock == CLOCK_PROCESS_CPUTIME_ID)
+        return cpu_sleep(clock, flags, ns, left);
     if (!(flags & TIMER_ABSTIME))
         return sleep_for(ns, left);
     return sleep_to(ns == SLEEP_FOREVER ? ns : ns > offset ? ns - offset : 0) ? -ERESTARTNOHAND : 0;
@@ -302,7 +353,7 @@ long sys_alarm(u32 seconds) {
 
 /* ---- POSIX timers ---- */
 
-#define TIMERS_MOST 4096 /* of one process; Linux counts them against RLIMIT_SIGPENDING */
+static struct mutex posix_mutex = MUTEX_INIT(posix_mutex); /* every process's list of timers, and who looks at one */
 
 struct posix_timer {
     struct list link;
@@ -311,19 +362,17 @@ struct posix_timer {
     u64 interval_ns;
     struct process *process; /* not counted: its exit deletes the timer */
     struct timer timer;
+    struct cpu_clock cpu; /* of a timer on a clock of CPU time: no struct timer runs it, but posix_cpu_timers_check */
+    u64 cpu_deadline_ns;  /* 0: not armed */
     struct queued_signal entry;
 };
 
-static void posix_timer_rings(struct timer *timer) {
-    struct posix_timer *pt = container_of(timer, struct posix_timer, timer);
+static bool on_cpu_time(const struct posix_timer *pt) { return pt->cpu.task || pt->cpu.process; }
+
+static void posix_timer_tell(struct posix_timer *pt) {
     siginfo_t info;
     struct task *t = NULL;
 
-    if (pt->interval_ns) {
-        u64 now = clock_ns(), missed = (now - timer->deadline_ns) / pt->interval_ns;
-
-        timer_arm(timer, timer->deadline_ns + (missed + 1) * pt->interval_ns);
-    }
     if (pt->notify == SIGEV_NONE)
         return;
     info = pt->entry.info;
@@ -336,39 +385,68 @@ static void posix_timer_rings(struct timer *timer) {
         task_put(t);
 }
 
-static struct posix_timer *posix_timer_find(struct process *p, int id) {
-    struct posix_timer *pt, *found = NULL;
-
-    spin_lock(&p->lock);
-    list_for_each(pt, &p->posix_timers, link) {
-        if (pt->id == id)
-            found = pt;
-    }
-    spin_unlock(&p->lock);
-    return found;
+static u64 next_deadline(const struct posix_timer *pt, u64 deadline_ns, u64 now) {
+    return deadline_ns + ((now - deadline_ns) / pt->interval_ns + 1) * pt->interval_ns;
 }
 
-/* posix_timer_free: taken off the list already. */
+static void posix_timer_rings(struct timer *timer) {
+    struct posix_timer *pt = container_of(timer, struct posix_timer, timer);
+
+    if (pt->interval_ns)
+        timer_arm(timer, next_deadline(pt, timer->deadline_ns, clock_ns()));
+    posix_timer_tell(pt);
+}
+
+void posix_cpu_timers_check(struct process *p) {
+    struct posix_timer *pt;
+
+    if (!p->cpu_timers)
+        return;
+    mutex_lock(&posix_mutex);
+    list_for_each(pt, &p->posix_timers, link) {
+        u64 now = pt->cpu_deadline_ns ? cpu_clock_now(&pt->cpu) : 0;
+
+        if (!pt->cpu_deadline_ns || now < pt->cpu_deadline_ns)
+            continue;
+        pt->cpu_deadline_ns = pt->interval_ns ? next_deadline(pt, pt->cpu_deadline_ns, now) : 0;
+        posix_timer_tell(pt);
+    }
+    mutex_unlock(&posix_mutex);
+}
+
+/* posix_timer_find: posix_mutex is held, and keeps it. */
+static struct posix_timer *posix_timer_find(struct process *p, int id) {
+    struct posix_timer *pt;
+
+    list_for_each(pt, &p->posix_timers, link) {
+        if (pt->id == id)
+            return pt;
+    }
+    return NULL;
+}
+
+/* posix_timer_free: posix_mutex is held. */
 static void posix_timer_free(struct posix_timer *pt) {
     struct process *p = pt->process;
 
+    list_del(&pt->link);
     pt->interval_ns = 0;
     timer_cancel(&pt->timer);
     spin_lock(&p->signal_lock);
     list_del(&pt->entry.link);
     spin_unlock(&p->signal_lock);
+    p->cpu_timers -= on_cpu_time(pt);
+    cpu_clock_put(&pt->cpu);
     kfree(pt);
 }
 
 void posix_timers_delete(struct process *p) {
-    while (!list_empty(&p->posix_timers)) {
-        struct posix_timer *pt = list_first(&p->posix_timers, struct posix_timer, link);
-
-        spin_lock(&p->lock);
-        list_del(&pt->link);
-        spin_unlock(&p->lock);
-        posix_timer_free(pt);
-    }
+    if (list_empty(&p->posix_timers))
+        return;
+    mutex_lock(&posix_mutex);
+    while (!list_empty(&p->posix_timers))
+        posix_timer_free(list_first(&p->posix_timers, struct posix_timer, link));
+    mutex_unlock(&posix_mutex);
 }
 
 static int check_event(const struct sigevent *e) {
@@ -390,95 +468,153 @@ static int check_event(const struct sigevent *e) {
     return ours ? 0 : -EINVAL;
 }
 
-long sys_timer_create(int clock, struct sigevent __user *user, int __user *id) {
-    struct process *p = process_current();
-    struct sigevent event = {.sigev_signo = SIGALRM, .sigev_notify = SIGEV_SIGNAL};
-    struct posix_timer *pt;
+/* clock_for: what a timer on the clock needs: nothing, or one of this process's clocks of CPU time. */
+static int clock_for(int clock, struct cpu_clock *c) {
+    int error;
 
-    if (user && get_user(event, user))
-        return -EFAULT;
-    if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME && clock != CLOCK_TAI)
-        return clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID ? -EOPNOTSUPP : -EINVAL;
-    if (check_event(&event))
-        return -EINVAL;
-    pt = kzalloc(sizeof(*pt));
+    *c = (struct cpu_clock){NULL, NULL};
+    if (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME || clock == CLOCK_TAI)
+        return 0;
+    if (clock < 0 ? (clock & 7) == 3 : clock >= CLOCK_MONOTONIC_RAW && clock < CLOCK_TAI)
+        return -EOPNOTSUPP; /* a device's clock; one that only tells the time */
+    error = cpu_clock_get(clock, c);
+    if (!error && c->process && c->process != process_current()) {
+        cpu_clock_put(c);
+        error = -EINVAL;
+    }
+    return error;
+}
+
+/* posix_timer_make: with everything but its number. NULL: no memory. */
+static struct posix_timer *posix_timer_make(int clock, const struct sigevent *event) {
+    struct posix_timer *pt = kzalloc(sizeof(*pt));
+
     if (!pt)
-        return -EAGAIN;
+        return NULL;
     list_init(&pt->entry.link);
     pt->clock = clock;
-    pt->process = p;
+    pt->process = process_current();
     pt->timer.run = posix_timer_rings;
-    pt->notify = event.sigev_notify;
-    pt->signal = event.sigev_signo;
-    pt->tid = event.sigev_notify_thread_id;
+    pt->notify = event->sigev_notify;
+    pt->signal = event->sigev_signo;
+    pt->tid = event->sigev_notify_thread_id;
     pt->entry.owned = true;
     pt->entry.info.si_signo = pt->signal;
     pt->entry.info.si_code = SI_TIMER;
-    spin_lock(&p->lock);
-    pt->id = p->next_timer++;
+    pt->entry.info.si_value = event->sigev_value;
+    return pt;
+}
+
+long sys_timer_create(int clock, struct sigevent __user *user, int __user *id) {
+    struct process *p = process_current();
+    struct sigevent event = {.sigev_signo = SIGALRM, .sigev_notify = SIGEV_SIGNAL};
+    struct cpu_clock c;
+    struct posix_timer *pt;
+    int error, number;
+
+    if (user && get_user(event, user))
+        return -EFAULT;
+    error = clock_for(clock, &c);
+    if (error)
+        return error;
+    pt = check_event(&event) ? err_ptr(-EINVAL) : posix_timer_make(clock, &event);
+    if (!pt || is_err(pt)) {
+        cpu_clock_put(&c);
+        return pt ? ptr_err(pt) : -EAGAIN;
+    }
+    pt->cpu = c;
+    mutex_lock(&posix_mutex);
+    number = pt->id = p->next_timer++;
     pt->entry.info.si_tid = pt->id;
-    if (user)
-        pt->entry.info.si_value = event.sigev_value;
-    else
+    if (!user)
         pt->entry.info.si_int = pt->id;
     list_add_tail(&p->posix_timers, &pt->link);
-    spin_unlock(&p->lock);
-    return put_user(pt->id, id);
+    p->cpu_timers += on_cpu_time(pt);
+    mutex_unlock(&posix_mutex);
+    return put_user(number, id);
 }
 
 static struct __kernel_itimerspec posix_timer_state(const struct posix_timer *pt) {
-    u64 now = clock_ns();
-    u64 left = !atomic_load(&pt->timer.armed) ? 0 : pt->timer.deadline_ns > now ? pt->timer.deadline_ns - now : 1;
+    bool cpu = on_cpu_time(pt), armed = cpu ? pt->cpu_deadline_ns : atomic_load(&pt->timer.armed);
+    u64 now = cpu ? cpu_clock_now(&pt->cpu) : clock_ns();
+    u64 deadline_ns = cpu ? pt->cpu_deadline_ns : pt->timer.deadline_ns;
+    u64 left = !armed ? 0 : deadline_ns > now ? deadline_ns - now : 1;
 
     return (struct __kernel_itimerspec){.it_interval = timespec_of(pt->interval_ns), .it_value = timespec_of(left)};
 }
 
+static void posix_timer_set(struct posix_timer *pt, int flags, u64 value, u64 interval) {
+    u64 offset = pt->clock == CLOCK_REALTIME || pt->clock == CLOCK_TAI ? clock_wall_offset() : 0;
+    bool cpu = on_cpu_time(pt);
+    u64 now = cpu ? cpu_clock_now(&pt->cpu) : clock_ns(), deadline_ns;
+
+    pt->interval_ns = 0;
+    timer_cancel(&pt->timer);
+    pt->interval_ns = interval;
+    if (flags & TIMER_ABSTIME)
+        deadline_ns = value > offset ? value - offset : 0;
+    else
+        deadline_ns = value < SLEEP_FOREVER - now ? now + value : SLEEP_FOREVER;
+    if (cpu)
+        pt->cpu_deadline_ns = value ? max(deadline_ns, 1UL) : 0;
+    else if (value)
+        timer_arm(&pt->timer, deadline_ns);
+}
+
 long sys_timer_settime(int id, int flags, const struct __kernel_itimerspec __user *new_user,
                        struct __kernel_itimerspec __user *old_user) {
-    struct posix_timer *pt = posix_timer_find(process_current(), id);
     struct __kernel_itimerspec new, old;
-    u64 value, interval, now, offset;
+    struct posix_timer *pt;
+    u64 value, interval;
 
     if (!new_user)
         return -EINVAL;
     if (get_user(new, new_user))
         return -EFAULT;
-    if (ns_of(&new.it_value, &value) || ns_of(&new.it_interval, &interval) || !pt)
+    if (ns_of(&new.it_value, &value) || ns_of(&new.it_interval, &interval))
         return -EINVAL;
-    old = posix_timer_state(pt);
-    pt->interval_ns = 0;
-    timer_cancel(&pt->timer);
-    pt->interval_ns = interval;
-    now = clock_ns();
-    offset = pt->clock == CLOCK_REALTIME || pt->clock == CLOCK_TAI ? clock_wall_offset() : 0;
-    if (value && flags & TIMER_ABSTIME)
-        timer_arm(&pt->timer, value > offset ? value - offset : 0);
-    else if (value)
-        timer_arm(&pt->timer, value < SLEEP_FOREVER - now ? now + value : SLEEP_FOREVER);
+    mutex_lock(&posix_mutex);
+    pt = posix_timer_find(process_current(), id);
+    if (pt) {
+        old = posix_timer_state(pt);
+        posix_timer_set(pt, flags, value, interval);
+    }
+    mutex_unlock(&posix_mutex);
+    if (!pt)
+        return -EINVAL;
     return old_user ? put_user(old, old_user) : 0;
 }
 
 long sys_timer_gettime(int id, struct __kernel_itimerspec __user *out) {
-    struct posix_timer *pt = posix_timer_find(process_current(), id);
+    struct __kernel_itimerspec now;
+    struct posix_timer *pt;
 
-    return pt ? put_user(posix_timer_state(pt), out) : -EINVAL;
+    mutex_lock(&posix_mutex);
+    pt = posix_timer_find(process_current(), id);
+    if (pt)
+        now = posix_timer_state(pt);
+    mutex_unlock(&posix_mutex);
+    return pt ? put_user(now, out) : -EINVAL;
 }
 
 long sys_timer_getoverrun(int id) {
-    struct posix_timer *pt = posix_timer_find(process_current(), id);
+    struct posix_timer *pt;
+    long count;
 
-    return pt ? pt->entry.info.si_overrun : -EINVAL;
+    mutex_lock(&posix_mutex);
+    pt = posix_timer_find(process_current(), id);
+    count = pt ? pt->entry.info.si_overrun : -EINVAL;
+    mutex_unlock(&posix_mutex);
+    return count;
 }
 
 long sys_timer_delete(int id) {
-    struct process *p = process_current();
-    struct posix_timer *pt = posix_timer_find(p, id);
+    struct posix_timer *pt;
 
-    if (!pt)
-        return -EINVAL;
-    spin_lock(&p->lock);
-    list_del(&pt->link);
-    spin_unlock(&p->lock);
-    posix_timer_free(pt);
-    return 0;
+    mutex_lock(&posix_mutex);
+    pt = posix_timer_find(process_current(), id);
+    if (pt)
+        posix_timer_free(pt);
+    mutex_unlock(&posix_mutex);
+    return pt ? 0 : -EINVAL;
 }

@@ -192,6 +192,8 @@ long futex_wake(u64 word, bool shared, u32 most, u32 bitset) {
     struct bucket *b;
     long woken = futex_key_of(word, shared, &key);
 
+    if (!woken && futex_pi_waits(&key))
+        woken = -EINVAL;
     if (woken)
         return woken;
     b = bucket_of(&key);

@@ -26,6 +26,7 @@ int futex_key_of(u64 word, bool shared, struct futex_key *key);
 /* futex_pi.c: locks that name their owner. -EDEADLK: the caller has it, or would wait for itself; -ESRCH: the owner is
  * no more; -EPERM: not the caller's to unlock; -EAGAIN: only tried; -ETIMEDOUT; -ERESTARTNOINTR. */
 int futex_lock_pi(u64 word, bool shared, bool only_try, u64 deadline_ns);
+bool futex_pi_waits(const struct futex_key *key); /* somebody waits for a lock that names its owner */
 int futex_unlock_pi(u64 word, bool shared);
 void futex_pi_task_exit(struct task *t);
 

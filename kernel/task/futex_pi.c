@@ -24,6 +24,7 @@ struct pi_waiter {
 
 static struct mutex pi_mutex = MUTEX_INIT(pi_mutex);
 static struct list waiters = LIST_INIT(waiters);
+static u32 lockers; /* [a] tasks in futex_lock_pi */
 
 static bool same(const struct futex_key *a, const struct futex_key *b) {
     return a->where == b->where && a->offset == b->offset;
@@ -38,6 +39,18 @@ static struct pi_waiter *first(const struct futex_key *key, bool any) {
             return w;
     }
     return NULL;
+}
+
+/* Nobody at all is the usual case, and is seen without the mutex. */
+bool futex_pi_waits(const struct futex_key *key) {
+    bool waits = false;
+
+    if (unlikely(atomic_load(&lockers))) {
+        mutex_lock(&pi_mutex);
+        waits = first(key, true);
+        mutex_unlock(&pi_mutex);
+    }
+    return waits;
 }
 
 /* waits_for_us: whether the owner waits, over any number of locks, for one of the current task's. */
@@ -138,6 +151,7 @@ int futex_lock_pi(u64 word, bool shared, bool only_try, u64 deadline_ns) {
 
     if (error)
         return error;
+    atomic_add(&lockers, 1);
     mutex_lock(&pi_mutex);
     error = acquire(word, &w.key, &w.owner);
     if (!error && waits_for_us(w.owner))
@@ -147,6 +161,7 @@ int futex_lock_pi(u64 word, bool shared, bool only_try, u64 deadline_ns) {
     else if (!error)
         error = await(&w, word, deadline_ns);
     mutex_unlock(&pi_mutex);
+    atomic_sub(&lockers, 1);
     if (w.owner)
         task_put(w.owner);
     return min(error, 0);

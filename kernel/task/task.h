@@ -207,7 +207,8 @@ struct process {
         u64 interval_ns;
         u64 cpu_deadline[2], cpu_interval[2]; /* ITIMER_VIRTUAL, ITIMER_PROF: in ns of CPU time; 0: off */
     } itimer;
-    struct list posix_timers; /* [l] of struct posix_timer */
+    struct list posix_timers; /* of struct posix_timer, under sys/time.c's mutex */
+    unsigned cpu_timers;      /* those on clocks of CPU time; read without it by the tick */
     int next_timer;
     struct list sem_undos; /* sys/sem.c's, under its mutex */
 };

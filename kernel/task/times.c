@@ -144,7 +144,8 @@ int itimer_set(int which, const struct itimerval_ns *new, struct itimerval_ns *o
 void process_tick(struct task *t) {
     struct process *p = t->process;
 
-    if (p->itimer.cpu_deadline[0] | p->itimer.cpu_deadline[1] || p->limits[RLIMIT_CPU].rlim_cur != RLIM_INFINITY) {
+    if (p->itimer.cpu_deadline[0] | p->itimer.cpu_deadline[1] | p->cpu_timers ||
+        p->limits[RLIMIT_CPU].rlim_cur != RLIM_INFINITY) {
         t->check_times = true;
         atomic_store(&t->attention, true);
         cpu_kick(cpu_id());
@@ -180,6 +181,7 @@ void process_times_check(void) {
         it->cpu_deadline[i] = it->cpu_interval[i] ? now + it->cpu_interval[i] : 0;
         signal_process(p, signals[i], NULL);
     }
+    posix_cpu_timers_check(p);
     limit_check(p);
 }
 

@@ -12,7 +12,9 @@ void process_times_check(void);
 /* process_timers_end: at exit and execve: no timer of p fires any more. keep_intervals: execve keeps setitimer's. May
  * sleep. */
 void process_timers_end(struct process *p);
-void posix_timers_delete(struct process *p); /* sys/time.c's part of it */
+/* sys/time.c's part of them. May sleep. */
+void posix_timers_delete(struct process *p);
+void posix_cpu_timers_check(struct process *p);
 /* sem_process_exit (sys/sem.c): the semaphores get back what p owes them. May sleep. */
 void sem_process_exit(struct process *p);
 

@@ -75,6 +75,7 @@ static void handed_over(void) {
     say("lock", futex(&word, FUTEX_LOCK_PI, 0, NULL));
     pthread_create(&t, NULL, waiter, NULL);
     until_waiters();
+    say("a plain wake", futex(&word, FUTEX_WAKE, 1, NULL));
     printf("still waits: %d\n", !order);
     long result = futex(&word, FUTEX_UNLOCK_PI, 0, NULL);
     pthread_join(t, NULL);
