@@ -48,16 +48,46 @@ static void off(void (*holds)(void)) {
 #define after_off(holds)                                                                                               \
     static void holds##_off(void) { off(holds); }
 
-beside(a_reads_0) beside(a_writes_0) beside(a_tries_0) beside(a_exits) beside(b_becomes_child) beside(b_child_writes)
-    beside(b_unmaps_0) beside(b_forbids_0) beside(b_protects_0) beside(b_discards) beside(b_moves) beside(b_outs_both)
-        beside(c_reads_0) beside(c_writes_0) beside(c_exits) beside(g_reads_0) beside(g_writes_0)
-            beside(g_exits) static void nothing(void) {}
-after_off(nothing) after_off(one_after) after_off(a_after) after_off(c_after) after_off(a_and_c_after)
-    after_off(three_after) after_off(unmapped_after) after_off(protected_after) after_off(forbidden_after)
-        after_off(discarded_after) after_off(moved_after) after_off(moved_c_after)
+#define BESIDE(X)                                                                                                      \
+    X(a_reads_0)                                                                                                       \
+    X(a_writes_0)                                                                                                      \
+    X(a_tries_0)                                                                                                       \
+    X(a_exits)                                                                                                         \
+    X(a_unmaps_says)                                                                                                   \
+    X(b_told_unmapped)                                                                                                 \
+    X(b_becomes_child)                                                                                                 \
+    X(b_child_writes)                                                                                                  \
+    X(b_unmaps_0)                                                                                                      \
+    X(b_forbids_0)                                                                                                     \
+    X(b_protects_0)                                                                                                    \
+    X(b_discards)                                                                                                      \
+    X(b_moves)                                                                                                         \
+    X(b_outs_both)                                                                                                     \
+    X(c_reads_0)                                                                                                       \
+    X(c_writes_0)                                                                                                      \
+    X(c_exits)                                                                                                         \
+    X(g_reads_0)                                                                                                       \
+    X(g_writes_0)                                                                                                      \
+    X(g_exits)
+BESIDE(beside);
+static void nothing(void) {}
+#define AFTER_OFF(X)                                                                                                   \
+    X(nothing)                                                                                                         \
+    X(one_after)                                                                                                       \
+    X(a_after)                                                                                                         \
+    X(c_after)                                                                                                         \
+    X(a_and_c_after)                                                                                                   \
+    X(three_after)                                                                                                     \
+    X(unmapped_after)                                                                                                  \
+    X(protected_after)                                                                                                 \
+    X(forbidden_after)                                                                                                 \
+    X(discarded_after)                                                                                                 \
+    X(moved_after)                                                                                                     \
+    X(moved_c_after)
+AFTER_OFF(after_off);
 
-            scenario(off_read, "swapoff × fault", .setup = one_out, .after = one_after_off, AREA,
-                     .thread = {{"a reads 0", a_reads_0_beside, 0}, EMPTIES});
+scenario(off_read, "swapoff × fault", .setup = one_out, .after = one_after_off, AREA,
+         .thread = {{"a reads 0", a_reads_0_beside, 0}, EMPTIES});
 scenario(off_write, "swapoff × fault", .setup = one_out, .after = a_after_off, AREA,
          .thread = {{"a writes 0", a_writes_0_beside, 0}, EMPTIES});
 scenario(off_read_apart, "swapoff × fault", .setup = two_out_apart, .after = one_after_off, AREA,
@@ -103,6 +133,18 @@ scenario(off_out_cached, "swapoff × reclaim", .setup = two_cached_apart, .after
          .thread = {{"b pages out", b_outs_both_beside, -1}, {"c reads 0", c_reads_0_beside, 1}, EMPTIES});
 scenario(off_out_write, "swapoff × reclaim", .setup = one, .after = a_after_off, AREA,
          .thread = {{"a writes 0", a_writes_0_beside, 0}, {"b pages out", b_outs_both_beside, -1}, EMPTIES});
+
+/* What is withheld has no translation left; what reclaim has just withdrawn may. */
+static void one_seen(void) {
+    one();
+    space_load(NULL);
+    seen_by(1);
+}
+scenario(off_told_unmap, "swapoff × unmap", .setup = one_seen, .after = unmapped_after_off, AREA,
+         .thread = {{"a unmaps 0", a_unmaps_says_beside, 0},
+                    {"b reads 0", b_told_unmapped_beside, 0},
+                    {"c pages out", b_outs_both_beside, -1},
+                    EMPTIES});
 
 /* ---- shared memory: pages 0 and 1 of S hold 1, P maps them at 0 */
 
@@ -158,10 +200,14 @@ static void a_for_all_after(void) {
     check_eq(look(P, 0), 0xa);
     check(!C || look(C, 0) == 0xa);
 }
-beside(b_cuts) beside(a_reads_1) beside(b_punches) after_off(cut_after) after_off(punched_after)
-    after_off(a_for_all_after)
+beside(b_cuts);
+beside(a_reads_1);
+beside(b_punches);
+after_off(cut_after);
+after_off(punched_after);
+after_off(a_for_all_after);
 
-        thread(c_sees_0) {
+thread(c_sees_0) {
     u64 v = get(C, 0);
     check(v == 1 || v == 0xa);
 }
@@ -291,10 +337,11 @@ static void whole_after(void) {
 }
 static void second_after(void) { expect(P, 1); }
 static void stranger_after(void) { expect(C, 0); }
-after_off(whole_after) after_off(second_after)
+after_off(whole_after);
+after_off(second_after);
 
-    scenario(tier_out_read, "zswap spill × swap-in", .setup = tier, .after = whole_after, TIER,
-             .thread = {{"a reads 0", a_reads_0, 0}, {"b pages 1 out", b_outs_1, -1}});
+scenario(tier_out_read, "zswap spill × swap-in", .setup = tier, .after = whole_after, TIER,
+         .thread = {{"a reads 0", a_reads_0, 0}, {"b pages 1 out", b_outs_1, -1}});
 scenario(tier_out_write, "zswap spill × swap-in", .setup = tier, .after = whole_after, TIER,
          .thread = {{"a writes 0", a_writes_0, 0}, {"b pages 1 out", b_outs_1, -1}});
 scenario(tier_out_two, "zswap spill × swap-in", .setup = tier_two_apart, .after = whole_after, TIER,
@@ -315,9 +362,9 @@ scenario(tier_out_again, "zswap spill × reuse", .setup = tier, .after = whole_a
          .thread = {{"a writes 0, pages it out", a_overwrites_0, 0}, {"b pages 1 out", b_outs_1, -1}});
 scenario(tier_in_in, "swap-in × swap-in", .setup = tier_two_apart, .after = whole_after, TIER,
          .thread = {{"a reads 0", a_reads_0, 0}, {"c writes 0", c_writes_0, 1}});
-beside(b_outs_1)
-    scenario(tier_off, "swapoff × zswap", .setup = tier, .after = whole_after_off, AREA, .zswap = 1,
-             .thread = {{"a reads 0", a_reads_0_beside, 0}, {"b pages 1 out", b_outs_1_beside, -1}, EMPTIES});
+beside(b_outs_1);
+scenario(tier_off, "swapoff × zswap", .setup = tier, .after = whole_after_off, AREA, .zswap = 1,
+         .thread = {{"a reads 0", a_reads_0_beside, 0}, {"b pages 1 out", b_outs_1_beside, -1}, EMPTIES});
 scenario(tier_off_free, "swapoff × zswap", .setup = tier, .after = second_after_off, AREA, .zswap = 1,
          .thread = {{"b unmaps 0", b_unmaps_0_beside, 0}, EMPTIES});
 
@@ -386,6 +433,6 @@ thread(reaps_beside) {
     reaped = space_reap(P);
     leave();
 }
-after_off(reaped_after)
-    scenario(reap_off, "OOM × swapoff", .setup = two_out_apart, .after = reaped_after_off, AREA,
-             .thread = {{"y reaps", reaps_beside, -1}, {"c reads 0", c_reads_0_beside, 1}, EMPTIES});
+after_off(reaped_after);
+scenario(reap_off, "OOM × swapoff", .setup = two_out_apart, .after = reaped_after_off, AREA,
+         .thread = {{"y reaps", reaps_beside, -1}, {"c reads 0", c_reads_0_beside, 1}, EMPTIES});

@@ -175,6 +175,19 @@ scenario(in_move_sharer, "swap-in × mremap", .setup = two_out_apart, .after = m
 scenario(in_move_cached, "swap-in × mremap", .setup = two_cached_apart, .after = moved_c_after, SWAP,
          .thread = {{"b moves", b_moves, 0}, {"c writes 0", c_writes_0, 1}});
 
+/* What moves as its swap entry is freed, and another CPU has it in its TLB. */
+static void one_cached_seen(void) {
+    one_cached();
+    seen_by(1);
+}
+thread(a_looks_0) {
+    u64 v = 1;
+    enum fault_outcome got = try_get(P, 0, &v);
+    check(v == 1 && (got == FAULT_DONE || got == FAULT_MAPERR));
+}
+scenario(move_cached_seen, "swap-in × mremap", .setup = one_cached_seen, .after = moved_only_after, SWAP,
+         .thread = {{"b moves", b_moves, 0}, {"a reads 0", a_looks_0, 0}});
+
 /* ---- private copies of a file's pages */
 
 #define F (&files[0]->object)
@@ -255,16 +268,9 @@ scenario(lazy_cached, "MADV_FREE × reclaim", .setup = one_cached, .after = b_af
          .thread = {{"b frees, writes 0", b_frees_writes, 0}, {"c pages out", b_outs, -1}});
 
 /* A CPU has the page in its TLB; what others have done to it when it is told, it must see. */
-static unsigned said;
-static void say(void) {
-    host_point(HOST_WRITE, &said, sizeof(said));
-    said = true;
-}
 static void lazy_seen(void) {
     one_lazy();
-    host_cpu(1);
-    space_load(P);
-    check_eq(get(P, 0), 1);
+    seen_by(1);
 }
 thread(a_writes_says) {
     must_put(P, 0, 0xa);
@@ -274,14 +280,6 @@ thread(a_discards_says) {
     b_discards(argument);
     say();
 }
-thread(a_unmaps_says) {
-    b_unmaps_0(argument);
-    say();
-}
-static bool told(void) {
-    host_point(HOST_READ, &said, sizeof(said));
-    return said;
-}
 thread(b_told_0xa) {
     bool sees = told();
     check(get(P, 0) == 0xa || !sees);
@@ -289,11 +287,6 @@ thread(b_told_0xa) {
 thread(b_told_0) {
     bool sees = told();
     check(get(P, 0) == 0 || !sees);
-}
-thread(b_told_unmapped) {
-    bool sees = told();
-    u64 value;
-    check(try_get(P, 0, &value) == FAULT_MAPERR || !sees);
 }
 scenario(lazy_told_write, "MADV_FREE × write", .setup = lazy_seen, .after = a_after, SWAP,
          .thread = {{"a writes 0", a_writes_says, 0}, {"b reads 0", b_told_0xa, 0}, {"c pages out", b_outs, -1}});

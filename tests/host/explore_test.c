@@ -222,6 +222,16 @@ thread(a_tries_8) {
     enum fault_outcome got = try_get(P, 8, &v);
     check(got == FAULT_MAPERR || (got == FAULT_DONE && v <= 1));
 }
+thread(a_writes_8) {
+    enum fault_outcome got = put(P, 8, 0xa);
+    check(got == FAULT_DONE || got == FAULT_MAPERR);
+}
+static void moved_or_a_after(void) {
+    u64 v = look(P, 8);
+    check(v == 1 || v == 0xa);
+}
+scenario(move_write_target, "mremap × fault", .setup = one, .after = moved_or_a_after,
+         .thread = {{"a writes 8", a_writes_8, 0}, {"b moves", b_moves, 0}});
 scenario(move_read_target, "mremap × fault", .setup = one, .after = moved_only_after,
          .thread = {{"a reads 8", a_tries_8, 0}, {"b moves", b_moves, 0}});
 scenario(move_sharer, "mremap × fault of a sharer", .setup = two, .after = moved_c_after,

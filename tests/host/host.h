@@ -149,8 +149,8 @@ struct host_swap {
 };
 extern struct host_swap host_swap;
 void host_swap_start(u64 pages);
-unsigned host_swap_add(u64 pages, int priority); /* one more area: its number */
-void host_swap_drop(unsigned number);            /* it is empty and closed: it goes */
+int host_swap_add(u64 pages, int priority); /* one more area: its number, or -errno */
+void host_swap_drop(unsigned number);       /* it is empty and closed: it goes */
 
 /* ---- files for mappings (file.c) */
 

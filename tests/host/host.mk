@@ -9,7 +9,7 @@ EXPLORE_FLAGS = $(HOST_BASE) -O2 -DTLB_SLOTS=128
 # These may sleep, so each call of them from another file is checked for locks held; and what they free for translations.
 HOST_WRAPPED := frame_alloc slab_alloc slab_alloc_zeroed kmalloc kzalloc frame_free frame_free_list
 # These are where rules.c takes a rule away.
-HOST_WRAPPED += space_fault space_enter space_leave walk_down walk_holds machine_flush_everyone
+HOST_WRAPPED += space_fault space_enter space_leave walk_down walk_holds machine_flush_everyone reclaim_exclude reclaim_include
 HOST_LINK := $(foreach f,$(HOST_WRAPPED),-Wl,--wrap=$(f))
 HOST_VM := $(filter-out $(SKIP),$(wildcard kernel/vm/*.c))
 HOST_OWN := $(wildcard tests/host/*.c)

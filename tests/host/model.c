@@ -4,7 +4,9 @@
  * from its own seed. So a list of operations can be kept, shortened and replayed. */
 #include "model.h"
 #include "vm/inner.h"
+#include "vm/policy.h"
 #include "vm/swap.h"
+#include "vm/zswap.h"
 
 const char *const op_names[OP_KINDS] = {
 #define X(name) #name,
@@ -1107,6 +1109,64 @@ static void op_reclaim(const struct op *o) {
     note("reclaim %lu: %lu", o->pages, got);
 }
 
+/* ---- where pages go when memory is short */
+
+static int second; /* a swap area that comes and goes; 0: it is not there */
+static int go_on(void) { return 0; }
+
+static void op_area(const struct op *o) {
+    if (!host_swap.pages)
+        return;
+    arm(o);
+    int got = second ? area_empty((unsigned)second, go_on) : host_swap_add(1 + o->pages, o->how % 4 - 1);
+    disarm(o);
+    note("area %d: %d", second, got);
+    if (got < 0) {
+        check(ran_out(got) || (got == -EIO && io_failed && second));
+    } else if (second) {
+        host_swap_drop((unsigned)second);
+        second = 0;
+    } else {
+        second = got;
+    }
+}
+
+static void op_policy(const struct op *o) {
+    unsigned count = 0;
+    while (policies[count])
+        count++;
+    check_eq(vm_policy_choose(policies[o->how % count]->name), 0);
+}
+
+/* reaped_until: all private mappings that begin below it are gone: of a call that stopped. */
+static u64 reaped_until(struct flat *m) {
+    for (unsigned i = 0; i < m->map_count; i++) {
+        const struct flat_map *x = &m->maps[i];
+        u64 frame;
+        if (!(x->flags & VIEW_SHARED) && (space_present(m->real, x->first << PAGE_SHIFT, &frame) & PAGE_MAPPED))
+            return x->first;
+    }
+    return FLAT_TOP;
+}
+
+static void op_reap(const struct op *o, struct flat *m) {
+    arm(o);
+    int got = space_reap(m->real);
+    disarm(o);
+    note("reap: %d", got);
+    u64 until = got ? reaped_until(m) : FLAT_TOP;
+    check(!got || ran_out(got));
+    for (unsigned i = 0; i < m->map_count && m->maps[i].first < until;) {
+        struct flat_map x = m->maps[i];
+        if (x.flags & VIEW_SHARED) {
+            i++;
+            continue;
+        }
+        flat_remove(m, x.first, x.end);
+        flat_own_drop(m, x.first, x.end);
+    }
+}
+
 /* ---- a step */
 
 static void (*const space_ops[OP_KINDS])(const struct op *o, struct flat *m) = {
@@ -1138,6 +1198,7 @@ static void (*const space_ops[OP_KINDS])(const struct op *o, struct flat *m) = {
     [OP_LOCK] = op_lock,
     [OP_LOCK_FUTURE] = op_lock_future,
     [OP_FILL] = op_fill,
+    [OP_REAP] = op_reap,
 };
 
 bool op_run(const struct op *o) {
@@ -1149,6 +1210,12 @@ bool op_run(const struct op *o) {
         op_create(o, m);
     } else if (o->kind == OP_RECLAIM) {
         op_reclaim(o);
+    } else if (o->kind == OP_AREA) {
+        op_area(o);
+    } else if (o->kind == OP_TIER) {
+        check_eq(zswap_set_limit(host_swap.pages ? o->pages : 0), 0);
+    } else if (o->kind == OP_POLICY) {
+        op_policy(o);
     } else if (o->kind >= OP_RESIZE && o->kind <= OP_FILE_DROP) {
         op_file(o, &flat_files[o->file]);
     } else if (space_ops[o->kind] && m->real) {
@@ -1193,6 +1260,9 @@ void model_end(void) {
         space_load(NULL);
     }
     check_eq(contents_live, 0);
+    if (second)
+        op_run(&(struct op){.kind = OP_AREA});
+    check_eq(second, 0);
     for (unsigned i = 0; i < FILES; i++) {
         check_eq(flat_files[i].real->references, 1);
         if (i == FILE_DEVICE)

@@ -40,7 +40,11 @@
     X(FILE_SYNC)                                                                                                       \
     X(FILE_DROP)                                                                                                       \
     X(RECLAIM)                                                                                                         \
-    X(LOAD)
+    X(LOAD)                                                                                                            \
+    X(AREA)                                                                                                            \
+    X(TIER)                                                                                                            \
+    X(POLICY)                                                                                                          \
+    X(REAP)
 enum op_kind {
 #define X(name) OP_##name,
     OPS(X)

@@ -1,6 +1,7 @@
 /* model_test.c - random sequences of operations for the model, and sequences that have failed once. */
 #include "model.h"
 #include "vm/policy.h"
+#include "vm/zswap.h"
 
 static unsigned left;      /* operations still to come */
 static bool failing, wear; /* allocations and I/O fail; long runs of small mappings */
@@ -177,6 +178,14 @@ static void draw_rare(struct flat *m, struct op *o) {
         o->first = one_in(2) ? FLAT_TOP : o->first;
 }
 
+/* What changes nothing that programs see, but for a space that is reaped. */
+static void draw_short(struct op *o) {
+    static const u8 kinds[] = {OP_AREA, OP_AREA, OP_AREA, OP_TIER, OP_TIER, OP_POLICY};
+    o->kind = one_in(30) ? OP_REAP : kinds[rnd_below(array_count(kinds))];
+    o->how = (u8)rnd_below(16);
+    o->pages = o->kind == OP_TIER ? rnd_below(5) : 1 + rnd_below(one_in(2) ? 2000 : 60);
+}
+
 static void draw(struct flat *m, struct op *o, unsigned live) {
     static const struct {
         u8 below, kind;
@@ -217,6 +226,8 @@ static void draw(struct flat *m, struct op *o, unsigned live) {
         draw_rare(m, o);
     } else if (dice < 72) {
         draw_look(m, o);
+    } else if (dice < 73) {
+        draw_short(o);
     } else {
         o->kind = OP_WRITE;
         o->first = some_page(m);
@@ -239,9 +250,9 @@ static bool next_op(struct op *o) {
     o->seed = (u32)rnd();
     draw(m, o, live);
     if (failing && one_in(2))
-        o->fail_alloc = 1 + (u32)rnd_below(6);
+        o->fail_alloc = 1 + (u32)rnd_below(one_in(4) ? 60 : 6);
     else if (failing && one_in(2))
-        o->fail_io = 1 + (u32)rnd_below(3);
+        o->fail_io = 1 + (u32)rnd_below(one_in(4) ? 20 : 3);
     return left-- > 0;
 }
 
@@ -258,6 +269,9 @@ static void model_start(u64 seed) {
     while (policies[count])
         count++;
     check_eq(vm_policy_choose(policies[seed / 3 % count]->name), 0);
+    if (host_swap.pages) /* what the compressed tier works with, before anything is counted */
+        check_eq(zswap_set_limit(1), 0);
+    check_eq(zswap_set_limit(0), 0);
 }
 
 static void run(unsigned steps, unsigned every) {

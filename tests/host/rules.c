@@ -15,11 +15,13 @@ const char *const rule_names[RULES] = {
     [RULE_SHARES] = "4: shares drops after the flush",
     [RULE_FRESH] = "4: the new table stays locked until the flush is done",
     [RULE_EVERYONE] = "7: an object's frames are flushed from everyone",
+    [RULE_BATCH] = "7: no batch of reclaim is under way while an area is emptied",
 };
 
 const char *const rule_likely[RULES] = {
     [RULE_EXCLUSION] = "fork_fault", [RULE_EXCLUSIVE] = "fork_fault", [RULE_HOLDS] = "protect_break",
     [RULE_SHARES] = "break_cached",  [RULE_FRESH] = "break_cached",   [RULE_EVERYONE] = "truncate",
+    [RULE_BATCH] = "off_out",
 };
 
 enum fault_outcome __real_space_fault(struct space *s, u64 address, enum fault_access access);
@@ -28,12 +30,16 @@ void __real_space_leave(struct space *s);
 void __real_walk_down(struct space *s, u64 page, struct walk *w);
 bool __real_walk_holds(struct space *s, u64 page, const struct walk *w);
 void __real_machine_flush_everyone(void);
+void __real_reclaim_exclude(void);
+void __real_reclaim_include(void);
 enum fault_outcome __wrap_space_fault(struct space *s, u64 address, enum fault_access access);
 void __wrap_space_enter(struct space *s);
 void __wrap_space_leave(struct space *s);
 void __wrap_walk_down(struct space *s, u64 page, struct walk *w);
 bool __wrap_walk_holds(struct space *s, u64 page, const struct walk *w);
 void __wrap_machine_flush_everyone(void);
+void __wrap_reclaim_exclude(void);
+void __wrap_reclaim_include(void);
 
 static bool missing(enum rule r) { return unlikely(rule_missing == r) && exploring(); }
 
@@ -70,6 +76,15 @@ void __wrap_machine_flush_everyone(void) {
         host_flush_own();
     else
         __real_machine_flush_everyone();
+}
+
+void __wrap_reclaim_exclude(void) {
+    if (!missing(RULE_BATCH))
+        __real_reclaim_exclude();
+}
+void __wrap_reclaim_include(void) {
+    if (!missing(RULE_BATCH))
+        __real_reclaim_include();
 }
 
 /* table_own's flush is the only one of tables and of one page. */

@@ -11,6 +11,7 @@ enum rule {
     RULE_SHARES,    /* 4: `shares` drops after the flush */
     RULE_FRESH,     /* 4: the new table stays locked until the flush is done */
     RULE_EVERYONE,  /* 7: an object's frames are flushed from all spaces, not only from this CPU's */
+    RULE_BATCH,     /* an area is emptied with no batch of reclaim under way */
     RULES,
 };
 extern enum rule rule_missing;

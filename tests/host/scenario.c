@@ -27,6 +27,21 @@ enum fault_outcome look_outcome(struct space *s, u64 page, enum fault_access acc
     return mem_access(s, at(page), &value, sizeof(value), access);
 }
 
+static unsigned said;
+void say(void) {
+    host_point(HOST_WRITE, &said, sizeof(said));
+    said = true;
+}
+bool told(void) {
+    host_point(HOST_READ, &said, sizeof(said));
+    return said;
+}
+
+void seen_by(unsigned cpu) {
+    host_cpu(cpu);
+    space_load(P);
+    check_eq(get(P, 0), 1);
+}
 void use(struct space *s) {
     host_cpu(0);
     space_load(s);
@@ -152,6 +167,15 @@ void b_child_writes(void *unused argument) {
 }
 void b_unmaps_0(void *unused argument) { check_eq(space_unmap(P, at(0), PAGE_SIZE), 0); }
 void b_unmaps_all(void *unused argument) { check_eq(space_unmap(P, at(0), 4 << PAGE_SHIFT), 0); }
+void a_unmaps_says(void *argument) {
+    b_unmaps_0(argument);
+    say();
+}
+void b_told_unmapped(void *unused argument) {
+    bool sees = told();
+    u64 value;
+    check(try_get(P, 0, &value) == FAULT_MAPERR || !sees);
+}
 void b_protects_0(void *unused argument) { check_eq(space_protect(P, at(0), PAGE_SIZE, VIEW_READ), 0); }
 void b_forbids_0(void *unused argument) { check_eq(space_protect(P, at(0), PAGE_SIZE, 0), 0); }
 void b_discards(void *unused argument) { check_eq(space_discard(P, at(0), 2 << PAGE_SHIFT), 0); }

@@ -26,7 +26,12 @@ enum fault_outcome try_get(struct space *s, u64 page, u64 *value);
 u64 look(struct space *s, u64 page);
 enum fault_outcome look_outcome(struct space *s, u64 page, enum fault_access access);
 
-void use(struct space *s); /* the set-up acts on CPU 0, with that space */
+/* One thread says what it has done, another asks whether it has. */
+void say(void);
+bool told(void);
+
+void seen_by(unsigned cpu); /* it has P's page 0, which holds 1, in its TLB */
+void use(struct space *s);  /* the set-up acts on CPU 0, with that space */
 void ends(struct space **s);
 struct space *fork_of(struct space *s);
 /* A program that forks, and goes on as its own child: what it sees there must be what it saw first. */
@@ -61,6 +66,7 @@ void b_writes_1(void *), b_forks(void *), b_becomes_child(void *), b_child_write
 void b_unmaps_0(void *), b_unmaps_all(void *), b_protects_0(void *), b_forbids_0(void *), b_discards(void *);
 void b_moves(void *);                     /* pages 0 and 1 to 8 */
 void b_outs(void *), b_outs_both(void *); /* page 0; pages 0 and 1 */
+void a_unmaps_says(void *), b_told_unmapped(void *);
 void c_reads_0(void *), c_writes_0(void *), c_exits(void *);
 void g_reads_0(void *), g_writes_0(void *), g_exits(void *);
 

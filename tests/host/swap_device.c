@@ -53,25 +53,30 @@ static void transfer(struct swap_device *d, bool write, struct swap_run *runs, u
         transfer_run(container_of(d, struct host_area, device), write, &runs[i]);
 }
 
-unsigned host_swap_add(u64 pages, int priority) {
+static void free_area(struct host_area *a) {
+    free(a->contents);
+    free(a->written);
+    free(a);
+}
+
+int host_swap_add(u64 pages, int priority) {
     struct host_area *a = calloc(1, sizeof(*a));
     *a = (struct host_area){{.transfer = transfer}, pages, malloc(pages * PAGE_SIZE), calloc(pages, 1)};
     check(a->contents && a->written);
     int number = area_add(&a->device, pages, priority, NULL, 0);
-    check(number >= 0);
+    if (number < 0)
+        free_area(a);
     return number;
 }
 
 void host_swap_drop(unsigned number) {
     struct host_area *a = container_of(area_device(number), struct host_area, device);
     check(area_remove(number));
-    free(a->contents);
-    free(a->written);
-    free(a);
+    free_area(a);
 }
 
 void host_swap_start(u64 pages) {
     host_swap.pages = pages;
-    host_swap_add(pages, -1);
+    check_eq(host_swap_add(pages, -1), 0);
     swap_put(swap_alloc()); /* the pages of counts that come with the first are no leak */
 }
