@@ -126,6 +126,21 @@ scenario(large_break_break, "break × break", .setup = large_apart, .after = a_a
 
 scenario(small_write, "show small × fault", .setup = large, .after = a_after, LARGE,
          .thread = {{"a writes 0", a_writes_0, 0}, {"b protects a part", b_protects_part, 0}});
+/* A CPU has the large entry, and walks to set its dirty bit. */
+static void large_seen(void) {
+    struct walk w;
+    large();
+    space_load(NULL);
+    walk_down(P, PAGE, &w);
+    slot_clear_bits(&w.table[2]->slots[slot_index(PAGE, 2)], ENTRY_DIRTY);
+    seen_by(0);
+}
+scenario(small_write_seen, "show small × write", .setup = large_seen, .after = a_after, LARGE,
+         .thread = {{"a writes 0", a_writes_0, 0}, {"b cools", b_cools, -1}});
+/* Rights that grow need no flush of their own. */
+thread(b_permits_part) { check_eq(space_protect(P, at(8), 2 << PAGE_SHIFT, RW | VIEW_EXEC), 0); }
+scenario(small_write_grown, "show small × write", .setup = large_seen, .after = a_after, LARGE,
+         .thread = {{"a writes 0", a_writes_0, 0}, {"b permits a part", b_permits_part, 0}});
 scenario(small_read, "show small × fault", .setup = large, .after = one_after, LARGE,
          .thread = {{"a reads 0", a_reads_0, 0}, {"b cools", b_cools, -1}});
 scenario(small_small, "show small × show small", .setup = large, .after = one_after, LARGE,

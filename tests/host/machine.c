@@ -297,6 +297,16 @@ static __attribute__((no_sanitize("thread"), noinline)) void check_table(u64 tab
         panic("CPU %u walks page %#lx through a dead table of level %u", cpu_id(), (unsigned long)page, level);
 }
 
+/* A CPU that had a large and a small entry for one page could trip over them (Intel SDM vol. 3A, 4.10.2.3). */
+static void check_one_size(struct host_cpu *c, unsigned level, u64 page) {
+    for (unsigned l = 1; l <= 3; l++) {
+        entry e = l != level ? tlb_find(c, l, page) : 0;
+        if (e && !(l > 1 && entry_is_table(e)))
+            panic("CPU %u has page %#lx by an entry of level %u, and gets one of level %u", cpu_id(),
+                  (unsigned long)page, l, level);
+    }
+}
+
 /* walk: read the tables, from the lowest that is cached. Returns the leaf entry with the rights of the path, 0: page
  * fault. */
 static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
@@ -331,6 +341,7 @@ static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
             return 0;
         mark(slot, atomic_load(slot), ENTRY_ACCESSED | (access == FAULT_WRITE ? ENTRY_DIRTY : 0));
         e |= access == FAULT_WRITE ? ENTRY_DIRTY : 0;
+        check_one_size(c, level, page);
         tlb_keep(c, level, page, e);
         return within(e, level, page);
     }
