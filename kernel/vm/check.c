@@ -108,6 +108,8 @@ static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bo
                "address %#lx: the zero frame is writable", address);
         return;
     }
+    expect(c, entry_present(e) || !(flags & VIEW_PROT) || t->withheld, "address %#lx: withheld, view %#x", address,
+           flags);
     struct frame *f = frame_of_phys(entry_phys(e));
     u64 n = frame_number(f);
     expect(c, n < frame_count && (f->class == FRAME_ANON || f->class == FRAME_FILE || f->class == FRAME_SHMEM),

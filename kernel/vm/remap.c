@@ -196,6 +196,7 @@ static void carry(struct move *m, struct table *from, unsigned i, struct table *
         }
     }
     leaf_count(to, e, 1);
+    to->withheld |= from->withheld;
     slot_store(&to->slots[j], e);
     table_used(to, j);
 }

@@ -73,6 +73,7 @@ static void put_withheld(struct table *t, unsigned i, struct frame *frame) {
     entry clean = slot_read(&t->slots[i]) & ENTRY_CLEAN;
     entry e = entry_withhold(entry_frame(frame_phys(frame), false, rights) & ~ENTRY_ACCESSED) | clean;
     entry old = slot_exchange(&t->slots[i], e);
+    t->withheld = true;
     leaf_count(t, e, 1);
     leaf_forget(t, old);
 }

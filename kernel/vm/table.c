@@ -107,6 +107,7 @@ static struct table *table_begin(struct table *t, unsigned level) {
     t->hi = 0;
     t->shares = 1;
     t->anon = t->object = t->special = t->swapped = 0;
+    t->withheld = false;
     t->large = 0;
     t->next = NULL;
     atomic_add(&live, 1);
@@ -404,10 +405,10 @@ static inline void clone_row(entry *slots, struct frame *all, entry present) {
     }
 }
 
-/* Every slot is present, of a counted frame: withheld are only those whose view allows nothing. Such a leaf is what
- * breaks most often. */
+/* Every slot is present, of a counted frame: withheld are only those whose view allows nothing, unless t->withheld says
+ * so. Such a leaf is what breaks most often. */
 static bool is_full(const struct table *t) {
-    bool full = t->anon + t->object == TABLE_SLOTS;
+    bool full = t->anon + t->object == TABLE_SLOTS && !t->withheld;
     for (unsigned i = 0; i < t->run_count; i++)
         full &= (t->runs[i].view->flags & VIEW_PROT) != 0;
     return full;
@@ -434,6 +435,7 @@ static void clone_leaf(struct table *to, struct table *from) {
     to->anon = from->anon;
     to->object = from->object;
     to->special = from->special;
+    to->withheld = from->withheld;
     to->swapped = from->swapped;
 }
 

@@ -59,7 +59,8 @@ struct table {
     u64 base;                    /* page number of slot 0 */
     u64 below[TABLE_SLOTS / 64]; /* level > 1: which slots point to tables */
     u16 anon, object, special,
-        swapped; /* level 1: slots by what they hold: a frame may change from file to shmem while mapped */
+        swapped;   /* level 1: slots by what they hold: a frame may change from file to shmem while mapped */
+    bool withheld; /* level 1: a slot may be withheld though its view allows something (swapoff.c) */
     u16 run_count, run_room;
     struct run *runs; /* few, or kmalloc'd */
     struct run few[2];

@@ -469,3 +469,19 @@ test(model_forced_write_to_a_copy_of_a_device) {
     model_start(2);
     model_replay(forced_device_copy, array_count(forced_device_copy));
 }
+
+/* A full leaf, of which one page had been in an area that was emptied: it was cloned as if all its slots translated. */
+static const struct op full_leaf[] = {
+    {OP_CREATE, .space = 1, .other = 1},
+    {OP_AREA, .how = 2, .pages = 1},
+    {OP_MAP, .space = 1, .file = 6, .how = 1, .flags = 0x3, .first = 0x10110, .pages = 33537978},
+    {OP_WRITE, .space = 1, .first = 0x40204, .pages = 1},
+    {OP_RECLAIM, .space = 7, .file = 1, .pages = 1},
+    {OP_AREA, .how = 0},
+    {OP_FORK, .space = 1, .other = 2},
+    {OP_FILL, .space = 1, .flags = 0x3, .first = 0x4020d, .pages = 1},
+};
+test(model_clones_a_leaf_with_withheld_slots) {
+    model_start(262);
+    model_replay(full_leaf, array_count(full_leaf));
+}

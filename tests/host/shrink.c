@@ -195,6 +195,8 @@ void model_record(bool (*next)(struct op *o), unsigned every) {
         _exit(0);
     }
     waitpid(child, &status, 0);
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "FAILED: seed %lu ended by signal %d\n", (unsigned long)test_seed, WTERMSIG(status));
     if (status && host_mutant < 0 && !test_quick)
         make_small();
     munmap(record, sizeof(*record));
