@@ -9,9 +9,7 @@
 
 #define BIT(n) (1UL << (n))
 
-static u64 count_of(const struct frame *f) { return f->class == FRAME_FREE ? 0 : atomic_load_relaxed(&f->mapped); }
-
-static u64 flags_of(const struct frame *f) {
+static u64 flags_of(struct frame *f) {
     u64 flags = 0;
     bool mapped = atomic_load_relaxed(&f->mapped) != 0;
     u8 own = atomic_load_relaxed(&f->flags);
@@ -43,7 +41,7 @@ static u64 flags_of(const struct frame *f) {
     return flags;
 }
 
-static ssize_t read_words(struct iov *to, u64 *position, u64 (*word_of)(const struct frame *)) {
+static ssize_t read_words(struct iov *to, u64 *position, u64 (*word_of)(struct frame *)) {
     ssize_t done = 0;
     if (*position % sizeof(u64) || to->bytes % sizeof(u64))
         return -EINVAL;
@@ -57,7 +55,9 @@ static ssize_t read_words(struct iov *to, u64 *position, u64 (*word_of)(const st
     return done;
 }
 
-static ssize_t count_read(struct file *f, struct iov *to, u64 *position) { return read_words(to, position, count_of); }
+static ssize_t count_read(struct file *f, struct iov *to, u64 *position) {
+    return read_words(to, position, frame_seen);
+}
 static ssize_t flags_read(struct file *f, struct iov *to, u64 *position) { return read_words(to, position, flags_of); }
 
 static s64 words_seek(struct file *file, s64 offset, int whence) {

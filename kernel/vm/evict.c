@@ -350,6 +350,21 @@ int object_replace(struct frame *f, struct frame *fresh) {
     return error;
 }
 
+u64 object_seen(struct frame *f) {
+    while (atomic_xchg(&f->hold, 1))
+        machine_pause();
+    struct object *o = keep_object(f);
+    atomic_store(&f->hold, 0);
+    u64 count = 0;
+    if (o) {
+        mutex_lock(&o->mutex);
+        count = object_visit(o, object_index(f), object_index(f) + 1, VISIT_COUNT);
+        mutex_unlock(&o->mutex);
+        release_object(o);
+    }
+    return count;
+}
+
 /* ---- in ---- */
 
 /* A frame takes the place of the slot that is page `index`, to be filled. -EEXIST: it is no slot. */

@@ -688,7 +688,7 @@ static __attribute__((noinline)) enum verdict fault_again(struct fault *f, enum 
         else if (verdict == TRY_SWAP)
             verdict = get_swapped(f);
         else if (verdict == TRY_GROW)
-            verdict = remote ? TRY_MAPERR : grow(f);
+            verdict = remote && !f->force ? TRY_MAPERR : grow(f); /* a debugger grows a stack, as on Linux */
         else if (verdict == TRY_MOVED)
             verdict = wait_for_move(f->s);
         if (verdict == TRY_AGAIN)

@@ -148,6 +148,8 @@ void frame_reserve_least(u64 least);
 u64 frame_free_count(void);   /* about: per-CPU caches included */
 u64 frame_caches_drain(void); /* give the frames in all CPUs' caches back to the buddy; how many. No lock held */
 
+/* frame_seen: how many pages of programs show the frame; of the kernel's own and of devices': 0. Sleeps. */
+u64 frame_seen(struct frame *f);
 /* frame_offline: the frame, in use by programs and pinned once, by the caller, is taken out of use, its contents moved
  * or, with `poison`, lost. Drops the pin. 0; -EBUSY, -ENOMEM: it stays in use. Sleeps. */
 int frame_offline(struct frame *f, bool poison);

@@ -56,9 +56,9 @@ extern struct frame *zero_frame;
 extern struct spin all_spaces_lock;
 extern struct list all_spaces; /* every space that has a root: for check.c */
 
-/* space_fault_from: remote: from outside, so that no stack grows; with `force`, against the view's protection: a read
- * of anything that could be made readable, a write to private memory, which makes a copy in a slot that stays as little
- * accessible as its view says. */
+/* space_fault_from: remote: from outside, so that no stack grows, but for a debugger; with `force`, against the view's
+ * protection: a read of anything that could be made readable, a write to private memory, which makes a copy in a slot
+ * that stays as little accessible as its view says. */
 enum fault_outcome space_fault_from(struct space *s, u64 address, enum fault_access access, bool remote, bool force);
 
 /* The fork exclusion. Faults, breaks and remote copies run inside it, shared: a store to a line of this CPU, since
@@ -177,6 +177,9 @@ u64 gap_find(struct space *s, u64 pages, u64 hint, u64 below);
 void gap_freed(struct space *s, u64 first, u64 end, bool left, const struct view *right);
 void gap_taken(struct space *s, u64 first, u64 end, const struct view *v); /* [first, end) is mapped now */
 void gap_reset(struct space *s);
+
+/* leaf_seen: how many spaces reach the leaf. In an epoch section; the leaf may be locked. */
+u64 leaf_seen(const struct table *leaf);
 
 /* table_shows_small: a visit for ring_each, of the tables above the leaf that is its argument: t, locked, shows it
  * small.

@@ -311,6 +311,7 @@ struct visit_range {
     struct object *o;
     u64 first, end; /* pages of it */
     enum visit visit;
+    u64 count; /* VISIT_COUNT's */
 };
 
 /* The slots of run r, of a leaf, that the visit is about. */
@@ -327,12 +328,24 @@ static bool slots_of(const struct run *r, const struct visit_range *v, unsigned 
 
 /* One leaf, edited in place for all its sharers: whose they are is not known, so everyone is flushed. The leaf stays
  * locked meanwhile: what is withdrawn in the first step is what is forgotten in the second. */
-static void visit_leaf(struct table *t, const struct visit_range *v) {
+static void count_in(struct table *t, unsigned from, unsigned to, struct visit_range *v) {
+    u64 pages = 0;
+    for (unsigned i = from; i < to; i++)
+        pages += concerns(slot_read(&t->slots[i]), VISIT_UNMAP_OBJECT);
+    if (pages)
+        v->count += pages * leaf_seen(t);
+}
+
+static void visit_leaf(struct table *t, struct visit_range *v) {
     enum visit visit = v->visit;
     unsigned from, to;
     bool any = false;
     for (unsigned i = 0; i < t->run_count; i++)
-        if (slots_of(&t->runs[i], v, &from, &to))
+        if (!slots_of(&t->runs[i], v, &from, &to))
+            continue;
+        else if (visit == VISIT_COUNT)
+            count_in(t, from, to, v);
+        else
             any |= withdraw(t, from, to, visit);
     if (!any)
         return;
@@ -346,8 +359,8 @@ static void visit_leaf(struct table *t, const struct visit_range *v) {
 }
 
 /* Every table that maps pages [first, end) of o. o->mutex held: one visit at a time. */
-void object_visit(struct object *o, u64 first, u64 end, enum visit visit) {
-    struct visit_range range = {o, first, end, visit};
+u64 object_visit(struct object *o, u64 first, u64 end, enum visit visit) {
+    struct visit_range range = {o, first, end, visit, 0};
     assert(mutex_held(&o->mutex));
     spin_lock(&o->lock);
     u64 pass = ++o->pass;
@@ -369,6 +382,7 @@ void object_visit(struct object *o, u64 first, u64 end, enum visit visit) {
         spin_lock(&o->lock);
     }
     spin_unlock(&o->lock);
+    return range.count;
 }
 
 /* ---- removing ---- */

@@ -18,9 +18,11 @@ enum visit {
     VISIT_UNMAP_OBJECT,  /* the object's frames only */
     VISIT_EVICT,         /* the same, but for locked memory */
     VISIT_WRITE_PROTECT, /* shared mappings may not write until they fault again */
+    VISIT_COUNT,         /* nothing changes; how many spaces show the pages is the answer */
 };
 /* object_visit: every table that maps pages [first, end) of o. o->mutex held: one visit at a time. */
-void object_visit(struct object *o, u64 first, u64 end, enum visit visit);
+u64 object_visit(struct object *o, u64 first, u64 end, enum visit visit);
+u64 object_seen(struct frame *f); /* frame_seen, of an object's frame, pinned */
 
 /* All with o->lock held. */
 

@@ -108,3 +108,9 @@ def everything_can_be_read(t):
     out = text(t, "bash", "-c", "find /proc /sys -type f ! -name mem ! -name pagemap 2>/dev/null | xargs cat >/dev/null 2>&1; "
                "cat /proc/sys/vm/check", timeout=300)
     t.true(f"no findings: {out!r}", out.rstrip().endswith(" 0 findings"))
+
+
+@test
+def what_two_processes_lock_counts_once(t):
+    """And each page of mixes: small, large, shared, swapped, locked."""
+    t.equal("mixes", "all fields agree\n", text(t, "python3", f"{TESTS}/guest/mixes.py", options=["-m", "96M", "-s", "64M", "--user", "0:0"], timeout=300))
