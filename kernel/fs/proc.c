@@ -36,7 +36,7 @@ bool may_inspect(struct process *p) {
 }
 
 struct task *proc_task(struct synth *s) {
-    struct task *t = s->tid ? task_find((int)s->tid) : process_thread_next(s->process, 0);
+    struct task *t = task_find(s->tid ? (int)s->tid : s->process->pid);
     if (t && t->process != s->process) {
         task_put(t);
         t = NULL;
@@ -98,9 +98,13 @@ static const struct synth_node task_node = {
     .children = (const struct synth_node[]){TASK_FILES, {.name = NULL}},
 };
 
+/* A leading thread that ended keeps its place as long as its process has one. */
 static s64 thread_next(struct synth *dir, u64 from) {
     struct task *t = from > 0x7fffffff ? NULL : process_thread_next(dir->process, (int)from - 1);
+    int leader = dir->process->pid;
     s64 tid = t ? t->tid : -1;
+    if (from <= (u64)leader && (!t || tid > leader))
+        tid = leader;
     if (t)
         task_put(t);
     return tid;

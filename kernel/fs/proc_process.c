@@ -47,11 +47,20 @@ static void signals_of(struct process *p, struct task *task, struct signal_sets 
     spin_unlock(&p->signal_lock);
 }
 
+/* With a leading thread that ended, as Linux counts. */
+static unsigned threads_of(const struct process *p) {
+    struct task *leader = task_find(p->pid);
+    unsigned count = p->thread_count + !leader;
+    if (leader)
+        task_put(leader);
+    return count;
+}
+
 static char letter_of(struct synth *s, struct task *task) {
     return s->tid && task ? task_state_letter(task) : process_state_letter(s->process);
 }
 
-static const char *name_of(struct task *task) { return task ? task->name : "?"; }
+static const char *name_of(const struct process *p, const struct task *task) { return task ? task->name : p->name; }
 
 /* ---- status ---- */
 
@@ -158,8 +167,7 @@ static void status_memory(struct space *space, struct text *t) {
 static void status_signals(struct process *p, struct task *task, struct text *t) {
     struct signal_sets sets;
     signals_of(p, task, &sets);
-    text_print(t, "Threads:\t%u\nSigQ:\t%u/%lu\n", max(p->thread_count, 1u), sets.queued,
-               p->limits[RLIMIT_SIGPENDING].rlim_cur);
+    text_print(t, "Threads:\t%u\nSigQ:\t%u/%lu\n", threads_of(p), sets.queued, p->limits[RLIMIT_SIGPENDING].rlim_cur);
     text_print(t, "SigPnd:\t%016lx\nShdPnd:\t%016lx\n", (unsigned long)sets.task_pending,
                (unsigned long)sets.process_pending);
     text_print(t, "SigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n", (unsigned long)sets.blocked,
@@ -210,7 +218,7 @@ int proc_status(struct synth *s, struct text *t) {
     struct space *space = proc_space(s);
 
     text_string(t, "Name:\t");
-    text_escaped(t, name_of(task), "\n");
+    text_escaped(t, name_of(s->process, task), "\n");
     text_print(t, "\nUmask:\t%04o\nState:\t%s\n", umask_of(p), state_word(letter_of(s, task)));
     status_ids(p, s->tid ? (int)s->tid : p->pid, task ? trace_tracer_pid(task) : 0, t);
     if (space) {
@@ -290,9 +298,9 @@ int proc_stat(struct synth *s, struct text *t) {
     stat_memory(s, m);
     signals_of(p, task, &sets);
     const struct space_info *i = &m->info;
-    text_print(t, "%d (%s) %c ", s->tid ? (int)s->tid : p->pid, name_of(task), letter_of(s, task));
+    text_print(t, "%d (%s) %c ", s->tid ? (int)s->tid : p->pid, name_of(s->process, task), letter_of(s, task));
     stat_family(s, task, t);
-    text_print(t, "%d %d %u 0 %lu %lu %lu %lu ", 20 + nice, nice, max(p->thread_count, 1u), TICKS(p->start_ns),
+    text_print(t, "%d %d %u 0 %lu %lu %lu %lu ", 20 + nice, nice, threads_of(p), TICKS(p->start_ns),
                (unsigned long)m->total * PAGE_SIZE, (unsigned long)m->resident, p->limits[RLIMIT_RSS].rlim_cur);
     text_print(t, "%lu %lu %lu 0 0 ", (unsigned long)i->code_start, (unsigned long)i->code_end,
                (unsigned long)i->stack_start);
@@ -396,10 +404,9 @@ int proc_auxv(struct synth *s, struct text *t) {
 
 int proc_comm(struct synth *s, struct text *t) {
     struct task *task = proc_task(s);
-    if (!task)
-        return -ESRCH;
-    text_print(t, "%s\n", task->name);
-    task_put(task);
+    text_print(t, "%s\n", name_of(s->process, task));
+    if (task)
+        task_put(task);
     return 0;
 }
 

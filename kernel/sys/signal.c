@@ -179,13 +179,17 @@ long sys_kill(int pid, int signal) {
 /* kill_thread: pid 0: of any process. */
 static long kill_thread(int pid, int tid, int signal, const siginfo_t *info) {
     struct task *t = task_find(tid);
+    struct process *ended = t ? NULL : process_find(tid); /* its leading thread, that is */
     long error = -ESRCH;
 
-    if (!t)
-        return -ESRCH;
-    if (t->process && (!pid || t->process->pid == pid))
+    if (t && t->process && (!pid || t->process->pid == pid))
         error = send_to(t->process, t, signal, info);
-    task_put(t);
+    if (ended && (!pid || pid == tid))
+        error = signal_check(ended, signal);
+    if (t)
+        task_put(t);
+    if (ended)
+        process_put(ended);
     return error;
 }
 

@@ -81,6 +81,8 @@ void task_exit(int status) {
     spin_lock(&p->signal_lock);
     if (!p->exiting && t->tid == p->pid)
         p->exit_status = status; /* the leading thread's, whoever ends last */
+    if (t->tid == p->pid)
+        memcpy(p->name, t->name, sizeof(p->name));
     spin_unlock(&p->signal_lock);
     if (leave(p, t, status))
         process_exit(p);

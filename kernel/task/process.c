@@ -337,8 +337,8 @@ char process_state_letter(struct process *p) {
 
     if (p->zombie)
         return 'Z';
-    t = process_thread_next(p, 0);
-    letter = t ? task_state_letter(t) : 'X';
+    t = task_find(p->pid);
+    letter = t ? task_state_letter(t) : 'Z';
     if (t)
         task_put(t);
     return letter;

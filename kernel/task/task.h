@@ -138,6 +138,7 @@ struct task {
 /* Legend: [l] ->lock; [s] ->signal_lock; [f] the family lock of process.c; [a] atomic. */
 struct process {
     int pid;
+    char name[16];           /* the leading thread's, once that has ended */
     u32 references;          /* [a] the family's until it is reaped, each task's, each lookup's */
     struct space *space;     /* [l] NULL once it exits; replaced by exec */
     struct files *files;     /* [l] NULL once it exits */
