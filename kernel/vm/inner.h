@@ -69,6 +69,26 @@ void space_enter(struct space *s); /* from any CPU, whether it has s loaded or n
 void space_leave(struct space *s);
 void space_close(struct space *s); /* s->range held; does not sleep, nor may the caller until space_open */
 void space_open(struct space *s);
+void space_wait_outside(struct space *s); /* the rest of space_close, where other CPUs may be inside */
+
+/* The CPUs of a word of the masks that may be inside: all but this one. */
+static inline u64 space_others(struct space *s, unsigned word, unsigned self) {
+    u64 mask = atomic_load(&s->m.cpus[word]) | atomic_load(&s->visitors[word]);
+    return word == self / 64 ? mask & ~(1ULL << self % 64) : mask;
+}
+/* For the paths that every mmap takes. */
+static inline void space_close_inline(struct space *s) {
+    assert(mutex_held(&s->range) && !s->closed);
+    atomic_store(&s->closed, 1);
+    atomic_fence(); /* whoever enters after this sees it; whoever entered before is in the masks */
+    if (unlikely(cpu_count > 64 || space_others(s, 0, cpu_id())))
+        space_wait_outside(s);
+}
+static inline void space_open_inline(struct space *s) {
+    assert(s->closed);
+    shadow_settled("a space opens");
+    atomic_store(&s->closed, 0);
+}
 
 /* The tables that a page's translation goes through, read without locks (inside the exclusion, in an epoch section). */
 struct walk {
@@ -125,7 +145,6 @@ void slots_sweep(struct table *t, unsigned first, unsigned end);
 
 /* space_replace: [first, end) becomes `view` (NULL: nothing) with file offset `offset` pages; what was there is gone
  * when it returns. s->range held. -ENOMEM (nothing changed), also for too many mappings. */
-int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset);
 /* space_prepare_unmap: space_replace(s, first, end, NULL, 0) takes no memory afterwards, while s->range stays held (but
  * for tables that a fault makes in there meanwhile). -ENOMEM: nothing changed. */
 int space_prepare_unmap(struct space *s, u64 first, u64 end);
@@ -136,7 +155,6 @@ struct view_change {
     u32 set, clear; /* VIEW_* bits, the protection among them */
     u32 leaves;     /* a view with this protection and key loses its key; 0: none */
 };
-int space_review(struct space *s, u64 first, u64 end, struct view_change change);
 /* view_changed: the value of the view that comes after `old`. */
 static inline struct view view_changed(const struct view *old, struct view_change change) {
     struct view v = {.flags = (old->flags & ~change.clear) | change.set,
@@ -155,6 +173,17 @@ static inline struct view view_changed(const struct view *old, struct view_chang
 int local_map(struct space *s, u64 first, u64 end, struct view *view, u64 offset);
 int local_unmap(struct space *s, u64 first, u64 end);
 int local_review(struct space *s, u64 first, u64 end, struct view_change change);
+int replace_far(struct space *s, u64 first, u64 end, struct view *view, u64 offset); /* where it is not (range.c) */
+int review_far(struct space *s, u64 first, u64 end, struct view_change change);
+static inline int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
+    assert(first < end && end <= USER_PAGES);
+    int done = view ? local_map(s, first, end, view, offset) : local_unmap(s, first, end);
+    return likely(done != LOCAL_NOT) ? done : replace_far(s, first, end, view, offset);
+}
+static inline int space_review(struct space *s, u64 first, u64 end, struct view_change change) {
+    int done = local_review(s, first, end, change);
+    return likely(done != LOCAL_NOT) ? done : review_far(s, first, end, change);
+}
 /* space_empty: the slots of [first, end) lose their frames; the plan stays (MADV_DONTNEED). s->range held. -ENOMEM: a
  * prefix was done. */
 int space_empty(struct space *s, u64 first, u64 end);

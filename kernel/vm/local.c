@@ -11,37 +11,51 @@
  * the first change; and what is not local has changed nothing, and is done there. */
 #include "vm/commit.h"
 #include "vm/inner.h"
+#include "vm/plan.h"
 
 struct local {
     struct space *s;
     struct table *t;
     u64 first, end; /* pages, relative to t */
     unsigned at;    /* in its plan: the first run that ends after `first` */
-    struct walk walk;
 };
 
 #define PLAN_LONG 128u /* range.c moves part of such a plan into a table of its own */
 
-/* No slot of t that has a page of [first - 1, end] leads to a table. */
-static inline bool nothing_below(const struct table *t, u64 first, u64 end) {
-    unsigned shift = 9 * (t->level - 1), i = (first - 1) >> shift, j = end >> shift;
-    return i == j ? !(t->below[i / 64] >> (i % 64) & 1) : table_next(t, i) > j;
+/* The deepest table on the page's path; NULL: the path is not exclusive. */
+static inline struct table *deepest(struct space *s, u64 page) {
+    struct table *t = s->root;
+#pragma GCC unroll 3
+    for (unsigned level = TABLE_LEVELS; level > 1; level--) {
+        entry e = slot_read(&t->slots[slot_index(page, level)]);
+        if (!entry_is_table(e))
+            break;
+        if (!entry_writable(e))
+            return NULL;
+        t = table_of_entry(e);
+    }
+    return t;
+}
+
+/* The neighbours and all between them lie in t, and no slot of t that has a page of [first - 1, end] leads to a table.
+ */
+static inline bool has_all(const struct table *t, u64 first, u64 end) {
+    unsigned shift = 9 * (t->level - 1);
+    u64 i = (first - 1) >> shift, j = end >> shift; /* i > j: first is 0 */
+    if (i > j || j >= TABLE_SLOTS)
+        return false;
+    if (t->level == 1)
+        return true;
+    return t->run_count < PLAN_LONG && (i == j ? !(t->below[i / 64] >> (i % 64) & 1) : table_next(t, i) > j);
 }
 
 /* If the operation is local: closes the space. */
-static inline bool local_begin(struct local *l, struct space *s, u64 first, u64 end) {
-    space_close(s);
-    walk_down(s, first, &l->walk);
-    struct table *t = l->walk.table[l->walk.level];
-    l->s = s;
-    l->t = t;
-    l->first = first - t->base;
-    l->end = end - t->base;
-    bool local = l->walk.writable && l->first > 0 && l->end < table_pages(t) && s->mappings + 2 <= vm_max_map_count;
-    if (local && t->level > 1)
-        local = t->run_count < PLAN_LONG && nothing_below(t, l->first, l->end);
+static inline __attribute__((always_inline)) bool local_begin(struct local *l, struct space *s, u64 first, u64 end) {
+    space_close_inline(s);
+    struct table *t = deepest(s, first);
+    bool local = t && has_all(t, first - t->base, end - t->base) && s->mappings + 2 <= vm_max_map_count;
     if (local)
-        l->at = plan_from(t, l->first);
+        *l = (struct local){s, t, first - t->base, end - t->base, plan_from(t, first - t->base)};
     else
         space_open(s);
     return local;
@@ -71,7 +85,7 @@ static inline bool fits(const struct local *l, const struct view *view, struct s
 }
 
 /* [first, end) is a hole, and the plan has room. */
-static inline int map(struct local *l, struct view *view, u64 offset, struct stock *k) {
+static inline __attribute__((always_inline)) int map(struct local *l, struct view *view, u64 offset, struct stock *k) {
     struct space *s = l->s;
     struct table *t = l->t;
     s64 pages = l->end - l->first;
@@ -121,39 +135,40 @@ int local_map(struct space *s, u64 first, u64 end, struct view *view, u64 offset
         return LOCAL_NOT;
     bool hole = is_hole(&l), fit = hole && fits(&l, view, NULL);
     int result = fit ? map(&l, view, offset, NULL) : LOCAL_NOT;
-    space_open(s);
+    space_open_inline(s);
     return hole && !fit ? map_with_stock(s, first, end, view, offset) : result;
 }
 
 /* ---- unmap ---- */
 
 /* Everything in t goes, so it leaves whole, and with it every table above that is left with nothing. */
-static struct table *fold(struct local *l) {
-    struct walk *w = &l->walk;
-    u64 page = l->t->base;
-    unsigned level = w->level + 1, slot = slot_index(page, level);
-    while (level < TABLE_LEVELS && w->table[level]->run_count == 0 && table_next(w->table[level], 0) == slot &&
-           table_next(w->table[level], slot + 1) == TABLE_SLOTS)
-        slot = slot_index(page, ++level);
-    struct table *t = w->table[level];
+static __attribute__((noinline)) struct table *fold(struct space *s, u64 page) {
+    struct walk w;
+    walk_down(s, page, &w);
+    u64 base = w.table[w.level]->base;
+    unsigned level = w.level + 1, slot = slot_index(base, level);
+    while (level < TABLE_LEVELS && w.table[level]->run_count == 0 && table_next(w.table[level], 0) == slot &&
+           table_next(w.table[level], slot + 1) == TABLE_SLOTS)
+        slot = slot_index(base, ++level);
+    struct table *t = w.table[level];
     spin_lock(&t->lock);
     struct table *gone = table_unpoint(t, slot);
     spin_unlock(&t->lock);
-    event(EVENT_TABLE_FOLDED, page << PAGE_SHIFT, 1);
-    flush(l, true);
+    event(EVENT_TABLE_FOLDED, base << PAGE_SHIFT, 1);
     return gone;
 }
 
 /* What the range holds goes. Returns the index of the first run after it. */
-static unsigned cut(struct local *l) {
+static inline unsigned cut(const struct local *l) {
     struct table *t = l->t;
+    bool holds = t->level == 1 && l->first < t->hi && l->end > t->lo; /* perhaps: some slot is not empty */
     spin_lock(&t->lock);
     unsigned i = plan_cut(t, l->at, l->first, l->end);
-    bool shown = t->level == 1 && slots_withhold(t, l->first, l->end);
+    bool shown = holds && slots_withhold(t, l->first, l->end);
     spin_unlock(&t->lock);
     if (shown)
         flush(l, false);
-    if (t->level == 1) /* also without a flush: what was withheld before left no trace in any TLB */
+    if (holds) /* also without a flush: what was withheld before left no trace in any TLB */
         slots_sweep(t, l->first, l->end);
     return i;
 }
@@ -165,7 +180,7 @@ static bool takes_all(const struct local *l) {
 }
 
 /* Something overlaps the range. Returns the table that leaves, if any: to be dropped with the space open. */
-static struct table *unmap(struct local *l) {
+static inline struct table *unmap(const struct local *l) {
     struct space *s = l->s;
     struct table *t = l->t, *gone = NULL;
     struct run *r = &t->runs[l->at], *end = &t->runs[t->run_count];
@@ -177,7 +192,8 @@ static struct table *unmap(struct local *l) {
     commit_add(s->sum.committed - committed);
     s->mappings -= t->run_count;
     if (unlikely(takes_all(l))) {
-        gone = fold(l);
+        gone = fold(s, t->base + l->first);
+        flush(l, true);
     } else {
         unsigned i = cut(l);
         s->mappings += t->run_count;
@@ -199,7 +215,7 @@ int local_unmap(struct space *s, u64 first, u64 end) {
         return local_not(&l);
     if (mapped)
         gone = unmap(&l);
-    space_open(s);
+    space_open_inline(s);
     if (gone)
         table_drop(gone);
     return 0;

@@ -2,7 +2,7 @@
  *
  * Runs are sorted, disjoint, not empty, and maximal: no run continues its left neighbour (invariant 7). Each run holds
  * one reference on its view; a link counts the runs of its table that name its object. */
-#include "vm/table.h"
+#include "vm/plan.h"
 
 #include "vm/slab.h"
 
@@ -46,8 +46,7 @@ static struct link *link_find(const struct table *t, const struct object *o) {
 
 bool plan_has_link(const struct table *t, const struct object *o) { return link_find(t, o) != NULL; }
 
-/* A run that names view's object comes into t's plan. */
-static __attribute__((noinline)) void link_add(struct table *t, struct view *view, struct stock *k) {
+void plan_link_add(struct table *t, struct view *view, struct stock *k) {
     struct object *o = view_object(view);
     struct link *l = link_find(t, o);
     spin_lock(&o->lock);
@@ -66,7 +65,7 @@ static __attribute__((noinline)) void link_add(struct table *t, struct view *vie
     spin_unlock(&o->lock);
 }
 
-static __attribute__((noinline)) void link_remove(struct table *t, struct view *view) {
+void plan_link_remove(struct table *t, struct view *view) {
     struct object *o = view_object(view);
     struct link *l = link_find(t, o);
     assert(l && l->runs > 0);
@@ -83,39 +82,6 @@ static __attribute__((noinline)) void link_remove(struct table *t, struct view *
     }
 }
 
-static inline void run_made(struct table *t, struct view *view, struct stock *k) {
-    view_get(view);
-    if (view_object(view))
-        link_add(t, view, k);
-}
-
-static inline void run_gone(struct table *t, struct view *view) {
-    if (view_object(view))
-        link_remove(t, view);
-    view_put(view);
-}
-
-/* A place for a run in front of run i. */
-static inline void place_open(struct table *t, unsigned i) {
-    assert(t->run_count < t->run_room);
-    for (struct run *r = &t->runs[t->run_count++]; r > &t->runs[i]; r--)
-        r[0] = r[-1];
-}
-
-/* The runs [i, j) go. */
-static inline void places_close(struct table *t, unsigned i, unsigned j) {
-    struct run *to = &t->runs[i], *from = &t->runs[j], *end = &t->runs[t->run_count];
-    t->run_count -= j - i;
-    while (from < end)
-        *to++ = *from++;
-}
-
-static u64 offset_at(const struct run *r, u64 page) { return r->view->file ? r->offset + (page - r->first) : 0; }
-
-static bool continues(const struct run *a, const struct run *b) {
-    return run_continues(a->view, a->end, a->offset + (a->end - a->first), b->view, b->first, b->offset);
-}
-
 void plan_append(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k) {
     assert(t->run_count < t->run_room);
     run_made(t, view, k);
@@ -126,49 +92,6 @@ void plan_clear(struct table *t) {
     for (unsigned i = 0; i < t->run_count; i++)
         run_gone(t, t->runs[i].view);
     t->run_count = 0;
-}
-
-void plan_put(struct table *t, unsigned i, u64 first, u64 end, struct view *view, u64 offset, struct stock *k) {
-    struct run fresh = {first, end, view, view->file ? offset : 0}, *r = &t->runs[i];
-    bool left = i > 0 && continues(r - 1, &fresh), right = i < t->run_count && continues(&fresh, r);
-    if (left && right) {
-        r[-1].end = r->end;
-        run_gone(t, view);
-        places_close(t, i, i + 1);
-    } else if (left) {
-        r[-1].end = end;
-    } else if (right) {
-        r->first = first;
-        r->offset = fresh.offset;
-    } else {
-        run_made(t, view, k);
-        place_open(t, i);
-        *r = fresh;
-    }
-}
-
-unsigned plan_cut(struct table *t, unsigned i, u64 first, u64 end) {
-    struct run *r = &t->runs[i];
-    unsigned j;
-    if (r->first < first && r->end > end) { /* one becomes two; its link is there */
-        run_made(t, r->view, NULL);
-        place_open(t, i);
-        r[0].end = first;
-        r[1].offset = offset_at(&r[1], end);
-        r[1].first = end;
-        return i + 1;
-    }
-    if (r->first < first)
-        t->runs[i++].end = first;
-    for (j = i; j < t->run_count && t->runs[j].end <= end; j++)
-        run_gone(t, t->runs[j].view);
-    if (j < t->run_count && t->runs[j].first < end) {
-        t->runs[j].offset = offset_at(&t->runs[j], end);
-        t->runs[j].first = end;
-    }
-    if (i < j)
-        places_close(t, i, j);
-    return i;
 }
 
 void plan_set(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k) {

@@ -453,18 +453,12 @@ int space_prepare_unmap(struct space *s, u64 first, u64 end) {
     return error;
 }
 
-static __attribute__((noinline)) int replace_far(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
+int replace_far(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
     struct range_op op;
     op_begin(&op, s, first, end);
     op.view = view;
     op.offset = offset;
     return range_run(&op);
-}
-
-int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
-    assert(first < end && end <= USER_PAGES);
-    int done = view ? local_map(s, first, end, view, offset) : local_unmap(s, first, end);
-    return done == LOCAL_NOT ? replace_far(s, first, end, view, offset) : done;
 }
 
 /* ---- views that change ---- */
@@ -519,7 +513,7 @@ static int renew_all(struct range_op *op) {
 /* The first that lacks one may be the only one; if not, all at once. */
 static int renew(struct range_op *op) { return op->renewal_count ? renew_all(op) : renewal_add(op, op->lacking); }
 
-static __attribute__((noinline)) int review_far(struct space *s, u64 first, u64 end, struct view_change change) {
+int review_far(struct space *s, u64 first, u64 end, struct view_change change) {
     struct range_op op;
     op_begin(&op, s, first, end);
     op.review = true;
@@ -533,11 +527,6 @@ static __attribute__((noinline)) int review_far(struct space *s, u64 first, u64 
     if (op.renewals != op.few)
         kfree(op.renewals);
     return error ? error : op.stopped;
-}
-
-int space_review(struct space *s, u64 first, u64 end, struct view_change change) {
-    int done = local_review(s, first, end, change);
-    return done == LOCAL_NOT ? review_far(s, first, end, change) : done;
 }
 
 /* ---- what a leaf's slots hold: discarded, or from now on clean ---- */

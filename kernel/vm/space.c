@@ -139,15 +139,10 @@ void space_leave(struct space *s) {
     }
 }
 
-/* The CPUs of a word of the masks that may be inside: all but this one. */
-static inline u64 others_of(struct space *s, unsigned word, unsigned self) {
-    u64 mask = atomic_load(&s->m.cpus[word]) | atomic_load(&s->visitors[word]);
-    return word == self / 64 ? mask & ~(1ULL << self % 64) : mask;
-}
-
-static __attribute__((noinline)) void wait_outside(struct space *s, unsigned self) {
+void space_wait_outside(struct space *s) {
+    unsigned self = cpu_id();
     for (unsigned word = 0; word * 64 < cpu_count; word++) {
-        for (u64 mask = others_of(s, word, self); mask; mask &= mask - 1) {
+        for (u64 mask = space_others(s, word, self); mask; mask &= mask - 1) {
             struct inside *there = &inside[word * 64 + __builtin_ctzll(mask)];
             while (atomic_load(&there->space) == s)
                 machine_pause();
@@ -155,20 +150,8 @@ static __attribute__((noinline)) void wait_outside(struct space *s, unsigned sel
     }
 }
 
-void space_close(struct space *s) {
-    assert(mutex_held(&s->range) && !s->closed);
-    atomic_store(&s->closed, 1);
-    atomic_fence(); /* whoever enters after this sees it; whoever entered before is in the masks */
-    unsigned self = cpu_id();
-    if (unlikely(cpu_count > 64 || others_of(s, 0, self)))
-        wait_outside(s, self);
-}
-
-void space_open(struct space *s) {
-    assert(s->closed);
-    shadow_settled("a space opens");
-    atomic_store(&s->closed, 0);
-}
+void space_close(struct space *s) { space_close_inline(s); }
+void space_open(struct space *s) { space_open_inline(s); }
 
 /* ---- the walk ---- */
 

@@ -201,13 +201,8 @@ bool plan_grow(struct table *t, unsigned more, struct stock *k);
 static inline bool plan_room(struct table *t, unsigned more, struct stock *k) {
     return likely(t->run_count + more <= t->run_room) || plan_grow(t, more, k);
 }
-/* plan_put: [first, end), a hole in front of run i, shows view: as a run of its own, for which there is room, and which
- * takes a reference (with a file, a link for its object is in the table or in k), or as part of a neighbour. */
-void plan_put(struct table *t, unsigned i, u64 first, u64 end, struct view *view, u64 offset, struct stock *k);
-/* plan_cut: [first, end) becomes a hole, where run i is the first of those that overlap it. Room for 1 more. Returns
- * the index of the first run after the hole. */
-unsigned plan_cut(struct table *t, unsigned i, u64 first, u64 end);
-/* plan_set: both, if need be. view: NULL, nothing; or referred to by the caller. Room for 2 more. */
+/* plan_set: [first, end) shows view, whatever was there (plan.h). view: NULL, nothing; or referred to by the caller.
+ * Room for 2 more. */
 void plan_set(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k);
 /* plan_append: the same, behind all runs and continuing none. plan_clear: no run is left. */
 void plan_append(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k);
