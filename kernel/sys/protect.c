@@ -82,8 +82,8 @@ static bool mapping_at(struct space *s, u64 address, u64 *start, u64 *end, u32 *
 
 /* PROT_GROWSDOWN: the change begins where the mapping does; PROT_GROWSUP: no mapping grows up here. */
 static int extend(struct space *s, u64 prot, u64 *address, u64 end) {
-    u64 start, stop;
-    u32 flags;
+    u64 start = 0, stop = 0;
+    u32 flags = 0;
     bool down = prot & PROT_GROWSDOWN;
     if (*address >= USER_TOP || !mapping_at(s, *address, &start, &stop, &flags) || start >= end ||
         (!down && start > *address))
