@@ -267,7 +267,7 @@ static void stat_memory(struct synth *s, struct stat_memory *m) {
 static void stat_family(struct synth *s, struct task *task, struct text *t) {
     struct process *p = s->process;
     struct tty *tty = tty_of_process(p);
-    u64 user, system;
+    u64 user, system, faults = s->tid && task ? task->faults_minor : process_faults(p);
     if (s->tid && task)
         task_times(task, &user, &system);
     else
@@ -277,7 +277,7 @@ static void stat_family(struct synth *s, struct task *task, struct text *t) {
                tty ? tty->foreground : -1, flags);
     if (tty)
         tty_put(tty);
-    text_print(t, "%lu %lu %lu %lu ", (unsigned long)p->faults_minor, (unsigned long)p->children_faults_minor,
+    text_print(t, "%lu %lu %lu %lu ", (unsigned long)faults, (unsigned long)p->children_faults_minor,
                (unsigned long)p->faults_major, (unsigned long)p->children_faults_major);
     text_print(t, "%lu %lu %lu %lu ", TICKS(user), TICKS(system), TICKS(p->children_user_ns),
                TICKS(p->children_system_ns));

@@ -51,6 +51,7 @@ static bool leave(struct process *p, struct task *t, int status) {
     p->system_ns += t->system_ns;
     p->switches_voluntary += t->switches_voluntary;
     p->switches_forced += t->switches_forced;
+    p->faults_minor += t->faults_minor;
     spin_unlock(&p->lock);
     if (!last)
         signal_retarget(p, p->pending.set & ~t->blocked);

@@ -291,6 +291,16 @@ void process_cpu_time(struct process *p, u64 *user_ns, u64 *system_ns) {
     spin_unlock(&p->lock);
 }
 
+u64 process_faults(struct process *p) {
+    struct task *t;
+
+    spin_lock(&p->lock);
+    u64 faults = p->faults_minor;
+    list_for_each(t, &p->threads, thread_link) faults += atomic_load_relaxed(&t->faults_minor);
+    spin_unlock(&p->lock);
+    return faults;
+}
+
 struct task *process_thread_next(struct process *p, int tid) {
     struct task *t, *found = NULL;
 

@@ -83,6 +83,7 @@ struct task {
     u64 woke_ns;            /* [o] when it first woke another since it last slept; 0: not */
     u8 sleeps_soon;         /* [o] how often it slept soon after that: sched.c */
     u64 switches_voluntary, switches_forced;
+    u64 faults_minor; /* written by this task alone */
     u64 affinity[CPU_MAX / 64];
     struct timer sleep_timer;
     u64 epoch;                   /* [r] of the run queue that gave the slice */
@@ -192,7 +193,7 @@ struct process {
     u64 start_ns;                                     /* clock_ns() at fork */
     u64 user_ns, system_ns;                           /* [l] of threads that ended */
     u64 children_user_ns, children_system_ns;         /* [f] */
-    u64 faults_minor, faults_major;                   /* [a] */
+    u64 faults_minor, faults_major;                   /* [l] of threads that ended */
     u64 children_faults_minor, children_faults_major; /* [f] */
     u64 switches_voluntary, switches_forced;          /* [l] of threads that ended */
     u64 peak_resident, children_peak_resident;        /* pages */
@@ -276,7 +277,8 @@ struct fs_root *process_fs_root(struct process *p);
 int process_parent_pid(struct process *p); /* 0: none */
 /* process_cpu_time: user and system time of all its threads, living and dead, in ns. */
 void process_cpu_time(struct process *p, u64 *user_ns, u64 *system_ns);
-struct task *task_find(int tid); /* counted (task_put), or NULL */
+u64 process_faults(struct process *p); /* minor ones, of the same */
+struct task *task_find(int tid);       /* counted (task_put), or NULL */
 /* process_thread_next: the thread of p with the smallest tid > tid, counted; NULL at the end. */
 struct task *process_thread_next(struct process *p, int tid);
 void task_get(struct task *t);

@@ -39,7 +39,7 @@ void process_usage(struct process *p, struct rusage *out) {
         space_put(space);
     }
     out->ru_maxrss = max(totals.peak_resident, p->peak_resident) * (PAGE_SIZE / KiB);
-    out->ru_minflt = p->faults_minor;
+    out->ru_minflt = process_faults(p);
     out->ru_majflt = p->faults_major;
     spin_lock(&p->lock);
     out->ru_nvcsw = p->switches_voluntary;
@@ -67,6 +67,7 @@ void task_usage(struct task *t, struct rusage *out) {
     memset(out, 0, sizeof(*out));
     task_times(t, &user, &system);
     set_times(out, user, system);
+    out->ru_minflt = t->faults_minor;
     out->ru_nvcsw = t->switches_voluntary;
     out->ru_nivcsw = t->switches_forced;
 }
