@@ -5,7 +5,7 @@
 #include "fs/io.h"
 #include "fs/proc.h"
 #include "vm/frame.h"
-#include "vm/inner.h" /* zero_frame */
+#include "vm/space.h"
 
 #define BIT(n) (1UL << (n))
 

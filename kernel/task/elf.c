@@ -13,6 +13,8 @@
 #define HEADERS_MOST 65536 /* bytes of program headers, as Linux */
 #define BRK_RANDOM_PAGES (32 * MiB / PAGE_SIZE)
 
+_Static_assert(HEAD_BYTES >= sizeof(Elf64_Ehdr), "find_program has read it");
+
 struct image {
     struct file *file;
     Elf64_Ehdr header;
@@ -53,13 +55,16 @@ static int span(struct image *m) {
     return m->high > m->low ? 0 : -EINVAL;
 }
 
-static int image_read(struct image *m, struct file *f) {
+/* head: the file's first bytes, if they were read already; zeroes behind a short file's. */
+static int image_read(struct image *m, struct file *f, const char head[HEAD_BYTES]) {
     size_t bytes;
     int error;
 
     m->file = f;
     m->phdrs = NULL;
-    if (file_read_kernel(f, &m->header, sizeof(m->header), 0) != sizeof(m->header))
+    if (head)
+        memcpy(&m->header, head, sizeof(m->header));
+    else if (file_read_kernel(f, &m->header, sizeof(m->header), 0) != sizeof(m->header))
         return -ENOEXEC;
     error = check_header(&m->header);
     if (error)
@@ -82,11 +87,7 @@ static u32 protection(const Elf64_Phdr *p) {
 
 /* zero: less than a page. */
 static int zero(struct space *s, u64 from, u64 to) {
-    char *zeroes = kzalloc(to - from);
-    bool done = zeroes && space_copy(s, from, zeroes, to - from, true, false) == (ssize_t)(to - from);
-
-    kfree(zeroes);
-    return done ? 0 : -ENOMEM;
+    return space_copy(s, from, frame_va(zero_frame), to - from, true, false) == (ssize_t)(to - from) ? 0 : -ENOMEM;
 }
 
 /* map_segment: the part from the file, zeroes behind it on its last page (if it may be written at all), whole pages of
@@ -208,7 +209,7 @@ static int load_interpreter(struct exec *e, const char *name) {
 
     if (is_err(f))
         return ptr_err(f);
-    error = image_read(&m, f);
+    error = image_read(&m, f, NULL);
     if (error == -ENOEXEC || error == -EINVAL)
         error = -ELIBBAD;
     if (!error)
@@ -227,7 +228,7 @@ static int load_interpreter(struct exec *e, const char *name) {
 int elf_load(struct exec *e) {
     char *name = NULL;
     struct image m;
-    int error = image_read(&m, e->file);
+    int error = image_read(&m, e->file, e->head);
 
     if (!error) {
         name = interpreter_name(&m);

@@ -39,29 +39,23 @@ void vdso_init(void) {
     part_init(&code);
 }
 
-static long map(struct space *s, struct part *p, u64 address, u32 how, u32 max_prot) {
-    struct map_request r = {.address = address,
-                            .bytes = p->bytes,
-                            .flags = p->flags | VIEW_SPECIAL,
-                            .max_prot = max_prot,
-                            .how = how,
-                            .file = &p->file,
-                            .name = p->name};
-
+static long map(struct space *s, struct part *p, struct map_request r, u32 max_prot) {
+    r.bytes = p->bytes;
+    r.flags = p->flags | VIEW_SPECIAL;
+    r.max_prot = max_prot;
+    r.file = &p->file;
+    r.name = p->name;
     return space_map(s, &r);
 }
 
-/* vdso_map: a gap for both is found by mapping anything there: the code comes in its upper part. */
+/* vdso_map: the code where there is room for both, the data right below it. */
 int vdso_map(struct exec *e) {
-    struct map_request gap = {.bytes = data.bytes + code.bytes, .flags = VIEW_READ};
-    long at = space_map(e->space, &gap);
+    long at = map(e->space, &code, (struct map_request){.room = data.bytes}, VIEW_PROT), below = 0;
 
     if (at >= 0)
-        at = map(e->space, &data, (u64)at, MAP_AT, VIEW_READ);
-    if (at >= 0)
-        at = map(e->space, &code, (u64)at + data.bytes, MAP_AT, VIEW_PROT);
-    if (at < 0)
-        return (int)at;
+        below = map(e->space, &data, (struct map_request){.address = (u64)at - data.bytes, .how = MAP_AT}, VIEW_READ);
+    if (at < 0 || below < 0)
+        return at < 0 ? (int)at : (int)below;
     e->vdso = (u64)at;
     return 0;
 }

@@ -81,7 +81,9 @@ static inline enum frame_class frame_class(const struct frame *f) { return atomi
 static inline u8 frame_flags(const struct frame *f) { return atomic_load_relaxed(&f->flags); }
 
 static inline u64 frame_number(const struct frame *f) { return (u64)(f - frames); }
-static inline u64 frame_phys(const struct frame *f) { return frame_number(f) << PAGE_SHIFT; }
+static inline u64 frame_phys(const struct frame *f) { /* by one shift: see frame_of_entry */
+    return (u64)((const char *)f - (const char *)frames) * (PAGE_SIZE / sizeof(struct frame));
+}
 static inline struct frame *frame_of_phys(u64 phys) { return &frames[phys >> PAGE_SHIFT]; }
 static inline void *frame_va(const struct frame *f) { return frame_direct + frame_phys(f); }
 static inline struct frame *frame_of_va(const void *va) {

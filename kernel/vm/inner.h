@@ -52,7 +52,6 @@ struct space {
     struct space_limits limits;
 };
 
-extern struct frame *zero_frame;
 extern struct spin all_spaces_lock;
 extern struct list all_spaces; /* every space that has a root: for check.c */
 
@@ -143,9 +142,11 @@ bool slots_withhold(struct table *t, unsigned first, unsigned end);
 bool slots_review(struct table *t, unsigned first, unsigned end, const struct view *v);
 void slots_sweep(struct table *t, unsigned first, unsigned end);
 
-/* space_replace: [first, end) becomes `view` (NULL: nothing) with file offset `offset` pages; what was there is gone
- * when it returns. s->range held. -ENOMEM (nothing changed), also for too many mappings. */
-/* space_prepare_unmap: space_replace(s, first, end, NULL, 0) takes no memory afterwards, while s->range stays held (but
+/* space_replace: [first, end) becomes `view` with file offset `offset` pages; what was there is gone when it returns.
+ * s->range held. -ENOMEM (nothing changed), also for too many mappings. space_clear: the same, with nothing instead. */
+int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset);
+int space_clear(struct space *s, u64 first, u64 end);
+/* space_prepare_unmap: space_clear(s, first, end) takes no memory afterwards, while s->range stays held (but
  * for tables that a fault makes in there meanwhile). -ENOMEM: nothing changed. */
 int space_prepare_unmap(struct space *s, u64 first, u64 end);
 /* space_review: in [first, end) every run's view becomes what `change` says, up to the first page that is not mapped
@@ -167,23 +168,11 @@ static inline struct view view_changed(const struct view *old, struct view_chang
         v.flags |= VIEW_ACCOUNT;
     return v;
 }
-/* The same operations where one plan has all that they concern (local.c). LOCAL_NOT: it is not so, and nothing was
- * done. */
-#define LOCAL_NOT 1
-int local_map(struct space *s, u64 first, u64 end, struct view *view, u64 offset);
-int local_unmap(struct space *s, u64 first, u64 end);
-int local_review(struct space *s, u64 first, u64 end, struct view_change change);
-int replace_far(struct space *s, u64 first, u64 end, struct view *view, u64 offset); /* where it is not (range.c) */
+int space_review(struct space *s, u64 first, u64 end, struct view_change change);
+/* The same operations whatever they concern (range.c); local.c does itself what one plan has all of. view: NULL:
+ * nothing comes. */
+int replace_far(struct space *s, u64 first, u64 end, struct view *view, u64 offset);
 int review_far(struct space *s, u64 first, u64 end, struct view_change change);
-static inline int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
-    assert(first < end && end <= USER_PAGES);
-    int done = view ? local_map(s, first, end, view, offset) : local_unmap(s, first, end);
-    return likely(done != LOCAL_NOT) ? done : replace_far(s, first, end, view, offset);
-}
-static inline int space_review(struct space *s, u64 first, u64 end, struct view_change change) {
-    int done = local_review(s, first, end, change);
-    return likely(done != LOCAL_NOT) ? done : review_far(s, first, end, change);
-}
 /* space_empty: the slots of [first, end) lose their frames; the plan stays (MADV_DONTNEED). s->range held. -ENOMEM: a
  * prefix was done. */
 int space_empty(struct space *s, u64 first, u64 end);

@@ -61,11 +61,6 @@ static inline __attribute__((always_inline)) bool local_begin(struct local *l, s
     return local;
 }
 
-static int local_not(struct local *l) {
-    space_open(l->s);
-    return LOCAL_NOT;
-}
-
 static bool has_room(const struct local *l, unsigned more) { return l->t->run_count + more <= l->t->run_room; }
 
 static void flush(const struct local *l, bool tables) {
@@ -106,37 +101,44 @@ static inline bool is_hole(const struct local *l) {
     return l->at == l->t->run_count || l->t->runs[l->at].first >= l->end;
 }
 
-/* The same, with what the plan lacks; that is allocated with the space open. */
-static __attribute__((noinline)) int map_with_stock(struct space *s, u64 first, u64 end, struct view *view,
-                                                    u64 offset) {
-    struct stock k = STOCK_EMPTY;
+/* The same, with what the plan lacks (more_runs: an array of so many); that is allocated with the space open. */
+static __attribute__((noinline)) int map_with_stock(struct space *s, u64 first, u64 end, struct view *view, u64 offset,
+                                                    unsigned more_runs) {
+    struct stock k = {.want_links = view_object(view) != NULL, .want_runs = more_runs};
     struct local l;
-    int result = LOCAL_NOT;
-    bool again = true;
-    while (again && local_begin(&l, s, first, end)) {
+    bool again = true, mapped = false;
+    int error = 0;
+    while (again && !(error = stock_fill(&k)) && local_begin(&l, s, first, end)) {
+        bool hole = is_hole(&l);
         spin_lock(&l.t->lock);
-        again = is_hole(&l) && !fits(&l, view, &k);
+        mapped = hole && fits(&l, view, &k);
         spin_unlock(&l.t->lock);
-        if (!again && is_hole(&l))
-            result = map(&l, view, offset, &k);
+        again = hole && !mapped;
+        if (mapped)
+            error = map(&l, view, offset, &k);
         space_open(s);
-        if (again && stock_fill(&k)) {
-            result = -ENOMEM;
-            again = false;
-        }
     }
     stock_empty(&k);
-    return result;
+    return error || mapped ? error : replace_far(s, first, end, view, offset);
 }
 
-int local_map(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
+int space_replace(struct space *s, u64 first, u64 end, struct view *view, u64 offset) {
     struct local l;
+    assert(first < end && end <= USER_PAGES);
     if (!local_begin(&l, s, first, end))
-        return LOCAL_NOT;
-    bool hole = is_hole(&l), fit = hole && fits(&l, view, NULL);
-    int result = fit ? map(&l, view, offset, NULL) : LOCAL_NOT;
+        return replace_far(s, first, end, view, offset);
+    if (unlikely(!is_hole(&l))) {
+        space_open(s);
+        return replace_far(s, first, end, view, offset);
+    }
+    if (unlikely(!fits(&l, view, NULL))) {
+        unsigned more_runs = has_room(&l, 1) ? 0 : l.t->run_count + 1;
+        space_open(s);
+        return map_with_stock(s, first, end, view, offset, more_runs);
+    }
+    int error = map(&l, view, offset, NULL);
     space_open_inline(s);
-    return hole && !fit ? map_with_stock(s, first, end, view, offset) : result;
+    return error;
 }
 
 /* ---- unmap ---- */
@@ -204,21 +206,21 @@ static inline struct table *unmap(const struct local *l) {
     return gone;
 }
 
-int local_unmap(struct space *s, u64 first, u64 end) {
+int space_clear(struct space *s, u64 first, u64 end) {
     struct local l;
     struct table *gone = NULL;
+    assert(first < end && end <= USER_PAGES);
     if (end - first >= SAMPLE_PAGES || !local_begin(&l, s, first, end))
-        return LOCAL_NOT;
+        return replace_far(s, first, end, NULL, 0);
     const struct run *r = &l.t->runs[l.at];
     bool mapped = l.at < l.t->run_count && r->first < l.end;
-    if (mapped && r->first < l.first && r->end > l.end && !has_room(&l, 1)) /* it becomes two */
-        return local_not(&l);
-    if (mapped)
+    bool fits = !(mapped && r->first < l.first && r->end > l.end) || has_room(&l, 1); /* else it becomes two */
+    if (mapped && likely(fits))
         gone = unmap(&l);
     space_open_inline(s);
-    if (gone)
+    if (unlikely(gone != NULL))
         table_drop(gone);
-    return 0;
+    return likely(fits) ? 0 : replace_far(s, first, end, NULL, 0);
 }
 
 /* ---- review ---- */
@@ -228,12 +230,6 @@ static bool may_review(const struct local *l, struct view_change change) {
     const struct run *r = &t->runs[l->at];
     return l->at < t->run_count && r->first <= l->first && l->end <= r->end && has_room(l, 2) &&
            !(change.set & VIEW_PROT & ~r->view->max_prot);
-}
-
-/* The view that comes after the run's, if that takes no memory: a reference; or NULL. */
-static struct view *view_after(const struct local *l, struct view_change change) {
-    struct view proto = view_changed(l->t->runs[l->at].view, change);
-    return view_find(&proto);
 }
 
 static void review(struct local *l, const struct run *r, struct view *after) {
@@ -269,22 +265,34 @@ static bool account(struct space *s, const struct view *before, const struct vie
     return allowed;
 }
 
-int local_review(struct space *s, u64 first, u64 end, struct view_change change) {
+/* The same, with the view that comes, which was not there: it is made with the space open, and then there is one. */
+static __attribute__((noinline)) int review_with_view(struct space *s, u64 first, u64 end, struct view_change change,
+                                                      const struct view *proto) {
+    struct view *view = view_intern(proto);
+    int result = view ? space_review(s, first, end, change) : -ENOMEM;
+    if (view)
+        view_put(view);
+    return result;
+}
+
+int space_review(struct space *s, u64 first, u64 end, struct view_change change) {
     struct local l;
     int error = 0;
     if (!local_begin(&l, s, first, end))
-        return LOCAL_NOT;
-    struct view *after = may_review(&l, change) ? view_after(&l, change) : NULL;
-    if (!after)
-        return local_not(&l);
+        return review_far(s, first, end, change);
+    if (!may_review(&l, change)) {
+        space_open(s);
+        return review_far(s, first, end, change);
+    }
     struct run r = l.t->runs[l.at];
-    if (after == r.view)
-        ; /* as it is */
-    else if (account(s, r.view, after, end - first))
-        review(&l, &r, after);
-    else
+    struct view proto = view_changed(r.view, change), *after = view_find(&proto);
+    if (after && after != r.view && !account(s, r.view, after, end - first))
         error = -ENOMEM;
+    else if (after && after != r.view)
+        review(&l, &r, after);
     space_open(s);
+    if (!after)
+        return review_with_view(s, first, end, change, &proto);
     view_put(after);
     return error;
 }

@@ -49,8 +49,9 @@ static long place(struct space *s, const struct map_request *r, u64 pages) {
         return (r->how & MAP_AT_FREE) && is_taken(s, first, first + pages) ? -EEXIST : (long)first;
     }
     u64 hint = r->address >> PAGE_SHIFT ? max(r->address >> PAGE_SHIFT, FIRST_PAGE) : 0;
-    first = gap_find(s, pages, hint, below);
-    return first ? (long)first : -ENOMEM;
+    u64 room = r->room >> PAGE_SHIFT;
+    first = gap_find(s, pages + room, hint, below);
+    return first ? (long)(first + room) : -ENOMEM;
 }
 
 /* A reference, if it has a file; others are the space's own. range held. */
@@ -112,7 +113,7 @@ int space_unmap(struct space *s, u64 address, u64 bytes) {
         return -EINVAL;
     u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
     mutex_lock(&s->range);
-    int error = space_replace(s, first, end, NULL, 0);
+    int error = space_clear(s, first, end);
     mutex_unlock(&s->range);
     event(EVENT_UNMAP, address, 1);
     views_reap();
@@ -291,7 +292,7 @@ u64 space_brk(struct space *s, u64 address) {
         if (view)
             view_put(view);
     } else if (!error && new_end < old_end) {
-        error = space_replace(s, new_end, old_end, NULL, 0);
+        error = space_clear(s, new_end, old_end);
     }
     if (!error)
         s->brk = address;

@@ -61,31 +61,47 @@ static void mark_used(struct frame *f) {
     record(TRACE_TOUCHED, f, 0);
 }
 
-/* The frame that was found in the tree, pinned; NULL: none, or it is not to be given out. */
-static inline struct frame *peek(void *value) {
+/* The frame that was found in the tree; NULL: none, or it is not to be given out. */
+static inline struct frame *given_out(void *value) {
     struct frame *f = value_frame(value);
-    if (!f)
-        return NULL;
-    unsigned flags = frame_flags(f);
-    if (unlikely(flags & (FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR)))
-        return NULL;
-    frame_pin(f);
-    if (!(flags & FRAME_REFERENCED))
-        mark_used(f);
-    return f;
+    return f && likely(!(frame_flags(f) & (FRAME_FILLING | FRAME_CLOSING | FRAME_ERROR))) ? f : NULL;
 }
 
-void object_peek_row(struct object *o, u64 index, unsigned count, struct frame **out) {
+static inline u64 show(void *const *value, entry *slot, const entry *end, entry bits) {
+    u64 shown = 0;
+    for (; slot < end; slot++, value++) {
+        struct frame *f = entry_empty(slot_read(slot)) ? given_out(*value) : NULL;
+        if (!f)
+            continue;
+        frame_map(f);
+        slot_store(slot, frame_phys(f) | bits);
+        shown++;
+    }
+    return shown;
+}
+
+u64 object_show_row(struct object *o, u64 index, unsigned count, entry *slot, entry bits) {
+    u64 shown = 0;
     spin_lock(&o->lock);
-    radix_find_row(&o->tree, index, count, (void **)out);
-    for (struct frame **f = out; f < out + count; f++)
-        *f = peek(*f);
+    for (unsigned n = count; count; count -= n, n = count) {
+        void *const *value = radix_row(&o->tree, index, &n);
+        if (value)
+            shown += show(value, slot, slot + n, bits);
+        index += n;
+        slot += n;
+    }
     spin_unlock(&o->lock);
+    return shown;
 }
 
 struct frame *object_peek(struct object *o, u64 index) {
     spin_lock(&o->lock);
-    struct frame *f = peek(radix_find(&o->tree, index));
+    struct frame *f = given_out(radix_find(&o->tree, index));
+    if (f) {
+        frame_pin(f);
+        if (!(frame_flags(f) & FRAME_REFERENCED))
+            mark_used(f);
+    }
     spin_unlock(&o->lock);
     return f;
 }

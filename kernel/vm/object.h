@@ -81,8 +81,6 @@ static inline u64 object_pages(const struct object *o) { return (atomic_load(&o-
 void object_dirty(struct object *o, struct frame *f);
 /* object_peek: the frame if it is cached and filled, pinned; else NULL. Does not sleep. */
 struct frame *object_peek(struct object *o, u64 index);
-/* object_peek_row: the same for `count` pages from `index` on. */
-void object_peek_row(struct object *o, u64 index, unsigned count, struct frame **out);
 /* object_has: page `index` has contents of its own: cached, on the way, or in the swap area. */
 bool object_has(struct object *o, u64 index);
 bool object_poisoned(struct object *o, u64 index); /* ... that are lost: frame_offline */

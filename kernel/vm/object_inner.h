@@ -56,3 +56,7 @@ void objects_release(u64 first, u64 end);
 
 /* objects_each_slot: every slot that an object's tree holds. For the checker: the machine stands still. */
 void objects_each_slot(void (*visit)(u64 slot, void *argument), void *argument);
+
+/* object_show_row: of the `count` pages from `index` on, those that object_peek would find are mapped, each by its slot
+ * from `slot` on, if that is empty; bits: what an entry says beside the frame. How many were. Their table locked. */
+u64 object_show_row(struct object *o, u64 index, unsigned count, entry *slot, entry bits);

@@ -88,6 +88,41 @@ void plan_append(struct table *t, u64 first, u64 end, struct view *view, u64 off
     t->runs[t->run_count++] = (struct run){first, end, view, view->file ? offset : 0};
 }
 
+static void links_hand_down(struct table *t, struct table *lower) {
+    while (!list_empty(&t->links)) {
+        struct link *l = list_first(&t->links, struct link, in_table);
+        struct object *o = l->object;
+        spin_lock(&o->lock);
+        l->table = lower;
+        l->pass = 0; /* as a new one: who visits the object's mappings, comes to lower too */
+        list_del(&l->in_object);
+        list_add(&o->mappings, &l->in_object);
+        spin_unlock(&o->lock);
+        list_del(&l->in_table);
+        list_add(&lower->links, &l->in_table);
+    }
+}
+
+void plan_hand_down(struct table *t, struct table *lower) {
+    u64 below = lower->base - t->base;
+    assert(lower->run_count == 0 && lower->runs == lower->few);
+    if (t->runs != t->few) {
+        lower->runs = t->runs;
+        lower->run_room = t->run_room;
+        t->runs = t->few;
+        t->run_room = array_count(t->few);
+    } else {
+        memcpy(lower->few, t->few, sizeof(t->few));
+    }
+    lower->run_count = t->run_count;
+    t->run_count = 0;
+    for (struct run *r = lower->runs; r < lower->runs + lower->run_count; r++) {
+        r->first -= below;
+        r->end -= below;
+    }
+    links_hand_down(t, lower);
+}
+
 void plan_clear(struct table *t) {
     for (unsigned i = 0; i < t->run_count; i++)
         run_gone(t, t->runs[i].view);

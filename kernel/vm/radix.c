@@ -80,18 +80,10 @@ void *radix_find(const struct radix *r, u64 index) {
     return place ? *place : NULL;
 }
 
-void radix_find_row(const struct radix *r, u64 index, unsigned count, void **out) {
-    void **end = out + count;
-    while (out < end) {
-        void **place = room_of(r, index);
-        u64 left = r->height ? FANOUT - slot_of(index, 1) : 1; /* in the node that has it, or would */
-        void **stop = out + min(left, (u64)(end - out));
-        index += left;
-        for (; place && out < stop; out++)
-            *out = *place++;
-        while (out < stop)
-            *out++ = NULL;
-    }
+void *const *radix_row(const struct radix *r, u64 index, unsigned *count) {
+    unsigned left = r->height ? FANOUT - slot_of(index, 1) : 1; /* in the node that has it, or would */
+    *count = min(*count, left);
+    return room_of(r, index);
 }
 
 void *radix_replace(struct radix *r, u64 index, void *value) {

@@ -29,8 +29,9 @@ int radix_reserve(struct radix_reserve *stock, unsigned nodes) must_check;
 void radix_release(struct radix_reserve *stock);
 
 void *radix_find(const struct radix *r, u64 index); /* NULL: nothing there */
-/* radix_find_row: what radix_find gives for each of `count` indexes from `index` on. */
-void radix_find_row(const struct radix *r, u64 index, unsigned count, void **out);
+/* radix_row: the values of `index` and of what follows it, side by side; *count becomes how many of them are so. NULL:
+ * there is none of these. */
+void *const *radix_row(const struct radix *r, u64 index, unsigned *count);
 /* radix_insert: never sleeps, never allocates. value is not NULL. 0; -EEXIST: the index is taken; -ENOMEM: the stock is
  * too small: unlock, radix_reserve(stock, 0), and try again. A failure changes nothing. */
 int radix_insert(struct radix *r, u64 index, void *value, struct radix_reserve *stock) must_check;

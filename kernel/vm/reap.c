@@ -55,7 +55,7 @@ int space_reap(struct space *s) {
     for (u64 page = 0; page < USER_PAGES && !error; page = next) {
         u64 end = private_end(s, page, &next);
         if (page < end)
-            error = space_replace(s, page, end, NULL, 0);
+            error = space_clear(s, page, end);
     }
     mutex_unlock(&s->range);
     return error;

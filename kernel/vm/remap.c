@@ -313,9 +313,9 @@ static long move_all(struct remap *r) {
     u64 old_end = r->old + r->old_pages;
     error = r->old_pages ? move_frames(s, r->old, r->to, min(r->old_pages, r->new_pages), old_end) : 0;
     if (error)
-        (void)space_replace(s, r->to, r->to + r->new_pages, NULL, 0); /* nothing has moved yet */
+        (void)space_clear(s, r->to, r->to + r->new_pages); /* nothing has moved yet */
     else if (r->old_pages && !(r->how & REMAP_DONT_UNMAP))
-        (void)space_replace(s, r->old, old_end, NULL, 0);  /* prepared; and faults there wait */
+        (void)space_clear(s, r->old, old_end);             /* prepared; and faults there wait */
     else if (r->old_pages && r->view->flags & VIEW_LOCKED) /* the lock went with the pages; kept if memory is short */
         (void)space_review(s, r->old, old_end, (struct view_change){.clear = VIEW_LOCKED | VIEW_ONFAULT});
     return error ? error : (long)(r->to << PAGE_SHIFT);
@@ -386,7 +386,7 @@ static long remap_locked(struct remap *r) {
         result = -EINVAL;
     if (!result && !placed && r->old_pages >= r->new_pages) { /* the rest goes, whatever it is */
         if (r->old_pages > kept)
-            result = space_replace(s, r->old + kept, r->old + r->old_pages, NULL, 0);
+            result = space_clear(s, r->old + kept, r->old + r->old_pages);
         return result ? result : (long)(r->old << PAGE_SHIFT);
     }
     if (!result)

@@ -61,6 +61,10 @@ void slots_sweep(struct table *t, unsigned first, unsigned end) {
     if (!(t->anon + t->object + t->special + t->swapped)) {
         t->lo = TABLE_SLOTS;
         t->hi = 0;
+    } else if (first <= t->lo) {
+        t->lo = max(end, (unsigned)t->lo);
+    } else if (end >= t->hi) {
+        t->hi = min(first, (unsigned)t->hi);
     }
     spin_unlock(&t->lock);
 }

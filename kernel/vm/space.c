@@ -300,7 +300,7 @@ static int fork_special(struct space *child) {
     for (u64 page = 0; !error && child->sum.special && piece_next(child, page, &p); page = p.end) {
         u32 flags = p.view->flags; /* the view may go with its last run */
         if (flags & VIEW_DONTFORK)
-            error = space_replace(child, p.first, p.end, NULL, 0);
+            error = space_clear(child, p.first, p.end);
         else if (flags & VIEW_WIPEONFORK)
             error = space_empty(child, p.first, p.end);
         if (!error && !(flags & VIEW_DONTFORK) && (flags & (VIEW_LOCKED | VIEW_ONFAULT)))

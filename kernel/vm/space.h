@@ -54,6 +54,7 @@ struct space;
 struct map_request {
     u64 address;          /* hint, or exact with MAP_AT / MAP_AT_FREE */
     u64 bytes;            /* > 0; rounded up to pages */
+    u64 room;             /* whole pages: so much is free below it too, where the place is not given */
     u32 flags;            /* VIEW_* */
     u32 max_prot;         /* 0: all */
     u32 how;              /* MAP_AT... below */
@@ -65,6 +66,8 @@ struct map_request {
 #define MAP_AT_FREE 2u  /* exactly there, -EEXIST if anything is mapped (MAP_FIXED_NOREPLACE) */
 #define MAP_FILL 4u     /* MAP_POPULATE */
 #define MAP_BELOW_4G 8u /* MAP_32BIT: below 2 GiB */
+
+extern struct frame *zero_frame; /* what memory that nobody wrote shows */
 
 struct space *space_create(bool randomise); /* NULL: out of memory. One reference */
 void space_get(struct space *s);

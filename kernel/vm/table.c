@@ -479,23 +479,23 @@ struct table *table_clone(struct table *from, struct stock *k) {
 
 /* ---- making ---- */
 
-/* The lower table for slot i, with the runs of that slot moved into it; no slot leads to it yet. NULL: the stock lacks
- * something. */
-static struct table *make_lower(struct table *t, unsigned i, struct stock *k) {
-    assert(spin_held(&t->lock) && entry_empty(t->slots[i]));
-    u64 first = i * slot_pages(t->level), end = first + slot_pages(t->level);
-    unsigned from = plan_from(t, first), to = from, links = 0;
-    for (; to < t->run_count && t->runs[to].first < end; to++)
-        links += view_object(t->runs[to].view) != NULL;
+/* What a table for slots [first, end) of t takes from the stock, or notes there. *from, *to: the runs that it gets. */
+static bool lower_fits(struct table *t, u64 first, u64 end, struct stock *k, unsigned *from, unsigned *to) {
+    unsigned links = 0, n = *from = plan_from(t, first);
+    for (; n < t->run_count && t->runs[n].first < end; n++)
+        links += view_object(t->runs[n].view) != NULL;
+    *to = n;
+    if (plan_lies_within(t, first, end))
+        return stock_has(k, 1, 0, 0);
     if (!stock_has(k, 1, links, 0) || !plan_room(t, 2, k))
-        return NULL;
+        return false;
     /* an array for the new table: only when its runs do not fit into few; it may take the stock's after t took its own
      */
-    if (to - from > array_count(t->few) && !stock_has(k, 0, 0, to - from))
-        return NULL;
-    struct table *lower = table_take(k, t->level - 1, t->base + first);
-    if (lower->level <= 2)
-        ring_start(lower);
+    return *to - *from <= array_count(t->few) || stock_has(k, 0, 0, *to - *from);
+}
+
+static void copy_down(struct table *t, unsigned from, unsigned to, struct table *lower, struct stock *k) {
+    u64 first = lower->base - t->base, end = first + slot_pages(t->level);
     if (to - from > array_count(t->few))
         plan_room(lower, to - from, k);
     for (unsigned n = from; n < to; n++) {
@@ -504,6 +504,23 @@ static struct table *make_lower(struct table *t, unsigned i, struct stock *k) {
         plan_append(lower, a - first, b - first, r->view, r->offset + (a - r->first), k);
     }
     plan_set(t, first, end, NULL, 0, NULL);
+}
+
+/* The lower table for slot i, with the runs of that slot moved into it; no slot leads to it yet. NULL: the stock lacks
+ * something. */
+static struct table *make_lower(struct table *t, unsigned i, struct stock *k) {
+    assert(spin_held(&t->lock) && entry_empty(t->slots[i]));
+    u64 first = i * slot_pages(t->level), end = first + slot_pages(t->level);
+    unsigned from, to;
+    if (!lower_fits(t, first, end, k, &from, &to))
+        return NULL;
+    struct table *lower = table_take(k, t->level - 1, t->base + first);
+    if (lower->level <= 2)
+        ring_start(lower);
+    if (plan_lies_within(t, first, end))
+        plan_hand_down(t, lower);
+    else
+        copy_down(t, from, to, lower, k);
     atomic_store(&lower->dead, false);
     event(EVENT_TABLE_MADE, lower->base << PAGE_SHIFT, 1);
     return lower;
@@ -594,6 +611,17 @@ void leaf_forget(struct table *t, entry e) {
     }
 }
 
+/* What an entry of a leaf that is torn down holds, if it is no present one of a counted frame: a present form of what
+ * is withheld, or 0: nothing is left to do. */
+static __attribute__((noinline)) entry drop_other(entry e) {
+    if (entry_special(e))
+        return 0;
+    if (!entry_swapped(e))
+        return ~e;
+    swap_put(entry_swap_slot(e));
+    return 0;
+}
+
 /* What only this table maps is freed in one go. Nobody else can raise a count of 1: whoever does holds the lock of a
  * table that maps the frame, and that is ours. */
 static void drop_leaf(struct table *t) {
@@ -604,17 +632,11 @@ static void drop_leaf(struct table *t) {
         if (entry_empty(e))
             continue;
         atomic_store_relaxed(slot, 0);
-        if (entry_special(e))
+        if (unlikely((e & (ENTRY_PRESENT | ENTRY_SPECIAL)) != ENTRY_PRESENT) && !(e = drop_other(e)))
             continue;
-        if (unlikely(!entry_present(e))) {
-            if (entry_swapped(e)) {
-                swap_put(entry_swap_slot(e));
-                continue;
-            }
-            e = ~e; /* withheld */
-        }
         struct frame *f = frame_in(all, e);
-        if (frame_sole(f)) {
+        if (atomic_load_relaxed(&f->counts) == FRAME_ONE_MAP &&
+            frame_sole(f)) { /* a file's are not, and tell at once */
             atomic_store_relaxed(&f->counts, 0);
             atomic_store(&f->free.next, free); /* after it: reclaim may be reading the ring that was there */
             free = f;

@@ -207,6 +207,12 @@ void plan_set(struct table *t, u64 first, u64 end, struct view *view, u64 offset
 /* plan_append: the same, behind all runs and continuing none. plan_clear: no run is left. */
 void plan_append(struct table *t, u64 first, u64 end, struct view *view, u64 offset, struct stock *k);
 void plan_clear(struct table *t);
+/* plan_hand_down: all that t plans becomes the plan of a lower table, which has none yet: runs, links and array as they
+ * are, so that nothing is allocated. A program's first mappings go down so, level by level. */
+void plan_hand_down(struct table *t, struct table *lower);
+static inline bool plan_lies_within(const struct table *t, u64 first, u64 end) {
+    return t->run_count && first <= t->runs[0].first && t->runs[t->run_count - 1].end <= end;
+}
 bool plan_has_link(const struct table *t, const struct object *o);
 static inline bool run_continues(const struct view *view, u64 end, u64 offset_end, const struct view *next, u64 first,
                                  u64 offset) {
