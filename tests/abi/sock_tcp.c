@@ -181,6 +181,29 @@ static void binding(void) {
 
 /* ---- connecting ---- */
 
+static void without_waiting(void) {
+    int n = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    CASE_NAMED("without waiting", connect_at(n, "127.0.0.1", 5101));
+    await_event(n, POLLOUT);
+    POLL("then", n);
+    ERROR("then", n);
+    CASE_NAMED("connect, the second time", connect_at(n, "127.0.0.1", 5101));
+    CASE_NAMED("connect, the third time", connect_at(n, "127.0.0.1", 5101));
+    close(n);
+    n = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    CASE_NAMED("refused without waiting", connect_at(n, "127.0.0.1", 5100));
+    await_event(n, POLLOUT);
+    POLL("refused without waiting", n);
+    CASE_NAMED("connect after that", connect_at(n, "127.0.0.1", 5100));
+    close(n);
+    n = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    CASE_NAMED("refused without waiting", connect_at(n, "127.0.0.1", 5100));
+    await_event(n, POLLOUT);
+    ERROR("the error taken first", n);
+    ERROR("it is gone", n);
+    CASE_NAMED("connect after that, too", connect_at(n, "127.0.0.1", 5100));
+}
+
 static void connecting(void) {
     int c = tcp();
     CASE_NAMED("nobody listens", connect_at(c, "127.0.0.1", 5100));
@@ -219,27 +242,7 @@ static void connecting(void) {
     OPTION_IS("connected", c, IPPROTO_TCP, TCP_MAXSEG);
     POLL("connected", c);
     CASE_NAMED("to an address that is not bound", connect_at(tcp(), "127.0.0.2", 5101));
-    /* Without waiting */
-    int n = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    CASE_NAMED("without waiting", connect_at(n, "127.0.0.1", 5101));
-    await_event(n, POLLOUT);
-    POLL("then", n);
-    ERROR("then", n);
-    CASE_NAMED("connect, the second time", connect_at(n, "127.0.0.1", 5101));
-    CASE_NAMED("connect, the third time", connect_at(n, "127.0.0.1", 5101));
-    close(n);
-    n = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    CASE_NAMED("refused without waiting", connect_at(n, "127.0.0.1", 5100));
-    await_event(n, POLLOUT);
-    POLL("refused without waiting", n);
-    CASE_NAMED("connect after that", connect_at(n, "127.0.0.1", 5100));
-    close(n);
-    n = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    CASE_NAMED("refused without waiting", connect_at(n, "127.0.0.1", 5100));
-    await_event(n, POLLOUT);
-    ERROR("the error taken first", n);
-    ERROR("it is gone", n);
-    CASE_NAMED("connect after that, too", connect_at(n, "127.0.0.1", 5100));
+    without_waiting();
     CASE_NAMED("any address is this machine", connect_at(tcp(), "0.0.0.0", 5101));
     int six = listen_at("::", 5103, 5);
     c = tcp();
@@ -270,7 +273,7 @@ static void connecting(void) {
 
 /* ---- bytes and ends ---- */
 
-static void ends(void) {
+static void half_closed(void) {
     char text[100];
     int n = 0;
     catch_broken();
@@ -314,7 +317,9 @@ static void ends(void) {
     PIPE("send when both ended", send(server, "x", 1, 0));
     CASE_NAMED("connect when both ended", connect_at(server, "127.0.0.1", 1));
     over();
+}
 
+static void closed(void) {
     connection();
     send(server, "data", 4, 0);
     close(server);
@@ -354,7 +359,11 @@ static void ends(void) {
     RECV("lingering for no time: bytes", server, 10, 0);
     RECV("lingering for no time: the reset", server, 10, 0);
     over();
+}
 
+static void ends(void) {
+    half_closed();
+    closed();
     connection();
     CASE_NAMED("shutdown(RD)", shutdown(server, SHUT_RD));
     POLL("shutdown(RD)", server);
@@ -410,8 +419,7 @@ static void amounts(void) {
 
 /* ---- options ---- */
 
-static void options(void) {
-    int fd = tcp(), six = tcp6(), value;
+static void set_and_read(int fd, int six) {
     OPTION(fd, SOL_SOCKET, SO_REUSEADDR, 5);
     OPTION(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     OPTION(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -461,6 +469,11 @@ static void options(void) {
     OPTION(six, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     OPTION(six, IPPROTO_IP, IP_TOS, 8);
     OPTION(fd, 12345, 1, 1);
+}
+
+static void options(void) {
+    int fd = tcp(), six = tcp6(), value;
+    set_and_read(fd, six);
     CASE_NAMED("an int of 3 bytes", setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, 3));
     CASE_NAMED("length -1", setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, (socklen_t)-1));
     CASE_NAMED("from nowhere", setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, (void *)8, 4));
