@@ -5,7 +5,7 @@ openssl verify -CAfile certificate certificate
 openssl speed -seconds 1 -bytes 1024 sha256 2>/dev/null | awk '/^sha256/ { print $1, ($2 + 0 > 0) }'
 openssl s_server -accept 127.0.0.1:18124 -key key -cert certificate -rev >/dev/null 2>&1 & server=$!
 until (: </dev/tcp/127.0.0.1/18124) 2>/dev/null; do :; done
-{ echo hello; sleep 1; } | openssl s_client -connect 127.0.0.1:18124 -CAfile certificate -quiet 2>/dev/null
+printf 'hello\nCLOSE\n' | openssl s_client -connect 127.0.0.1:18124 -CAfile certificate -quiet 2>/dev/null
 kill $server; wait $server
 openssl enc -aes-256-cbc -pbkdf2 -pass pass:x -in certificate -out sealed && openssl enc -d -aes-256-cbc -pbkdf2 -pass pass:x -in sealed | cmp - certificate && echo opened
 openssl dgst -sha256 -sign key -out signature certificate && openssl x509 -in certificate -noout -pubkey >public && openssl dgst -sha256 -verify public -signature signature certificate
