@@ -35,7 +35,7 @@ enum { SHUT_RD, SHUT_WR, SHUT_RDWR };
 enum { SCM_RIGHTS = 1, SCM_CREDENTIALS };
 #define SCM_MAX_FD 253 /* unix(7) */
 
-enum { SOL_IP = 0, SOL_TCP = 6, SOL_UDP = 17, SOL_IPV6 = 41, SOL_RAW = 255, SOL_NETLINK = 270 };
+enum { SOL_IP = 0, SOL_TCP = 6, SOL_UDP = 17, SOL_IPV6 = 41, SOL_UDPLITE = 136, SOL_RAW = 255, SOL_NETLINK = 270 };
 
 /* struct msghdr, as recvmsg(2) has it. */
 struct user_message {

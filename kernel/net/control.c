@@ -127,10 +127,11 @@ static int take_files(const char *data, size_t bytes, struct message *m) {
     return 0;
 }
 
-/* One piece of SOL_SOCKET. Other levels are not ours, and ignored by who has no use for them (as on Linux). */
-static int take_piece(const struct control_header *h, const char *data, size_t bytes, struct message *m) {
+/* One piece. Levels but SOL_SOCKET are the family's, and ignored by who has no use for them (as on Linux). */
+static int take_piece(const struct socket *s, const struct control_header *h, const char *data, size_t bytes,
+                      struct message *m) {
     if (h->level != SOL_SOCKET)
-        return 0;
+        return s->ops->control ? s->ops->control(h->level, h->type, data, bytes, m) : 0;
     switch (h->type) {
     case SCM_RIGHTS:
         return take_files(data, bytes, m);
@@ -141,7 +142,7 @@ static int take_piece(const struct control_header *h, const char *data, size_t b
     }
 }
 
-int control_take(const char *buffer, size_t bytes, struct message *m) {
+int control_take(const struct socket *s, const char *buffer, size_t bytes, struct message *m) {
     struct control_header h;
     int error = 0;
     for (size_t at = 0; !error && at + sizeof(h) <= bytes; at += control_align(h.bytes)) {
@@ -149,7 +150,7 @@ int control_take(const char *buffer, size_t bytes, struct message *m) {
         if (h.bytes < sizeof(h) || h.bytes > bytes - at)
             error = -EINVAL;
         else
-            error = take_piece(&h, buffer + at + sizeof(h), h.bytes - sizeof(h), m);
+            error = take_piece(s, &h, buffer + at + sizeof(h), h.bytes - sizeof(h), m);
     }
     if (error && m->carried) {
         ancillary_drop(m->carried);

@@ -17,6 +17,8 @@ struct ancillary {
     struct file *files[];
 };
 
+struct socket;
+
 /* Where a receiver is told: kernel memory, `room` bytes, of which `used` are filled. */
 struct control_out {
     char *buffer;
@@ -24,9 +26,10 @@ struct control_out {
     bool close_on_exec; /* MSG_CMSG_CLOEXEC */
 };
 
-/* control_take: what the caller sends along, from a kernel copy of its msg_control: files and credentials into m.
+/* control_take: what the caller sends along, from a kernel copy of its msg_control: files, credentials and what the
+ * family knows into m.
  * -EBADF, -EINVAL, -EPERM (credentials that are not its own), -ENOMEM. On error m->carried is NULL. */
-int control_take(const char *buffer, size_t bytes, struct message *m);
+int control_take(const struct socket *s, const char *buffer, size_t bytes, struct message *m);
 struct user_credentials control_self(void); /* the caller's credentials, as a receiver is told them */
 /* control_take_files: what the packet carries goes to m->carried; of one that is peeked at, the same files once more.
  */

@@ -31,7 +31,7 @@ int inet_create(int family, int type, int protocol, struct socket **out) {
     const struct socket_ops *ops;
     if (type == SOCK_STREAM && (!protocol || protocol == IPPROTO_TCP))
         ops = family == AF_INET ? &tcp_ops : &tcp6_ops;
-    else if (type == SOCK_DGRAM && (!protocol || protocol == IPPROTO_UDP))
+    else if (type == SOCK_DGRAM && (!protocol || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE))
         ops = family == AF_INET ? &udp_ops : &udp6_ops;
     else if (type == SOCK_DGRAM && protocol == (family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))
         return -EACCES; /* net.ipv4.ping_group_range is empty */
@@ -39,7 +39,7 @@ int inet_create(int family, int type, int protocol, struct socket **out) {
         return capable(CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
     else
         return protocol < 0 ? -EINVAL : type == SOCK_STREAM || type == SOCK_DGRAM ? -EPROTONOSUPPORT : -ESOCKTNOSUPPORT;
-    *out = inet_make(ops, type, type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP);
+    *out = inet_make(ops, type, protocol ? protocol : type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP);
     return *out ? 0 : -ENOMEM;
 }
 

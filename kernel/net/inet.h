@@ -54,7 +54,7 @@ int place_route(struct socket *s, struct place *to);
 void place_print(char *text, size_t bytes, const struct place *p, bool v4);
 
 /* port.c. A table for each of TCP and UDP. */
-enum ports { PORTS_TCP, PORTS_UDP, PORTS };
+enum ports { PORTS_TCP, PORTS_UDP, PORTS_UDPLITE, PORTS };
 enum ports ports_of(const struct socket *s);
 /* port_bind: the place is the socket's from now on; port 0: a free one. s->control is held. -EADDRINUSE; -EADDRNOTAVAIL
  * when it was to choose for connect. port_share: a connection gets its listener's port. port_leave: may be called

@@ -5,6 +5,9 @@
 
 #include "net/inet.h"
 
+/* udplite.h of Linux is not for users: how much of a datagram its checksum covers, which nothing here makes. */
+enum { UDPLITE_SEND_CSCOV = 10, UDPLITE_RECV_CSCOV };
+
 #define SEGMENT 32741 /* TCP_MAXSEG over lo: half of what its window can be */
 
 enum kind { ANY = 1, SWITCH }; /* SWITCH: what is not 0 is 1 */
@@ -58,6 +61,8 @@ static const struct option {
     {SOL_UDP, UDP_CORK, 0, 0, 0, SWITCH},
     {SOL_UDP, UDP_SEGMENT, 0, 0, 65535, ANY},
     {SOL_UDP, UDP_GRO, 0, 0, 0, SWITCH},
+    {SOL_UDPLITE, UDPLITE_SEND_CSCOV, 0, 0, 65535, ANY},
+    {SOL_UDPLITE, UDPLITE_RECV_CSCOV, 0, 0, 65535, ANY},
 };
 _Static_assert(array_count(options) <= INET_KEPT, "a word for each");
 
@@ -89,7 +94,7 @@ static bool has_level(const struct socket *s, int level) {
     case SOL_TCP:
         return s->type == SOCK_STREAM;
     default:
-        return level == SOL_UDP && s->type == SOCK_DGRAM;
+        return level == s->protocol || (level == SOL_UDP && s->protocol == IPPROTO_UDPLITE);
     }
 }
 
@@ -134,7 +139,7 @@ int inet_set_option(struct socket *s, int level, int name, const void *value, u3
         return -ENOPROTOOPT;
     if (level == SOL_TCP && name == TCP_CONGESTION)
         return set_congestion(value, bytes);
-    if (index < 0 && (level == SOL_TCP || level == SOL_UDP))
+    if (index < 0 && level != SOL_IP && level != SOL_IPV6)
         return name == TCP_MAXSEG && level == SOL_TCP ? 0 : -ENOPROTOOPT;
     if (index < 0)
         return set_group(s, level, name, bytes);

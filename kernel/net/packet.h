@@ -22,6 +22,7 @@ struct packet {
     struct socket *sender;               /* [c] counted: who pays; NULL: its receiver */
     struct address from;                 /* [c] as recvfrom tells */
     u8 to[16];                           /* [c] of UDP: the address it was sent to */
+    u8 hops, traffic_class;              /* [c] of UDP: as IP's header would say */
     struct user_credentials credentials; /* [c] of who sent it, if has_credentials */
     bool has_credentials;
     struct ancillary *carried; /* [r] open files, or NULL */

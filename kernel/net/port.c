@@ -1,4 +1,4 @@
-/* port.c - who has which local place: a table for TCP and one for UDP, hashed by port.
+/* port.c - who has which local place: a table each for TCP, UDP and UDP-Lite, hashed by port.
  *
  * A socket is in its table from bind (or the first call that needs a port) until it is closed. A connection that was
  * accepted shares its listener's port. What is sent to a place is for the socket that says it most exactly: one that is
@@ -16,7 +16,9 @@ static struct table {
     struct list buckets[BUCKETS]; /* [lock]; a zero head: nothing there so far */
 } tables[PORTS];
 
-enum ports ports_of(const struct socket *s) { return s->type == SOCK_STREAM ? PORTS_TCP : PORTS_UDP; }
+enum ports ports_of(const struct socket *s) {
+    return s->type == SOCK_STREAM ? PORTS_TCP : s->protocol == IPPROTO_UDPLITE ? PORTS_UDPLITE : PORTS_UDP;
+}
 static struct table *table_of(const struct socket *s) { return &tables[ports_of(s)]; }
 
 static struct list *bucket(struct table *t, u16 port) {
@@ -159,7 +161,7 @@ static unsigned score(struct inet_socket *i, enum ports table, const struct plac
         return 0;
     if (table == PORTS_TCP && socket_state(&i->socket) != SOCKET_LISTENING)
         return 0;
-    bool connected = table == PORTS_UDP && i->remote.port;
+    bool connected = table != PORTS_TCP && i->remote.port;
     if (connected && (i->remote.port != from->port || !ip_equal(i->remote.ip, from->ip)))
         return 0;
     return 1 + (connected ? 4 : 0) + (ip_is_any(i->local.ip) ? 0 : 2) + (ip_is_v4(to->ip) == ip_is_v4(i->local.ip));

@@ -66,7 +66,7 @@ static int show_inet(struct synth *s, struct text *t) {
     u32 number = 0;
     if (listing_begin(&l))
         return -ENOMEM;
-    l.count = port_list(tcp ? PORTS_TCP : PORTS_UDP, l.sockets, SOCKETS_MOST);
+    l.count = port_list((enum ports)(s->node->data & 0xff), l.sockets, SOCKETS_MOST);
     inet_head(t, v4, tcp);
     text_pad(t, start, columns);
     text_string(t, "\n");
@@ -125,7 +125,7 @@ static int show_sockstat(struct synth *s, struct text *t) {
     listing_end(&l);
     text_print(t, "sockets: used %u\nTCP: inuse %u orphan 0 tw 0 alloc %u mem %u\nUDP: inuse %u mem 0\n", all,
                counts[PORTS_TCP], counts[PORTS_TCP], pages, counts[PORTS_UDP]);
-    text_string(t, "UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n");
+    text_print(t, "UDPLITE: inuse %u\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n", counts[PORTS_UDPLITE]);
     return 0;
 }
 
@@ -163,6 +163,8 @@ const struct synth_node proc_net_children[] = {
     {.name = "tcp6", .mode = S_IFREG | 0444, .show = show_inet, .data = INET_FILE(AF_INET6, PORTS_TCP)},
     {.name = "udp", .mode = S_IFREG | 0444, .show = show_inet, .data = INET_FILE(AF_INET, PORTS_UDP)},
     {.name = "udp6", .mode = S_IFREG | 0444, .show = show_inet, .data = INET_FILE(AF_INET6, PORTS_UDP)},
+    {.name = "udplite", .mode = S_IFREG | 0444, .show = show_inet, .data = INET_FILE(AF_INET, PORTS_UDPLITE)},
+    {.name = "udplite6", .mode = S_IFREG | 0444, .show = show_inet, .data = INET_FILE(AF_INET6, PORTS_UDPLITE)},
     {.name = "unix", .mode = S_IFREG | 0444, .show = show_unix},
     {.name = NULL},
 };

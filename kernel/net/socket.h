@@ -28,6 +28,10 @@ struct message {
     struct address *name;                /* sending: to whom, or NULL; receiving: room for from whom, or NULL */
     struct user_credentials credentials; /* of who sends, if has_credentials */
     bool has_credentials;
+    struct header_field {
+        bool set; /* otherwise the socket's option says it */
+        u8 value;
+    } hops, traffic_class;       /* sending, of UDP */
     struct ancillary *carried;   /* files: sending: taken over when they are on the way; receiving: the caller drops */
     struct control_out *control; /* receiving: or NULL */
 };
@@ -57,6 +61,8 @@ struct socket_ops {
     /* options of the family's levels, in kernel memory; *bytes is how many there are, and room for. -ENOPROTOOPT. */
     int (*set_option)(struct socket *s, int level, int name, const void *value, u32 bytes);
     int (*get_option)(struct socket *s, int level, int name, void *value, u32 *bytes);
+    /* control: ancillary data of the family's levels, in kernel memory: into the message, or -EINVAL. NULL: ignored */
+    int (*control)(int level, int type, const void *data, size_t bytes, struct message *m);
     /* describe: tell the receiver of a datagram what else is known of it (m->control is there); or NULL */
     void (*describe)(struct socket *s, const struct packet *p, struct message *m);
     void (*close)(struct socket *s);   /* its file is gone, or it was never accepted: tell the peer. May sleep */

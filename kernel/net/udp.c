@@ -1,4 +1,5 @@
-/* udp.c - UDP inside this machine: a datagram goes into the inbox of whoever has its place, or nowhere.
+/* udp.c - UDP and UDP-Lite (udplite(7)) inside this machine: a datagram goes into the inbox of whoever has its place,
+ * or nowhere.
  *
  * The receiver pays: what its SO_RCVBUF does not hold is dropped, without a word (udp(7)). That nobody has the place is
  * told to a sender that is connected there (ECONNREFUSED), as ICMP would. */
@@ -102,14 +103,48 @@ static void unreachable(struct socket *s) {
         socket_fail(s, ECONNREFUSED);
 }
 
+/* What IP's header would say: the message's own word, or the socket's options. */
+static void say_header(struct socket *s, const struct message *m, struct packet *p) {
+    bool v4 = s->ops->family == AF_INET;
+    int hops = inet_kept(s, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TTL : IPV6_UNICAST_HOPS);
+    int traffic_class = inet_kept(s, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TOS : IPV6_TCLASS);
+    p->hops = m->hops.set ? m->hops.value : (u8)hops;
+    p->traffic_class = m->traffic_class.set ? m->traffic_class.value : (u8)traffic_class;
+}
+
+/* One message's hop limit or traffic class (ip(7), RFC 3542 6): a number, -1 for the socket's own. */
+static int take_field(const void *data, size_t bytes, int least, struct header_field *f) {
+    int number;
+    if (bytes != sizeof(number))
+        return -EINVAL;
+    memcpy(&number, data, sizeof(number));
+    if (number < least || number > 255)
+        return -EINVAL;
+    *f = (struct header_field){number >= 0, (u8)number};
+    return 0;
+}
+
+static int udp_control(int level, int type, const void *data, size_t bytes, struct message *m) {
+    if (level == SOL_IPV6 && (type == IPV6_HOPLIMIT || type == IPV6_TCLASS))
+        return take_field(data, bytes, -1, type == IPV6_HOPLIMIT ? &m->hops : &m->traffic_class);
+    if (level == SOL_IP && type == IP_TTL)
+        return take_field(data, bytes, 1, &m->hops);
+    if (level == SOL_IP && type == IP_TOS && bytes == 1)
+        m->traffic_class = (struct header_field){true, *(const u8 *)data};
+    else if (level == SOL_IP && type == IP_TOS)
+        return take_field(data, bytes, 0, &m->traffic_class);
+    return 0; /* IP_PKTINFO and others: where it goes from, which here it says itself */
+}
+
 static ssize_t send_to(struct socket *s, struct message *m, const struct place *from, const struct place *to) {
     size_t bytes = m->data->bytes;
     struct packet *p = packet_make(NULL, bytes);
     int error = p ? packet_fill(p, m->data) : -ENOBUFS;
-    struct socket *receiver = error ? NULL : port_find(PORTS_UDP, to, from);
+    struct socket *receiver = error ? NULL : port_find(ports_of(s), to, from);
     if (receiver) {
         place_give(receiver, from, &p->from);
         memcpy(p->to, to->ip, sizeof(p->to));
+        say_header(s, m, p);
         deliver(receiver, p);
         socket_put(receiver);
     } else if (p) {
@@ -146,6 +181,22 @@ static ssize_t udp_send(struct socket *s, struct message *m) {
 
 /* ---- receiving ---- */
 
+static void describe_v6(struct socket *s, const struct packet *p, struct message *m) {
+    int hops = p->hops, traffic_class = p->traffic_class;
+    if (inet_kept(s, SOL_IPV6, IPV6_RECVHOPLIMIT))
+        control_put(m, SOL_IPV6, IPV6_HOPLIMIT, &hops, sizeof(hops));
+    if (inet_kept(s, SOL_IPV6, IPV6_RECVTCLASS))
+        control_put(m, SOL_IPV6, IPV6_TCLASS, &traffic_class, sizeof(traffic_class));
+}
+
+static void describe_v4(struct socket *s, const struct packet *p, struct message *m) {
+    int hops = p->hops;
+    if (inet_kept(s, SOL_IP, IP_RECVTTL))
+        control_put(m, SOL_IP, IP_TTL, &hops, sizeof(hops));
+    if (inet_kept(s, SOL_IP, IP_RECVTOS))
+        control_put(m, SOL_IP, IP_TOS, &p->traffic_class, 1);
+}
+
 static void udp_describe(struct socket *s, const struct packet *p, struct message *m) {
     if (s->ops->family == AF_INET && inet_kept(s, SOL_IP, IP_PKTINFO)) {
         struct in_pktinfo info = {.ipi_ifindex = 1};
@@ -158,6 +209,10 @@ static void udp_describe(struct socket *s, const struct packet *p, struct messag
         memcpy(&info.ipi6_addr, p->to, 16);
         control_put(m, SOL_IPV6, IPV6_PKTINFO, &info, sizeof(info));
     }
+    if (ip_is_v4(p->to))
+        describe_v4(s, p, m);
+    else
+        describe_v6(s, p, m);
 }
 
 static ssize_t udp_receive(struct socket *s, struct message *m) {
@@ -208,7 +263,8 @@ static void udp_close(struct socket *s) {
 #define UDP_OPS                                                                                                        \
     .bytes = sizeof(struct inet_socket), .bind = inet_bind, .connect = udp_connect, .name = inet_name,                 \
     .send = udp_send, .receive = udp_receive, .shutdown = udp_shutdown, .poll = udp_poll, .ioctl = udp_ioctl,          \
-    .set_option = inet_set_option, .get_option = inet_get_option, .describe = udp_describe, .close = udp_close
+    .set_option = inet_set_option, .get_option = inet_get_option, .control = udp_control, .describe = udp_describe,    \
+    .close = udp_close
 
 const struct socket_ops udp_ops = {.family = AF_INET, UDP_OPS};
 const struct socket_ops udp6_ops = {.family = AF_INET6, UDP_OPS};

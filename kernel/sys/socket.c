@@ -327,7 +327,7 @@ static int begin_send(struct transfer *t, u32 flags) {
     error = control_room(t, u->control_bytes);
     if (!error)
         error = copy_from_user(t->control, u->control, u->control_bytes);
-    return error ? error : control_take(t->control, u->control_bytes, m);
+    return error ? error : control_take(t->socket, t->control, u->control_bytes, m);
 }
 
 static long send_one(struct transfer *t, u32 flags) {

@@ -379,7 +379,96 @@ static void interfaces(void) {
     CASE_NAMED("netlink, a stream", socket(AF_NETLINK, SOCK_STREAM, 0));
 }
 
+/* ---- what a datagram's header says, and UDP-Lite ---- */
+
+static void note_control(int fd) {
+    char text[10], control[200];
+    struct iovec v = {text, sizeof text};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    if (result(recvmsg(fd, &m, MSG_DONTWAIT)) < 0)
+        return;
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
+        int number = 0;
+        memcpy(&number, CMSG_DATA(h), h->cmsg_len - CMSG_LEN(0) < 4 ? h->cmsg_len - CMSG_LEN(0) : 4);
+        note("level %d type %d len %zu: %d", h->cmsg_level, h->cmsg_type, (size_t)h->cmsg_len, number);
+    }
+}
+
+/* Sends with one piece of ancillary data: an int, or its first bytes. */
+static void send_saying(int from, const void *to, socklen_t size, int level, int type, int number, size_t bytes) {
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec v = {"x", 1};
+    struct msghdr m = {.msg_name = (void *)to,
+                       .msg_namelen = size,
+                       .msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = CMSG_SPACE(bytes)};
+    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+    *h = (struct cmsghdr){CMSG_LEN(bytes), level, type};
+    memcpy(CMSG_DATA(h), &number, bytes);
+    ask("level %d type %d: %d in %zu bytes", level, type, number, bytes), result(sendmsg(from, &m, 0)), done();
+}
+
+static void headers(void) {
+    int a = bound(5230), six = udp6(), to_six = udp6(), from = udp(), one = 1;
+    struct sockaddr_in to4 = at_port(5230), mapped_from = at_port(5231);
+    struct sockaddr_in6 to6 = at_port6(5231);
+    bind(six, (void *)&to6, sizeof to6);
+    setsockopt(a, IPPROTO_IP, IP_RECVTTL, &one, sizeof one);
+    setsockopt(a, IPPROTO_IP, IP_RECVTOS, &one, sizeof one);
+    setsockopt(six, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &one, sizeof one);
+    setsockopt(six, IPPROTO_IPV6, IPV6_RECVTCLASS, &one, sizeof one);
+    sendto(from, "x", 1, 0, (void *)&to4, sizeof to4);
+    ask("IPv4, plain"), note_control(a), done();
+    static const struct {
+        int type, number;
+        size_t bytes;
+    } four[] = {{IP_TTL, 7, 4},    {IP_TTL, 0, 4}, {IP_TTL, 256, 4}, {IP_TTL, 9, 1},
+                {IP_TOS, 0x10, 4}, {IP_TOS, 8, 1}, {IP_TOS, 300, 4}};
+    for (unsigned n = 0; n < sizeof four / sizeof *four; n++) {
+        send_saying(from, &to4, sizeof to4, IPPROTO_IP, four[n].type, four[n].number, four[n].bytes);
+        ask("IPv4, then"), note_control(a), done();
+    }
+    int ttl = 33;
+    setsockopt(from, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
+    sendto(from, "x", 1, 0, (void *)&to4, sizeof to4);
+    ask("IPv4, the socket's own"), note_control(a), done();
+    sendto(to_six, "x", 1, 0, (void *)&to6, sizeof to6);
+    ask("IPv6, plain"), note_control(six), done();
+    static const struct {
+        int type, number;
+        size_t bytes;
+    } sixes[] = {{IPV6_HOPLIMIT, 7, 4}, {IPV6_HOPLIMIT, -1, 4}, {IPV6_HOPLIMIT, 256, 4},
+                 {IPV6_HOPLIMIT, 1, 1}, {IPV6_TCLASS, 0x10, 4}, {IPV6_TCLASS, -2, 4}};
+    for (unsigned n = 0; n < sizeof sixes / sizeof *sixes; n++) {
+        send_saying(to_six, &to6, sizeof to6, IPPROTO_IPV6, sixes[n].type, sixes[n].number, sixes[n].bytes);
+        ask("IPv6, then"), note_control(six), done();
+    }
+    CASE_NAMED("IPv4 to it", sendto(from, "x", 1, 0, (void *)&mapped_from, sizeof mapped_from));
+    ask("IPv4 to it, then"), note_control(six), done();
+}
+
+static void lite(void) {
+    int a = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE), b = bound(5232),
+        from = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE);
+    struct sockaddr_in to = at_port(5232);
+    int number = 20;
+    socklen_t size = sizeof number;
+    CASE_NAMED("UDP-Lite beside UDP on one port", bind(a, (void *)&to, sizeof to));
+    CASE_NAMED("to UDP-Lite", sendto(from, "lite", 4, 0, (void *)&to, sizeof to));
+    FROM("UDP has it", b, 10, 0);
+    FROM("UDP-Lite has it", a, 10, 0);
+    CASE_NAMED("coverage", setsockopt(from, 136, 10, &number, sizeof number));
+    ask("coverage"), result(getsockopt(from, 136, 10, &number, &size)), note("%d", number), done();
+    CASE_NAMED("an option of UDP's", setsockopt(from, IPPROTO_UDP, 1, &number, sizeof number));
+    CASE_NAMED("UDP-Lite's of UDP", setsockopt(b, 136, 10, &number, sizeof number));
+    ask("SO_PROTOCOL"), result(getsockopt(from, SOL_SOCKET, SO_PROTOCOL, &number, &size)), note("%d", number), done();
+}
+
 int main(void) {
+    GROUP(headers);
+    GROUP(lite);
     GROUP(basics);
     GROUP(connected);
     GROUP(sharing);
