@@ -23,14 +23,28 @@ def word(i, salt):
     return ((i * 2654435761 + salt) & 0xFFFFFFFFFFFF).to_bytes(8, "little")
 
 
+def repeated(i, salt):
+    """A page that compresses to nothing."""
+    return word(i, salt) * 512
+
+
+def noise(i, salt):
+    """A page that does not compress, and is like no other."""
+    at = (i * 613 + salt * 7) % (len(NOISE) - PAGE)
+    return NOISE[at:at + PAGE - 8] + word(i, salt)
+
+
+page = repeated
+
+
 def fill(area, first, end, salt):
     for i in range(first, end):
-        area[i * PAGE:(i + 1) * PAGE] = word(i, salt) * 512
+        area[i * PAGE:(i + 1) * PAGE] = page(i, salt)
 
 
 def verify(area, first, end, salt, who="parent"):
     for i in range(first, end):
-        if area[i * PAGE:(i + 1) * PAGE] != word(i, salt) * 512:
+        if area[i * PAGE:(i + 1) * PAGE] != page(i, salt):
             fail("page", i, "of", who, "holds", area[i * PAGE:i * PAGE + 8].hex(), "and not", word(i, salt).hex())
 
 
@@ -83,6 +97,30 @@ def mincore(area):
     there = ctypes.create_string_buffer(len(area) // PAGE)
     check("mincore", 0, libc.mincore(ctypes.c_void_p(address(area)), ctypes.c_size_t(len(area)), there))
     return [b & 1 for b in there.raw]
+
+
+def part_noise(*words):
+    """Another part, with pages that do not compress."""
+    global page, NOISE
+    import random
+    NOISE, page = random.Random(1).randbytes(1 << 20), noise
+    return globals()["part_" + words[0]](*words[1:])
+
+
+def part_quarters(mib, count):
+    """Half is shared by fork and only read; each process rewrites a quarter of all."""
+    pages = mib * 256
+    area = anonymous(pages)
+    fill(area, 0, pages, 1)
+
+    def body(k):
+        first = pages // 2 + k % 2 * pages // 4
+        fill(area, first, first + pages // 4, 100 + k)
+        verify(area, 0, pages // 2, 1, k)
+        verify(area, first, first + pages // 4, 100 + k, k)
+    children(count, body)
+    verify(area, 0, pages, 1)
+    return f"{mib} MiB, a quarter of it by each of {count}"
 
 
 def part_fill(mib, rounds):

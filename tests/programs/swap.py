@@ -82,7 +82,8 @@ for policy in ("clock", "lirs", "generations"):
     replay_agrees(policy)
 
 for cpus in (1, 2):
-    pressure(f"more-than-memory-thrice-{cpus}", "fill", 150, 3, memory="64M", swap="256M", cpus=cpus, soak=True)
+    pressure(f"more-than-memory-thrice-{cpus}", "noise", "fill", 300, 3, memory="64M", swap="512M", cpus=cpus, soak=True)
+    pressure(f"eight-write-quarters-{cpus}", "noise", "quarters", 128, 8, memory="64M", swap="512M", cpus=cpus, soak=True)
     pressure(f"many-forks-that-share-{cpus}", "forks", 100, 4, memory="64M", swap="512M", cpus=cpus, soak=True)
     pressure(f"same-address-in-many-{cpus}", "same", 24, 10, memory="64M", swap="512M", cpus=cpus, soak=True)
 pressure("no-slot-is-lost", "cycles", 10000, memory="64M", swap="64M", soak=True)
@@ -90,5 +91,7 @@ pressure("no-slot-is-lost", "cycles", 10000, memory="64M", swap="64M", soak=True
 # ---- the compressed tier: large enough; and so small that it spills
 pressure("compressed", "fill", 80, 1, memory="32M", swap="128M", zswap="50%")
 pressure("compressed-and-spilt", "fill", 48, 1, memory="32M", swap="96M", zswap="1%", cpus=1)
+pressure("compressed-thrice", "fill", 300, 3, memory="64M", swap="512M", zswap="20%", soak=True)
+pressure("compressed-quarters", "quarters", 128, 8, memory="64M", swap="512M", zswap="20%", soak=True)
 pressure("compressed-forks", "forks", 100, 4, memory="64M", swap="512M", zswap="20%", soak=True)
 pressure("compressed-off", "off", 4, 8, memory="64M", swap="32M,32M", zswap="10%", soak=True)
