@@ -580,7 +580,7 @@ void table_show_small(struct table *t, unsigned i, struct machine_space *m) {
     entry e = slot_exchange(&t->slots[i], 0);
     struct table *leaf = table_below(e);
     if (m)
-        machine_flush(m, leaf->base << PAGE_SHIFT, (leaf->base + TABLE_SLOTS) << PAGE_SHIFT, true);
+        machine_flush(m, leaf->base << PAGE_SHIFT, (leaf->base + TABLE_SLOTS) << PAGE_SHIFT, false);
     else
         machine_flush_everyone();
     slot_store(&t->slots[i], entry_table(table_phys(leaf), entry_writable(e)));

@@ -180,11 +180,6 @@ static void one_cached_seen(void) {
     one_cached();
     seen_by(1);
 }
-thread(a_looks_0) {
-    u64 v = 1;
-    enum fault_outcome got = try_get(P, 0, &v);
-    check(v == 1 && (got == FAULT_DONE || got == FAULT_MAPERR));
-}
 scenario(move_cached_seen, "swap-in × mremap", .setup = one_cached_seen, .after = moved_only_after, SWAP,
          .thread = {{"b moves", b_moves, 0}, {"a reads 0", a_looks_0, 0}});
 
@@ -294,3 +289,36 @@ scenario(lazy_told_discard, "MADV_FREE × discard", .setup = lazy_seen, SWAP,
          .thread = {{"a discards", a_discards_says, 0}, {"b reads 0", b_told_0, 0}, {"c pages out", b_outs, -1}});
 scenario(lazy_told_unmap, "MADV_FREE × unmap", .setup = lazy_seen, .after = unmapped_after, SWAP,
          .thread = {{"a unmaps 0", a_unmaps_says, 0}, {"b reads 0", b_told_unmapped, 0}, {"c pages out", b_outs, -1}});
+
+/* P has moved its page: whoever of P and C comes second to the frame copies it. P's CPU 1 has it in its TLB from when P
+ * came first. */
+static void moved_cached(void) {
+    two_out_apart();
+    use(P);
+    b_moves(NULL);
+    check_eq(get(P, 8), 1);
+    host_cpu(1);
+    space_load(P);
+    check_eq(get(P, 8), 1);
+    host_cpu(0);
+    space_load(NULL);
+}
+thread(c_first_then_p) {
+    fiber_use(C);
+    check_eq(get(C, 0), 1);
+    fiber_use(P);
+    must_put(P, 8, 0xa);
+    say();
+}
+thread(b_told_8) {
+    bool sees = told();
+    check(get(P, 8) == 0xa || !sees);
+}
+thread(d_outs_8) { space_pages_out(P, PAGE + 8, PAGE + 9); }
+static void copied_after(void) {
+    check_eq(look(P, 8), 0xa);
+    check_eq(look(C, 0), 1);
+}
+scenario(in_copy_seen, "swap-in × mremap", .setup = moved_cached, .after = copied_after, SWAP,
+         .thread = {
+             {"c reads 0, a writes 8", c_first_then_p, -1}, {"b reads 8", b_told_8, 0}, {"d pages out", d_outs_8, -1}});

@@ -236,6 +236,49 @@ scenario(move_read_target, "mremap × fault", .setup = one, .after = moved_only_
          .thread = {{"a reads 8", a_tries_8, 0}, {"b moves", b_moves, 0}});
 scenario(move_sharer, "mremap × fault of a sharer", .setup = two, .after = moved_c_after,
          .thread = {{"b moves", b_moves, 0}, {"c writes 0", c_writes_0, 1}});
+/* P's other CPU has the frame that the move leaves to C. */
+static void two_apart_seen(void) {
+    two_apart();
+    seen_by(1);
+}
+scenario(move_sharer_seen, "mremap × fault of a sharer", .setup = two_apart_seen, .after = moved_c_after,
+         .thread = {{"b moves", b_moves, 0}, {"a reads 0", a_looks_0, 0}, {"c writes 0", c_writes_0, 1}});
+/* A leaf moves whole, by the slots above it. */
+#define THERE (2 * TABLE_SLOTS)
+static void whole_leaf(void) {
+    P = space_create(false);
+    map(P, 0, TABLE_SLOTS, RW | VIEW_NOHUGE, NULL);
+    map(P, THERE + 4 * TABLE_SLOTS, 1, RW, NULL);
+    use(P);
+    must_put(P, 0, 1);
+    must_put(P, 1, 1);
+    must_put(P, THERE + 4 * TABLE_SLOTS, 1);
+    seen_by(1);
+}
+thread(b_moves_leaf) {
+    check_eq(space_remap(P, at(0), TABLE_SLOTS << PAGE_SHIFT, TABLE_SLOTS << PAGE_SHIFT, REMAP_MAY_MOVE | REMAP_FIXED,
+                         at(THERE)),
+             at(THERE));
+}
+thread(b_moves_leaf_says) {
+    b_moves_leaf(argument);
+    say();
+}
+static void leaf_moved_after(void) {
+    unmapped_after();
+    check_eq(look(P, THERE), a_got == FAULT_DONE ? 0xa : 1);
+    check_eq(look(P, THERE + 1), 1);
+}
+static void leaf_only_moved_after(void) {
+    a_got = FAULT_MAPERR;
+    leaf_moved_after();
+}
+scenario(move_leaf_seen, "mremap × fault", .setup = whole_leaf, .after = leaf_only_moved_after,
+         .thread = {{"b moves a leaf", b_moves_leaf_says, 0}, {"a reads 0", b_told_unmapped, 0}});
+scenario(move_leaf_write, "mremap × fault", .setup = whole_leaf, .after = leaf_moved_after,
+         .thread = {{"b moves a leaf", b_moves_leaf, 0}, {"a writes 0", a_tries_0, 0}});
+scenario(move_leaf_fork, "mremap × fork", .setup = whole_leaf, .after = leaf_only_moved_after,
+         .thread = {{"b moves a leaf", b_moves_leaf, 0}, {"c forks", b_forks, 0}});
 scenario(move_sharer_apart, "mremap × fault of a sharer", .setup = two_apart, .after = moved_c_after,
          .thread = {{"b moves", b_moves, 0}, {"c writes 0", c_writes_0, 1}});
 thread(a_forks_reads_either) {

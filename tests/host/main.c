@@ -26,7 +26,6 @@
 #define SLOWER                                                                                                         \
     60 /* times as long as of the processor a test may take by the clock, for threads that wait for each other */
 #define JOBS 2
-#define MUTANT_MOST 60 /* interleavings of a scenario that a mutant is tried with */
 #define PANIC_STATUS 3
 
 struct one_test {
@@ -275,13 +274,8 @@ static const char *noticed(const char *likely, u64 most, u64 *runs) {
     return NULL;
 }
 
-/* seen: some test fails with this mutant; which one. The scenarios first: a few of their interleavings show most. */
-static const char *seen(u64 *seed) {
-    u64 runs = 0;
-    const char *scenario = noticed("", MUTANT_MOST, &runs);
-    *seed = runs;
-    if (scenario)
-        return scenario;
+/* A random test that fails, and its seed. */
+static const char *seed_fails(u64 *seed) {
     for (unsigned i = 0; i < test_count; i++)
         for (*seed = 0; *seed < tests[i].seeds && tests[i].seeds > 1; ++*seed) {
             unsigned jobs = 1;
@@ -292,14 +286,25 @@ static const char *seen(u64 *seed) {
     return NULL;
 }
 
-static int mutants(void) {
+/* seen: some test fails with this mutant; which one. A few interleavings of each scenario show most. */
+static const char *seen(u64 most, u64 *seed) {
+    const char *name = NULL;
+    u64 runs = 0;
+    for (unsigned step = 0; step < 3 && !name; step++) {
+        name = step == 1 ? seed_fails(seed) : noticed("", step ? most : most / 64, &runs);
+        *seed = step == 1 ? *seed : runs;
+    }
+    return name;
+}
+
+static int mutants(u64 most) {
     unsigned unseen = 0;
     u64 seed;
     char place[200];
     explored_new();
     host_sites = mmap(NULL, sizeof(*host_sites), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     check(host_sites != MAP_FAILED);
-    const char *fails = seen(&seed);
+    const char *fails = seen(most, &seed);
     if (fails || host_sites->count == HOST_SITES) {
         printf("%s fails without any mutant\n", fails ? fails : "the number of flushes (HOST_SITES)");
         return 1;
@@ -308,7 +313,7 @@ static int mutants(void) {
     for (host_mutant = 0; host_mutant < 2 * (long)host_sites->count; host_mutant++) {
         if (host_mutant % 2 && !host_sites->tables[host_mutant / 2])
             continue;
-        const char *name = seen(&seed);
+        const char *name = seen(most, &seed);
         __sanitizer_symbolize_pc((char *)host_sites->site[host_mutant / 2] - 1, "%f %S", place, sizeof(place));
         printf("%-60s %-10s %s %ld\n", place, host_mutant % 2 ? "tables" : "all", name ? name : "NO TEST FAILS",
                name ? (long)seed : 0);
@@ -351,8 +356,8 @@ int main(int argc, char **argv) {
     const char *slash = strrchr(argv[0], '/');
     program = slash ? slash + 1 : argv[0];
     const char *schedule = NULL;
-    bool all_interleavings = false, without_rules = false;
-    u64 most = 4000; /* of a scenario, of each bound: half a minute for all */
+    bool all_interleavings = false, without_rules = false, without_flushes = false;
+    u64 most = 2000; /* of a scenario, of each bound: a minute for all, of one processor */
     unsigned more = 1, jobs = 0, runs = 0, failed = 0;
     bool one_seed = false, list = false;
     u64 seed = 0;
@@ -361,9 +366,9 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         char *end;
         u64 number = strtoul(argv[i], &end, 0);
-        if (!strcmp(argv[i], "--mutants"))
-            return mutants();
-        if (!strcmp(argv[i], "--rules")) {
+        if (!strcmp(argv[i], "--mutants")) {
+            without_flushes = true;
+        } else if (!strcmp(argv[i], "--rules")) {
             without_rules = true;
         } else if (!strcmp(argv[i], "--without") && i + 1 < argc) {
             rule_missing = (enum rule)strtol(argv[++i], NULL, 0);
@@ -394,6 +399,8 @@ int main(int argc, char **argv) {
         return replay(names[0], schedule);
     if (without_rules)
         return rules(most);
+    if (without_flushes)
+        return mutants(most);
     if (all_interleavings)
         return explore_all(names, name_count, most);
     time_t began = time(NULL);

@@ -150,6 +150,11 @@ enum fault_outcome a_got;
 void a_writes_0(void *unused argument) { must_put(P, 0, 0xa); }
 void a_reads_0(void *unused argument) { check_eq(get(P, 0), 1); }
 void a_tries_0(void *unused argument) { a_got = put(P, 0, 0xa); }
+void a_looks_0(void *unused argument) {
+    u64 v = 1;
+    enum fault_outcome got = try_get(P, 0, &v);
+    check(v == 1 && (got == FAULT_DONE || got == FAULT_MAPERR));
+}
 void a_exits(void *unused argument) { ends(&P); }
 void b_writes_1(void *unused argument) { must_put(P, 1, 0xb); }
 void b_forks(void *unused argument) { spaces[NEW] = fork_of(P); }

@@ -62,6 +62,7 @@ void two_cached_apart(void); /* ... and the frames are in memory, in the cache, 
 
 extern enum fault_outcome a_got;
 void a_writes_0(void *), a_reads_0(void *), a_tries_0(void *), a_exits(void *);
+void a_looks_0(void *); /* the page may have gone, what it held may not have changed */
 void b_writes_1(void *), b_forks(void *), b_becomes_child(void *), b_child_writes(void *);
 void b_unmaps_0(void *), b_unmaps_all(void *), b_protects_0(void *), b_forbids_0(void *), b_discards(void *);
 void b_moves(void *);                     /* pages 0 and 1 to 8 */
