@@ -127,9 +127,14 @@ static int mark_bad(struct area *a, const u32 *bad, unsigned count) {
     return a->lost < a->pages ? 0 : -EINVAL;
 }
 
-/* Everything of *a but the device is set; the number is free. changing held. */
+/* Everything of *a but the device, without which nobody looks at the rest, is set; the number is free. changing held.
+ */
 static int prepare(struct area *a, u64 pages, const u32 *bad, unsigned bad_count) {
-    *a = (struct area){.pages = min(pages, SLOTS_MOST), .next = 1, .lost = 1, .freed = ~0ULL >> 1};
+    a->pages = min(pages, SLOTS_MOST);
+    a->closed = false;
+    a->next = a->lost = 1;
+    a->used = 0;
+    a->freed = ~0ULL >> 1;
     if (a->pages < 2)
         return -EINVAL;
     a->end = min((u64)SWAP_CLUSTER, a->pages);
@@ -149,7 +154,9 @@ int area_add(struct swap_device *d, u64 pages, int priority, const u32 *bad, uns
     int error = n < AREAS_MOST ? prepare(a, pages, bad, bad_count) : -EPERM;
     if (!error) {
         a->priority = priority >= 0 ? priority : --swap.lowest;
+        spin_lock(&swap.lock);
         atomic_store(&a->device, d);
+        spin_unlock(&swap.lock);
     }
     mutex_unlock(&swap.changing);
     return error ? error : (int)n;
@@ -186,7 +193,9 @@ bool area_remove(unsigned area) {
 void area_look(unsigned area, struct area_state *out) {
     const struct area *a = &swap.areas[area];
     spin_lock(&swap.lock);
-    *out = (struct area_state){a->device, a->pages - a->lost, a->used, a->priority, a->closed};
+    *out = (struct area_state){.device = a->device};
+    if (a->device)
+        *out = (struct area_state){a->device, a->pages - a->lost, a->used, a->priority, a->closed};
     spin_unlock(&swap.lock);
 }
 
@@ -220,7 +229,7 @@ u64 swap_next_chunk(u64 from) {
 /* ---- slots ---- */
 
 static bool has_room(const struct area *a) {
-    return atomic_load_relaxed(&a->device) && !atomic_load_relaxed(&a->closed) &&
+    return atomic_load(&a->device) && !atomic_load_relaxed(&a->closed) &&
            atomic_load_relaxed(&a->used) + atomic_load_relaxed(&a->lost) < a->pages;
 }
 
@@ -328,7 +337,7 @@ static struct area *choose(u32 failed) {
         if (has_room(a) && !(failed >> n & 1) && (!best || a->priority > best->priority))
             best = a;
     }
-    bool stay = best && last->next < last->end && last->priority == best->priority && has_room(last);
+    bool stay = best && has_room(last) && last->next < last->end && last->priority == best->priority;
     return stay && !(failed >> swap.last & 1) ? last : best;
 }
 

@@ -234,8 +234,9 @@ static void withdraw_frame(struct frame *f, struct batch *b) {
         return;
     epoch_enter();
     if (hold(f)) {
-        u64 counts = atomic_load(&f->counts);
-        if (frame_class(f) == FRAME_ANON && counts && counts < FRAME_ONE_PIN) {
+        u64 counts =
+            frame_class(f) == FRAME_ANON ? atomic_load(&f->counts) : 0; /* of that class: it stays what it is */
+        if (counts && counts < FRAME_ONE_PIN) {
             w.index = atomic_load(&f->anon.index);
             ring = atomic_load(&f->anon.ring);
             if (!atomic_load(&f->counts)) /* drop_leaf has begun to use the descriptor otherwise */

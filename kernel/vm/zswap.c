@@ -33,13 +33,13 @@ struct object {
 static struct {
     struct mutex busy;
     struct spin lock;
-    u64 limit;                                       /* [a] frames of the pool */
-    struct radix tree;                               /* [l] slot -> object, or a word shifted, with bit 0 set */
-    u64 pages, same, pages_most, frames_most;        /* [l] */
-    u64 incompressible, full, written_back, out, in; /* [a] */
-    u16 *table;                                      /* [busy] the compressor's */
-    u8 *packed;                                      /* [busy] what it made: a page */
-    struct frame *bounce;                            /* [busy] what is written back */
+    u64 limit;                                    /* [a] frames of the pool */
+    struct radix tree;                            /* [l] slot -> object, or a word shifted, with bit 0 set */
+    u64 pages, same, pages_most, frames_most, in; /* [l] */
+    u64 incompressible, full, written_back, out;  /* [busy], read as hints */
+    u16 *table;                                   /* [busy] the compressor's */
+    u8 *packed;                                   /* [busy] what it made: a page */
+    struct frame *bounce;                         /* [busy] what is written back */
 } z = {.busy = MUTEX_INIT(z.busy)};
 
 bool zswap_on(void) { return atomic_load_relaxed(&z.limit) != 0; }
@@ -145,12 +145,11 @@ bool zswap_load(u64 slot, struct frame *f) {
         found = true;
         if (!expand(value, f))
             panic("the compressed contents of swap slot %lu are damaged", (unsigned long)slot);
+        z.in++;
     }
     spin_unlock(&z.lock);
-    if (found) {
-        atomic_hint_add(&z.in, 1);
+    if (found)
         event(EVENT_ZSWAP_IN, 0, 1);
-    }
     return found;
 }
 
@@ -267,10 +266,10 @@ bool zswap_store(u64 slot, struct frame *f, int (*spill)(u64 slot, struct frame 
         return false;
     mutex_lock(&z.busy);
     bool kept = store(slot, f, spill);
-    mutex_unlock(&z.busy);
-    if (kept) {
+    if (kept)
         atomic_hint_add(&z.out, 1);
+    mutex_unlock(&z.busy);
+    if (kept)
         event(EVENT_ZSWAP_OUT, 0, 1);
-    }
     return kept;
 }

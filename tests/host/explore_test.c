@@ -437,6 +437,9 @@ scenario(sync_fork, "write-back × fork", .setup = dirty_file,
 scenario(sync_truncate, "write-back × truncate", .setup = dirty_file, .after = cut_after,
          .thread = {{"a cuts", b_cuts, -1}, {"b syncs", b_syncs, -1}});
 
+scenario(sync_truncate_write, "write-back × truncate", .setup = dirty_file_two, .after = cut_after,
+         .thread = {{"c writes 1", c_writes_file, 1}, {"a cuts", b_cuts, -1}, {"b syncs", b_syncs, -1}});
+
 /* ---- reclaim: of clean pages of files */
 
 thread(b_reclaims) { vm_reclaim(4); }

@@ -7,7 +7,9 @@
  * path */
 #include "host.h"
 #include "vm/commit.h"
+#include "vm/event.h"
 #include "vm/inner.h"
+#include "vm/roster.h"
 
 #define AT 0x101f8ULL /* 8 pages before a border of leaves */
 
@@ -630,4 +632,110 @@ test(space_plans_stay_short) {
             check(w.table[level]->run_count <= TABLE_SLOTS);
     }
     end();
+}
+
+/* What was used is forgotten, also by the TLBs: what is used from now on is seen. */
+test_seeds(space_used_pages_are_forgotten, 2) {
+    struct space_usage u;
+    struct space_totals t;
+    begin();
+    map(0, 8, RW, NULL, 0);
+    for (u64 i = 0; i < 8; i++)
+        put(i, i);
+    space_unreference(s, at(2), at(6));
+    space_usage(s, at(0), at(8), &u);
+    check_eq(u.referenced, 4);
+    check_eq(get(3), 3);
+    space_usage(s, at(0), at(8), &u);
+    check_eq(u.referenced, 5);
+    space_totals(s, &t);
+    check_eq(t.peak_resident, 8);
+    check_eq(space_unmap(s, at(0), KB4(5)), 0);
+    space_reset_peak(s);
+    space_totals(s, &t);
+    check_eq(t.peak_resident, 3);
+    end();
+}
+
+/* What /proc and the system calls ask beside. */
+test(space_answers) {
+    struct vm_live live;
+    struct slab_info slab;
+    unsigned n = 0;
+    begin();
+    check(!object_mapped(&file->object));
+    map(0, 4, RW, file, 0);
+    check(object_mapped(&file->object));
+    check_eq(space_key(s, at(0)), 0);
+    check_eq(space_protect_key(s, at(0), KB4(2), RW, 3u << VIEW_KEY_SHIFT, 0), 0);
+    check_eq(space_key(s, at(1)), 3);
+    check_eq(space_key(s, at(2)), 0);
+    check_eq(space_key(s, at(4)), (u64)-1);
+    space_get(s);
+    space_put(s);
+    space_info(s)->keys = 8;
+    space_barrier(s);
+    space_barrier(NULL);
+    vm_live(&live);
+    check_eq(live.spaces, 1);
+    check(live.tables && live.views);
+    check_eq(table_large_pages(), 0);
+    check(frame_available());
+    check_text(roster_policy(), "clock");
+    for (unsigned e = 0; e < VM_EVENTS; e++)
+        check(event_name(e) && *event_name(e));
+    for (; slab_info(n, &slab); n++)
+        check(*slab.name && slab.bytes && slab.per_slab);
+    check(n > 3);
+    end();
+}
+
+static u64 asked;
+static u64 shrink(u64 pages) {
+    asked += pages;
+    return 0;
+}
+static enum oom_answer fails(void) {
+    asked++;
+    return OOM_FAILS;
+}
+/* Caches give way first, then the killer is asked. */
+test(space_short_of_memory) {
+    struct frame *f;
+    begin();
+    for (u64 i = 0; i < 8; i++) {
+        check_eq(object_get(&file->object, i, OBJECT_READ, &f), 0);
+        frame_unpin(f);
+    }
+    check(file->object.cached >= 8);
+    vm_drop_caches();
+    check_eq(file->object.cached, 0);
+    reclaim_register(shrink);
+    vm_reclaim(1);
+    check(asked);
+    asked = 0;
+    vm_out_of_memory = fails;
+    map(0, 5000, RW, NULL, 0);
+    u64 page = 0;
+    while (mem_write(s, at(page), page) == FAULT_DONE)
+        page++;
+    check(asked);
+    check(page > 3000);
+    end();
+}
+
+test(space_promises_by_memory) {
+    struct frame_totals t;
+    begin();
+    frame_totals(&t);
+    commit_mode = COMMIT_NEVER;
+    commit_ratio = 50;
+    check_eq(commit_limit(), (t.given - t.frames[FRAME_RESERVED]) / 2);
+    commit_mode = COMMIT_GUESS;
+    struct map_request r = {.address = at(0), .bytes = KB4(t.given + 1), .flags = RW, .how = MAP_AT};
+    check_eq(space_map(s, &r), -ENOMEM);
+    r.bytes = KB4(t.given - t.frames[FRAME_RESERVED]);
+    check_eq(space_map(s, &r), r.address);
+    end();
+    commit_mode = COMMIT_ALWAYS;
 }

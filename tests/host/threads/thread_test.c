@@ -7,6 +7,8 @@
  * goes as a whole. */
 #include "host.h"
 #include "vm/inner.h"
+#include "vm/policy.h"
+#include "vm/zswap.h"
 
 #define THREADS 4
 #define ROUNDS 150
@@ -154,6 +156,36 @@ static void in_and_out(struct known *k) {
     }
 }
 
+/* Where pages go when memory is short: a second area comes and goes, the tier grows and shrinks, the policy changes. */
+static struct mutex changing = MUTEX_INIT(changing);
+static int second;
+static int go_on(void) { return 0; }
+static void second_area(void) {
+    if (second) {
+        check_eq(area_empty((unsigned)second, go_on), 0);
+        host_swap_drop((unsigned)second);
+        second = 0;
+    } else {
+        second = host_swap_add(512, (int)rnd_below(3));
+        check(second > 0);
+    }
+}
+static void ways_out(void) {
+    static const char *const names[] = {"clock", "lirs", "sieve"};
+    mutex_lock(&changing);
+    switch (rnd_below(6)) {
+    case 0:
+        check_eq(vm_policy_choose(names[rnd_below(array_count(names))]), 0);
+        break;
+    case 1:
+        check_eq(zswap_set_limit(rnd_below(4)), 0);
+        break;
+    default:
+        second_area();
+    }
+    mutex_unlock(&changing);
+}
+
 static void loose_leaf(struct known *k) {
     u64 page = LOOSE + rnd_below(TABLE_SLOTS), value;
     switch (rnd_below(7)) {
@@ -184,7 +216,10 @@ static void worker(void *argument) {
     struct known k = {.me = (unsigned)(u64)argument};
     for (unsigned i = 0; i < ROUNDS; i++) {
         unsigned index = (unsigned)rnd_below(KNOWN);
-        switch (rnd_below(10)) {
+        switch (rnd_below(11)) {
+        case 10:
+            ways_out();
+            break;
         case 0:
             fork_and_look(&k);
             break;
@@ -216,6 +251,7 @@ static void threads(void) {
     file = host_file_new('F', FILE_PAGES * PAGE_SIZE, true);
     written = host_file_new('W', PAGE_SIZE, true);
     cut = host_file_new('C', PAGE_SIZE, false);
+    check_eq(zswap_set_limit(2), 0);
     host_settle();
     struct host_count before = host_count();
     parent = space_create(false);
@@ -232,6 +268,8 @@ static void threads(void) {
         space_load(NULL);
     }
     host_cpu(0);
+    if (second)
+        second_area();
     space_put(parent);
     host_file_put(file);
     host_file_put(written);
