@@ -333,23 +333,26 @@ static inline void wait_for_readers(struct frame *f) {
 
 void frame_free_list(struct frame *list) {
     struct frame_cpu *c = &caches[cpu_id()];
+    enum frame_class class = list->class;
+    u32 count = 0;
     atomic_fence(); /* the counts were set to 0 without one */
     spin_lock(&c->lock);
-    while (list) {
-        struct frame *f = list;
-        list = f->free.next;
+    struct frame *head = c->head;
+    for (struct frame *f = list, *next; f; f = next, count++) {
+        next = f->free.next;
         wait_for_readers(f);
         shadow_freed(frame_number(f));
         record_freed(f);
         if (unlikely(frame_poison))
             poison_fill(f);
-        atomic_hint_add(&c->used[f->class], -1);
         atomic_store_relaxed(&f->class, FRAME_FREE);
         atomic_store_relaxed(&f->flags, 0);
-        atomic_store_relaxed(&f->free.next, c->head);
-        c->head = f;
-        atomic_hint_add(&c->count, 1);
+        atomic_store_relaxed(&f->free.next, head);
+        head = f;
     }
+    c->head = head;
+    atomic_hint_add(&c->used[class], -(s64)count);
+    atomic_hint_add(&c->count, count);
     if (c->count > CACHE_MOST)
         cache_spill(c, CACHE_MOST - BATCH);
     spin_unlock(&c->lock);

@@ -101,7 +101,7 @@ static inline struct frame *frame_of_va(const void *va) {
 struct frame *frame_alloc(unsigned order, enum frame_class class, unsigned how) must_check;
 void frame_free(struct frame *f, unsigned order); /* counts must be 0; no lock needed */
 
-/* frame_free_list: free single frames of one class, linked by free.next, whose counts are 0. */
+/* frame_free_list: free single frames of one class, at least one, linked by free.next, whose counts are 0. */
 void frame_free_list(struct frame *list);
 
 /* frame_reclass: a single frame that is in use changes its class; the totals with it. */

@@ -15,6 +15,8 @@ static inline void record(enum trace_kind kind, const struct frame *f, u32 key) 
 }
 /* record_freed: a frame of a program's or a file's is freed. */
 static inline void record_freed(const struct frame *f) {
+    if (likely(!atomic_load_relaxed(&record_on))) /* asked first: this is each page's way out */
+        return;
     enum frame_class class = frame_class(f);
     if (class == FRAME_ANON || class == FRAME_FILE || class == FRAME_SHMEM)
         record(TRACE_FREED, f, 0);
