@@ -339,8 +339,10 @@ static void examine(struct frame *f, struct batch *b) {
 
 void vm_drop_caches(void) {
     for (u64 n = 0; n < frame_count; n++)
-        if (frame_class(&frames[n]) == FRAME_FILE && !atomic_load_relaxed(&frames[n].mapped))
+        if (frame_class(&frames[n]) == FRAME_FILE && !atomic_load_relaxed(&frames[n].mapped)) {
+            atomic_and(&frames[n].flags, (u8)~FRAME_REFERENCED); /* also one that was used */
             object_evict(&frames[n], 1, NULL);
+        }
 }
 
 void vm_drop_kept(void) {
