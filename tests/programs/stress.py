@@ -20,7 +20,7 @@ def stress(kind, cpus):
             raise Skip("stress-ng is not installed")
         wrong = []
         for name in stressors(t, kind):
-            script = f"cd /tmp && stress-ng --{name} 1 -t 3 --verify --metrics -Y /tmp/report >/tmp/said 2>&1; echo status $?; grep bogo-ops: /tmp/report; cat /tmp/said >&2"
+            script = f"cd /tmp && stress-ng --{name} 1 --{name}-ops 4 -t 120 --verify --metrics -Y /tmp/report >/tmp/said 2>&1; echo status $?; grep bogo-ops: /tmp/report; cat /tmp/said >&2"
             result = t.quire("sh", "-c", script, options=["-m", "1G", "--cpus", str(cpus)], timeout=300)
             if b"skipp" in result.err:
                 continue
