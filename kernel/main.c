@@ -6,6 +6,7 @@
 #include "boot/boot.h"
 #include "fs/vfs.h"
 #include "lib/random.h"
+#include "task/background.h"
 #include "task/task.h"
 #include "vm/frame.h"
 #include "vm/slab.h"
@@ -36,6 +37,7 @@ static void start(void *unused argument) {
     random_seed(boot_config.wire.seed, sizeof(boot_config.wire.seed));
     vfs_init();
     swap_start();
+    background_start();
     if ((error = vfs_mount_all(&boot_config)))
         host_fail(125, "the file systems cannot be mounted: error %d", -error);
     set_sysctls();

@@ -232,6 +232,7 @@ static const struct synth_node proc_node = {
             {.name = "uptime", .mode = FILE_R, .show = proc_uptime},
             {.name = "version", .mode = FILE_R, .content = version},
             {.name = "vmstat", .mode = FILE_R, .show = proc_vmstat},
+            {.name = "zoneinfo", .mode = FILE_R, .show = proc_zoneinfo},
             {.name = NULL},
         },
 };

@@ -180,7 +180,22 @@ static int show_check(struct synth *s, struct text *t) {
     return 0;
 }
 
-static u64 swappiness = 60, nr_hugepages, dirty_ratio = 20, dirty_background_ratio = 10, min_free_kbytes = 1024,
+/* What is set may be less than was written: a quarter of memory is the most (frame.h). */
+static int show_min_free(struct synth *s, struct text *t) {
+    struct frame_marks m;
+    frame_marks(&m);
+    text_print(t, "%lu\n", (unsigned long)m.min * (PAGE_SIZE / KiB));
+    return 0;
+}
+
+static int store_min_free(struct synth *s, char *text, size_t bytes) {
+    int error = synth_store_value(s->node, text);
+    if (!error)
+        frame_set_min(*s->node->value / (PAGE_SIZE / KiB));
+    return error;
+}
+
+static u64 swappiness = 60, nr_hugepages, dirty_ratio = 20, dirty_background_ratio = 10, min_free_kbytes,
            mmap_min_addr = 65536, page_cluster = 3, vfs_cache_pressure = 100, nr_overcommit_hugepages,
            unprivileged_userfaultfd, compact_memory, zone_reclaim, laptop_mode;
 
@@ -196,7 +211,12 @@ static const struct synth_node vm_children[] = {
 #endif
     {.name = "laptop_mode", .mode = S_IFREG | 0644, .value = &laptop_mode, .most = 1UL << 31},
     {.name = "max_map_count", .mode = S_IFREG | 0644, .value = &vm_max_map_count, .most = 1UL << 31},
-    {.name = "min_free_kbytes", .mode = S_IFREG | 0644, .value = &min_free_kbytes, .most = 1UL << 31},
+    {.name = "min_free_kbytes",
+     .mode = S_IFREG | 0644,
+     .show = show_min_free,
+     .value = &min_free_kbytes,
+     .store = store_min_free,
+     .most = 1UL << 31},
     {.name = "mmap_min_addr", .mode = S_IFREG | 0444, .value = &mmap_min_addr, .most = ~0UL},
     {.name = "nr_hugepages", .mode = S_IFREG | 0644, .value = &nr_hugepages, .most = 0}, /* none can be had */
     {.name = "nr_overcommit_hugepages", .mode = S_IFREG | 0644, .value = &nr_overcommit_hugepages, .most = 0},

@@ -4,6 +4,7 @@
 #include "arch/x86_64/identify.h"
 #include "fs/proc.h"
 #include "task/times.h"
+#include "vm/background.h"
 #include "vm/epoch.h"
 #include "vm/commit.h"
 #include "vm/event.h"
@@ -188,6 +189,21 @@ int proc_meminfo(struct synth *s, struct text *t) {
     return 0;
 }
 
+static void reclaim_lines(struct text *t) {
+    struct reclaim_totals r;
+    struct background_totals b;
+    reclaim_totals(&r);
+    background_totals(&b);
+    text_print(t, "pgsteal_kswapd %lu\npgsteal_direct %lu\n", (unsigned long)r.stolen[RECLAIM_BACKGROUND],
+               (unsigned long)r.stolen[RECLAIM_DIRECT]);
+    text_print(t, "pgscan_kswapd %lu\npgscan_direct %lu\n", (unsigned long)r.scanned[RECLAIM_BACKGROUND],
+               (unsigned long)r.scanned[RECLAIM_DIRECT]);
+    text_print(t, "allocstall_dma 0\nallocstall_dma32 0\nallocstall_normal %lu\nallocstall_movable 0\n",
+               (unsigned long)r.stalls);
+    text_print(t, "kswapd_low_wmark_hit_quickly 0\nkswapd_high_wmark_hit_quickly %lu\npageoutrun %lu\n",
+               (unsigned long)b.ended_high, (unsigned long)b.rounds);
+}
+
 /* Linux's names first, then our own events under theirs. */
 int proc_vmstat(struct synth *s, struct text *t) {
     struct memory m;
@@ -222,12 +238,12 @@ int proc_vmstat(struct synth *s, struct text *t) {
         {"zswpout", event_total(EVENT_ZSWAP_OUT)},
         {"pgfault", event_total(EVENT_FAULT)},
         {"pgmajfault", event_total(EVENT_FAULT_MAJOR)},
-        {"pgsteal_direct", event_total(EVENT_EVICT)},
         {"workingset_refault_file", event_total(EVENT_REFAULT)},
         {"oom_kill", event_total(EVENT_OOM)},
     };
     for (unsigned i = 0; i < array_count(lines); i++)
         text_print(t, "%s %lu\n", lines[i].name, (unsigned long)lines[i].value);
+    reclaim_lines(t);
     const struct {
         const char *name;
         u64 value;
@@ -244,6 +260,20 @@ int proc_vmstat(struct synth *s, struct text *t) {
         text_print(t, "quire_zswap_%s %lu\n", tier[i].name, (unsigned long)tier[i].value);
     for (unsigned e = 0; e < VM_EVENTS; e++)
         text_print(t, "quire_%s %lu\n", event_name(e), (unsigned long)event_total(e));
+    return 0;
+}
+
+/* One node, one zone. */
+int proc_zoneinfo(struct synth *s, struct text *t) {
+    struct frame_marks m;
+    struct frame_totals f;
+    frame_marks(&m);
+    frame_totals(&f);
+    text_print(t, "Node 0, zone   Normal\n  pages free     %lu\n        boost    0\n        min      %lu\n",
+               (unsigned long)f.frames[FRAME_FREE], (unsigned long)m.min);
+    text_print(t, "        low      %lu\n        high     %lu\n        spanned  %lu\n        present  %lu\n",
+               (unsigned long)m.low, (unsigned long)m.high, (unsigned long)frame_count, (unsigned long)f.given);
+    text_print(t, "        managed  %lu\n        cma      0\n", (unsigned long)(f.given - f.frames[FRAME_RESERVED]));
     return 0;
 }
 

@@ -8,6 +8,8 @@
  *     frame_alloc -> this CPU's cache -> the buddy -> (nothing left) epochs, empty slabs, all caches -> vm_reclaim ->
  *     vm_out_of_memory -> NULL
  *
+ * An allocation that leaves less than the low mark wakes the task that reclaims in the background (background.c).
+ *
  * Counts: each CPU counts what it gave out and took back of every class but FRAME_FREE, which is what remains of the
  * given frames: so the classes add up at every instant, also while they change (invariant 4).
  *
@@ -16,6 +18,7 @@
 #include "vm/frame.h"
 
 #include "boot/boot.h"
+#include "vm/background.h"
 #include "vm/epoch.h"
 #include "vm/machine.h"
 #include "vm/policy.h"
@@ -27,6 +30,7 @@
 #define BATCH 32u            /* frames that a cache takes from or gives to the buddy at once */
 #define CACHE_MOST 64u       /* so that a cache that just took or gave a batch is half full */
 #define ROUNDS_OF_BLOCKS 64u /* reclaim passes for a block of several frames: more would empty memory for luck */
+#define POOR_ROUNDS 16u      /* ... that find a little, for a frame that others then take: as many as Linux makes */
 
 struct frame *frames;
 u64 frame_count;
@@ -52,8 +56,8 @@ static struct {
     u64 free;                   /* frames in blocks; read without the lock as a hint */
 } buddy;
 
-static u64 given;   /* frames of -m; constant after frame_init */
-static u64 reserve; /* the buddy keeps this many for FRAME_ATOMIC; constant after boot */
+static u64 given;                /* frames of -m; constant after frame_init */
+static struct frame_marks marks; /* atomic, each */
 
 #define POISON 0x5ee7f2eef2a3e5adULL /* not an address, not zero */
 
@@ -223,6 +227,8 @@ void alloc_fail_at(u64 n) {
     alloc_fail_when(n ? countdown_ends : NULL);
 }
 
+static u64 reserve(void) { return atomic_load_relaxed(&marks.min); }
+
 /* frame_take: without waiting. The frames have their class and are counted. */
 static struct frame *frame_take(unsigned order, enum frame_class class, u64 keep) {
     struct frame_cpu *c = &caches[cpu_id()];
@@ -248,6 +254,8 @@ static struct frame *frame_take(unsigned order, enum frame_class class, u64 keep
         f->order = order;
     }
     spin_unlock(&c->lock);
+    if (unlikely(atomic_load_relaxed(&buddy.free) < atomic_load_relaxed(&marks.low)))
+        vm_background_wake();
     return f;
 }
 
@@ -257,25 +265,28 @@ static struct frame *take_gathered(unsigned order, enum frame_class class) {
     if (order)
         slab_shrink();
     frame_caches_drain();
-    return frame_take(order, class, reserve);
+    return frame_take(order, class, reserve());
 }
 
-bool frame_available(void) { return frame_free_count() > reserve + BATCH; }
+bool frame_available(void) { return frame_free_count() > reserve() + BATCH; }
 
 /* Nobody is to be killed because memory lies in small pieces. */
-static bool is_short_of(unsigned order) { return !order || frame_free_count() < reserve + (BATCH << order); }
+static bool is_short_of(unsigned order) { return !order || frame_free_count() < reserve() + (BATCH << order); }
 
 /* frame_take_slowly: nothing is left. Gather, reclaim, at last ask the killer, until there is a block or nothing to
- * have. A block is tried for a while only, and asks once. */
+ * have. A block is tried for a while only, and asks once. Rounds that find less than was asked for, and leave nothing
+ * for us, are not had for ever: what they find may be what the round before took, a slab's page for one. */
 static struct frame *frame_take_slowly(unsigned order, enum frame_class class) {
     enum oom_answer answer = OOM_AGAIN;
-    unsigned rounds = 0, asked = 0;
+    unsigned rounds = 0, asked = 0, poor = 0;
+    u64 wanted = max(1UL << order, (unsigned long)BATCH);
     if (vm_reclaiming()) /* who makes memory free may use the reserve */
         return frame_take(order, class, 0);
     struct frame *f = take_gathered(order, class);
     while (!f && answer == OOM_AGAIN) {
-        bool more = !(order && ++rounds > ROUNDS_OF_BLOCKS) && vm_reclaim(max(1UL << order, (unsigned long)BATCH));
-        if (!more)
+        u64 found = order && ++rounds > ROUNDS_OF_BLOCKS ? 0 : vm_reclaim(wanted);
+        poor = found < wanted ? poor + 1 : 0;
+        if (!found || poor > POOR_ROUNDS)
             answer = vm_out_of_memory && is_short_of(order) && !(order && asked++) ? vm_out_of_memory() : OOM_FAILS;
         f = take_gathered(order, class);
     }
@@ -288,7 +299,7 @@ static __attribute__((noinline)) struct frame *alloc_slowly(unsigned order, enum
     assert(order<ORDERS &&class> FRAME_RESERVED && class < FRAME_CLASSES);
     if (alloc_fails())
         return NULL;
-    f = frame_take(order, class, reserve);
+    f = frame_take(order, class, reserve());
     if (unlikely(!f) && !(how & FRAME_TRY))
         f = how & FRAME_ATOMIC ? frame_take(order, class, 0) : frame_take_slowly(order, class);
     if (unlikely(!f))
@@ -462,7 +473,21 @@ u64 frame_free_count(void) {
     return count;
 }
 
-void frame_reserve_least(u64 least) { reserve = max(reserve, min(least, given / 16)); }
+/* Between the marks lie 1/256 of memory, but enough for the background to get a few pages ahead. */
+void frame_set_min(u64 frames) {
+    u64 least = min(max(frames, 8UL), given / 4), gap = max(given / 256, (u64)BATCH / 2);
+    atomic_store_relaxed(&marks.min, least);
+    atomic_store_relaxed(&marks.low, least + gap);
+    atomic_store_relaxed(&marks.high, least + 2 * gap);
+}
+
+void frame_marks(struct frame_marks *out) {
+    out->min = atomic_load_relaxed(&marks.min);
+    out->low = atomic_load_relaxed(&marks.low);
+    out->high = atomic_load_relaxed(&marks.high);
+}
+
+void frame_reserve_least(u64 least) { frame_set_min(max(marks.min, min(least, given / 16))); }
 
 /* Early boot. */
 
@@ -506,5 +531,5 @@ void frame_init(const struct memory_range *ranges, unsigned count) {
         if (ranges[i].kind == RAM_FREE)
             free_range(ranges[i].start >> PAGE_SHIFT, (ranges[i].start + ranges[i].bytes) >> PAGE_SHIFT);
     /* 1/256 of memory, at least a batch of an interrupted machine's needs, at most 2 MiB */
-    reserve = min(max(given / 256, 8UL), 512UL);
+    frame_set_min(min(given / 256, 512UL));
 }

@@ -145,6 +145,14 @@ struct frame_totals {
     u64 given;                 /* frames of -m */
 };
 void frame_totals(struct frame_totals *t);
+/* The marks, in free frames: below min only who makes memory free gets some, and others reclaim by themselves; below
+ * low the background is woken, and reclaims up to high. frame_set_min: as min_free_kbytes, within 8 frames and a
+ * quarter of memory; the others follow. */
+struct frame_marks {
+    u64 min, low, high;
+};
+void frame_marks(struct frame_marks *out);
+void frame_set_min(u64 frames);
 /* frame_reserve_least: keep so many frames for who makes memory free, but no more than a sixteenth of all. At boot. */
 void frame_reserve_least(u64 least);
 u64 frame_free_count(void);   /* about: per-CPU caches included */
@@ -159,7 +167,7 @@ extern u64 frames_offline; /* how many were; atomic */
 
 /* vm_reclaim: make about `pages` frames free, by reclaim.c; how many were freed. Called by frame_alloc when
  * nothing is left, with no lock held; may sleep; returns 0 when called from within itself, and when there is nothing
- * more to have. */
+ * more to have. Who comes while another reclaims waits until that batch has ended, and then has `pages`: perhaps. */
 u64 vm_reclaim(u64 pages);
 void vm_drop_caches(void); /* free every clean frame of a file that nobody maps: /proc/sys/vm/drop_caches */
 /* vm_drop_kept: free the pages that could not be written to the swap area and that nobody needs any more: now, and not

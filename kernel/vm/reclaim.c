@@ -14,17 +14,23 @@
  *
  * A leaf that is shown large is shown small first, if its large entry was not used since the hand came by.
  *
+ * One task at a time reclaims. Others that need memory meanwhile wait for the end of its batch, not for their turn: it
+ * is memory that they want.
+ *
  * Nothing here makes or breaks a table, and what it allocates may come from the reserve: so it always gets on. */
+#include "vm/background.h"
 #include "vm/inner.h"
-
 #include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
 
 static struct mutex reclaiming = MUTEX_INIT(reclaiming); /* one at a time; protects all below */
-static u64 hand;                                         /* the frame whose table is harvested next */
-static struct outward out; /* pages of objects that the batch has on their way to the swap area */
-static bool lazy_used;     /* MADV_FREE was called, ever: without swap there may be frames to take all the same */
+static struct waitq batch_ended = WAITQ_INIT(batch_ended);
+static u64 batches;                  /* atomic: that have ended */
+static struct reclaim_totals totals; /* read without the mutex */
+static u64 hand;                     /* the frame whose table is harvested next */
+static struct outward out;           /* pages of objects that the batch has on their way to the swap area */
+static bool lazy_used; /* MADV_FREE was called, ever: without swap there may be frames to take all the same */
 static u64 (*shrinkers[8])(u64 pages);
 static unsigned shrinker_count;
 
@@ -37,6 +43,7 @@ struct batch {
     bool stale;                 /* a TLB may have what the tables do not say any more */
     u64 around;                 /* pages of a file that may go with the one that is evicted */
     u64 freed;
+    u64 scanned; /* pages that the policy named */
 };
 
 void reclaim_register(u64 (*shrink)(u64 pages)) {
@@ -45,7 +52,11 @@ void reclaim_register(u64 (*shrink)(u64 pages)) {
 }
 
 void reclaim_exclude(void) { mutex_lock(&reclaiming); }
-void reclaim_include(void) { mutex_unlock(&reclaiming); }
+void reclaim_include(void) {
+    atomic_store(&batches, batches + 1);
+    mutex_unlock(&reclaiming);
+    waitq_wake_all(&batch_ended);
+}
 bool vm_reclaiming(void) { return mutex_held(&reclaiming); }
 
 /* ---- reading a frame that may be freed any moment: while hold is set it is not ---- */
@@ -351,7 +362,7 @@ void vm_drop_kept(void) {
     for (u64 n = 0; n < frame_count; n++)
         if (frames[n].class == FRAME_ANON && (atomic_load_relaxed(&frames[n].flags) & FRAME_ERROR))
             drop_kept(&frames[n], &b);
-    mutex_unlock(&reclaiming);
+    reclaim_include();
 }
 
 static void end_batch(struct batch *b) {
@@ -370,6 +381,7 @@ static void take_victims(struct batch *b, u64 pages) {
         u64 missing = pages - b->freed - b->count - out.count;
         struct policy_ask ask = {.most = min(missing, (u64)SWAP_CLUSTER - max(b->count, out.count))};
         unsigned count = roster_victims(&ask, named);
+        b->scanned += count;
         for (unsigned i = 0; i < count; i++)
             examine(named[i], b);
         if (!count && !ask.looked)
@@ -381,11 +393,17 @@ static void take_victims(struct batch *b, u64 pages) {
     }
 }
 
-u64 vm_reclaim(u64 pages) {
-    if (vm_reclaiming())
-        return 0;
+/* True: it is our turn. False: a batch of somebody else's has ended since we came. */
+static bool take_turn(void) {
+    u64 seen = atomic_load(&batches);
+    bool ours = false; /* the condition may be asked again when they are */
+    wait_until(&batch_ended, ours || (ours = mutex_try(&reclaiming)) || atomic_load(&batches) != seen);
+    return ours;
+}
+
+u64 reclaim_batch(u64 pages, enum reclaimer who) {
     struct batch b = {.around = SWAP_CLUSTER};
-    mutex_lock(&reclaiming);
+    assert(vm_reclaiming());
     take_victims(&b, pages);
     if (!b.freed && !b.count && !out.count && roster_listens & ROSTER_POLICY) {
         roster_sweep();
@@ -394,11 +412,28 @@ u64 vm_reclaim(u64 pages) {
     end_batch(&b);
     for (unsigned i = 0; i < shrinker_count && b.freed < pages; i++)
         b.freed += shrinkers[i](pages - b.freed);
+    totals.scanned[who] += max(b.scanned, b.freed); /* neighbours go along unnamed */
+    totals.stolen[who] += b.freed;
     if (b.freed < pages)
         b.freed += tables_drain() + slab_shrink();
-    mutex_unlock(&reclaiming);
     return b.freed;
 }
+
+u64 vm_reclaim(u64 pages) {
+    u64 freed = pages;
+    if (vm_reclaiming())
+        return 0;
+    atomic_hint_add(&totals.stalls, 1);
+    if (take_turn()) {
+        freed = reclaim_batch(pages, RECLAIM_DIRECT);
+        reclaim_include();
+        if (freed >= pages)
+            vm_background_hope();
+    }
+    return freed;
+}
+
+void reclaim_totals(struct reclaim_totals *out) { *out = totals; }
 
 int vm_policy_choose(const char *name) {
     const struct policy *p = policy_find(name);
@@ -406,7 +441,7 @@ int vm_policy_choose(const char *name) {
         return -EINVAL;
     mutex_lock(&reclaiming);
     roster_choose(p);
-    mutex_unlock(&reclaiming);
+    reclaim_include();
     return 0;
 }
 
@@ -487,7 +522,7 @@ void space_pages_out(struct space *s, u64 first, u64 end) {
         finish(&b);
     }
     end_batch(&b);
-    mutex_unlock(&reclaiming);
+    reclaim_include();
 }
 
 static bool not_swapped(entry *slot, void *found) { return !(*(bool *)found = entry_swapped(slot_read(slot))); }

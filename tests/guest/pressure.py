@@ -131,6 +131,30 @@ def part_fill(mib, rounds):
     return f"{mib} MiB verified {rounds} times"
 
 
+def numbers(path):
+    """The lines of a file that are a name and a number."""
+    return {name: int(value) for name, value in re.findall(r"^\s*(\w+) +(\d+)$", open(path).read(), re.M)}
+
+
+def part_background(mib):
+    """Most of what has to go does so before anybody waits for it; the marks follow min_free_kbytes."""
+    part_fill(mib, 1)
+    seen = numbers("/proc/vmstat")
+    if seen["pgsteal_kswapd"] < mib * 64:
+        fail("the background freed", seen["pgsteal_kswapd"], "pages, and others", seen["pgsteal_direct"])
+    for who in "kswapd", "direct":
+        if seen[f"pgscan_{who}"] < seen[f"pgsteal_{who}"]:
+            fail(who, "found more than it looked at:", seen)
+    check("rounds", True, seen["pageoutrun"] >= seen["kswapd_high_wmark_hit_quickly"] > 0)
+    with open("/proc/sys/vm/min_free_kbytes", "w") as file:
+        file.write("2000")
+    check("min_free_kbytes", "2000\n", open("/proc/sys/vm/min_free_kbytes").read())
+    zone = numbers("/proc/zoneinfo")
+    check("min", 500, zone["min"])
+    check("min < low < high", True, zone["min"] < zone["low"] < zone["high"])
+    return "the background keeps memory free"
+
+
 def part_forks(mib, count):
     """Half is only read, of the other half each process rewrites its part."""
     pages, part = mib * 256, mib * 256 // 2 // count
