@@ -64,7 +64,7 @@ void file_fill(struct file *f, struct inode *inode, const struct path *path, int
     f->inode = inode;
     f->ops = inode->file_ops;
     mutex_init(&f->position_lock);
-    f->vm = (struct vm_file){&file_vm_ops, &inode->object};
+    vm_file_init(&f->vm, &file_vm_ops, &inode->object);
     list_init(&f->epoll);
 }
 

@@ -12,6 +12,7 @@
 #include "lib/random.h"
 #include "lib/release.h"
 #include "main.h"
+#include "task/background.h"
 #include "task/oom.h"
 #include "vm/commit.h"
 #include "vm/frame.h"
@@ -20,6 +21,7 @@
 #include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/space.h"
+#include "vm/writeback.h"
 #include "vm/zswap.h"
 
 #define REPORT_BYTES (64 * KiB) /* of vm_check: findings are cut off there */
@@ -195,16 +197,61 @@ static int store_min_free(struct synth *s, char *text, size_t bytes) {
     return error;
 }
 
-static u64 swappiness = 60, nr_hugepages, dirty_ratio = 20, dirty_background_ratio = 10, min_free_kbytes,
-           mmap_min_addr = 65536, page_cluster = 3, vfs_cache_pressure = 100, nr_overcommit_hugepages,
-           unprivileged_userfaultfd, compact_memory, zone_reclaim, laptop_mode;
+static u64 dirty_expire = 3000; /* hundredths of a second */
+
+/* A share and a size in bytes exclude each other, as on Linux: who sets one forgets the other. */
+static int store_dirty(struct synth *s, char *text, size_t bytes) {
+    struct writeback_limits *l = &writeback_limits;
+    u64 *value = s->node->value;
+    int error = synth_store_value(s->node, text);
+    if (error)
+        return error;
+    if (value == &l->ratio)
+        l->bytes = 0;
+    else if (value == &l->bytes)
+        l->ratio = 0;
+    else if (value == &l->background_ratio)
+        l->background_bytes = 0;
+    else if (value == &l->background_bytes)
+        l->background_ratio = 0;
+    l->expire_ns = dirty_expire * 10000000UL;
+    return 0;
+}
+
+static u64 swappiness = 60, nr_hugepages, min_free_kbytes, mmap_min_addr = 65536, page_cluster = 3,
+           vfs_cache_pressure = 100, nr_overcommit_hugepages, unprivileged_userfaultfd, compact_memory, zone_reclaim,
+           laptop_mode;
 
 static const struct synth_node vm_children[] = {
     {.name = "admin_reserve_kbytes", .mode = S_IFREG | 0644, .value = &commit_admin_reserve, .most = ~0UL},
     {.name = "check", .mode = S_IFREG | 0644, .show = show_check, .value = &check_at_end, .most = 1},
     {.name = "compact_memory", .mode = S_IFREG | 0200, .value = &compact_memory, .least = 1, .most = 1},
-    {.name = "dirty_background_ratio", .mode = S_IFREG | 0644, .value = &dirty_background_ratio, .most = 100},
-    {.name = "dirty_ratio", .mode = S_IFREG | 0644, .value = &dirty_ratio, .most = 100},
+    {.name = "dirty_background_bytes",
+     .mode = S_IFREG | 0644,
+     .value = &writeback_limits.background_bytes,
+     .store = store_dirty,
+     .most = ~0UL},
+    {.name = "dirty_background_ratio",
+     .mode = S_IFREG | 0644,
+     .value = &writeback_limits.background_ratio,
+     .store = store_dirty,
+     .most = 100},
+    {.name = "dirty_bytes",
+     .mode = S_IFREG | 0644,
+     .value = &writeback_limits.bytes,
+     .store = store_dirty,
+     .most = ~0UL},
+    {.name = "dirty_expire_centisecs",
+     .mode = S_IFREG | 0644,
+     .value = &dirty_expire,
+     .store = store_dirty,
+     .most = 1UL << 31},
+    {.name = "dirty_ratio",
+     .mode = S_IFREG | 0644,
+     .value = &writeback_limits.ratio,
+     .store = store_dirty,
+     .most = 100},
+    {.name = "dirty_writeback_centisecs", .mode = S_IFREG | 0644, .value = &flusher_period_cs, .most = 1UL << 31},
     {.name = "drop_caches", .mode = S_IFREG | 0200, .store = store_drop_caches},
 #ifdef QUIRE_SHADOW
     {.name = "drop_flush", .mode = S_IFREG | 0644, .value = &shadow_drop, .most = ~0UL},

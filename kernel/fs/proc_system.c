@@ -13,6 +13,7 @@
 #include "vm/space.h"
 #include "vm/swap.h"
 #include "vm/table.h"
+#include "vm/writeback.h"
 #include "vm/zswap.h"
 
 #define NS_PER_S 1000000000UL
@@ -189,6 +190,13 @@ int proc_meminfo(struct synth *s, struct text *t) {
     return 0;
 }
 
+static void writeback_lines(struct text *t) {
+    u64 background, most;
+    writeback_thresholds(&background, &most);
+    text_print(t, "nr_written %lu\nnr_dirty_threshold %lu\nnr_dirty_background_threshold %lu\n",
+               (unsigned long)event_total(EVENT_OBJECT_WRITE_BACK), (unsigned long)most, (unsigned long)background);
+}
+
 static void reclaim_lines(struct text *t) {
     struct reclaim_totals r;
     struct background_totals b;
@@ -243,6 +251,7 @@ int proc_vmstat(struct synth *s, struct text *t) {
     };
     for (unsigned i = 0; i < array_count(lines); i++)
         text_print(t, "%s %lu\n", lines[i].name, (unsigned long)lines[i].value);
+    writeback_lines(t);
     reclaim_lines(t);
     const struct {
         const char *name;

@@ -17,6 +17,7 @@
 #include "fs/dentry.h"
 #include "fs/inode.h"
 #include "fs/names.h"
+#include "task/background.h"
 #include "task/task.h"
 #include "vm/slab.h"
 
@@ -539,6 +540,10 @@ struct super *tree_super_create(const struct tree_options *o) {
 
     if (!t)
         return NULL;
+    if (o->mode == TREE_THROUGH && flusher_start()) {
+        kfree(t);
+        return NULL;
+    }
     t->mode = o->mode;
     t->lower = o->lower;
     t->super = (struct super){

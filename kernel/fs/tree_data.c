@@ -454,7 +454,7 @@ static int tree_fsync(struct file *f, bool data_only) {
 
     if (t->mode != TREE_THROUGH)
         return 0;
-    error = object_sync(&ti->inode.object, 0, ~0UL >> PAGE_SHIFT);
+    error = object_sync_file(&f->vm, 0, ~0UL >> PAGE_SHIFT);
     if (!error && t->lower->ops->fsync)
         error = t->lower->ops->fsync(t->lower, ti->lower, data_only);
     return error;

@@ -93,6 +93,15 @@ static int read_ahead(const struct mapping *m) {
     return 0;
 }
 
+/* What is dirty in files of the host can go once it is written back. An error is told to who asks for it (fsync). */
+static int write_out(const struct mapping *m) {
+    struct object *o = m->view->file && (m->view->flags & VIEW_SHARED) ? m->view->file->object : NULL;
+    u64 index = m->offset >> PAGE_SHIFT;
+    if (o && !(m->view->flags & VIEW_LOCKED))
+        (void)object_sync(o, index, index + ((m->end - m->start) >> PAGE_SHIFT));
+    return 0;
+}
+
 /* Every mapping of the range, cut to it; -ENOMEM at the end if there was a hole. */
 static long each_mapping(struct space *s, u64 start, u64 end, int (*visit)(const struct mapping *m)) {
     struct mapping m;
@@ -201,6 +210,9 @@ static long advise(struct space *s, u64 start, u64 bytes, int advice) {
         if (start < USER_TOP)
             space_pages_in(s, start >> PAGE_SHIFT, min(end, USER_TOP) >> PAGE_SHIFT);
         return each_mapping(s, start, end, read_ahead);
+    case MADV_PAGEOUT:
+        (void)each_mapping(s, start, min(end, USER_TOP), write_out);
+        return space_advise(s, start, bytes, &advices[advice]);
     default:
         return space_advise(s, start, bytes, &advices[advice]);
     }

@@ -57,7 +57,7 @@ long sys_sync_file_range(int fd, s64 offset, s64 bytes, u32 flags) {
     else if (type != S_IFREG && type != S_IFDIR && type != S_IFBLK && type != S_IFLNK)
         error = -ESPIPE;
     else
-        error = object_sync(&f->inode->object, 0, ~0UL >> PAGE_SHIFT);
+        error = object_sync_file(&f->vm, 0, ~0UL >> PAGE_SHIFT);
     file_put(f);
     return error;
 }

@@ -1,8 +1,8 @@
 /* oom.c - out of memory: when reclaim finds nothing more, somebody is killed, and his memory taken back.
  *
  *   a task whose allocation fails   asks, and sleeps until the round is over; then it tries again
- *   the killer, one kernel thread   looks whether memory came free meanwhile; chooses a victim; writes the report to
- * the log; kills everyone who shares the victim's space; and waits until it has exited
+ *   the killer, one kernel thread   looks whether memory came free meanwhile, and has the flusher write back; chooses a
+ * victim; writes the report to the log; kills everyone who shares the victim's space; and waits until it has exited
  *
  * A victim that is awake exits by itself, which is best: it lets go of robust futexes on its way. One that sleeps where
  * no signal reaches it, perhaps for a lock that an asker holds, loses its private memory while it sleeps (space_reap).
@@ -20,6 +20,7 @@
 
 #include <linux/oom.h>
 
+#include "task/background.h"
 #include "task/family.h"
 #include "vm/event.h"
 #include "vm/frame.h"
@@ -221,7 +222,8 @@ static bool kill_one(struct process *asker) {
 static void killer(void *unused argument) {
     for (;;) {
         wait_until(&oom.work, atomic_load(&oom.wanted));
-        bool found = frame_available() || kill_one(oom.asker); /* asker changes only when none is wanted */
+        bool found =
+            frame_available() || flusher_helps() || kill_one(oom.asker); /* asker changes only when none is wanted */
         spin_lock(&oom.lock);
         struct process *asker = oom.asker;
         oom.asker = NULL;
@@ -238,7 +240,7 @@ static void killer(void *unused argument) {
 /* ---- who asks ---- */
 
 static enum oom_answer ask(void) {
-    if (task_current() == oom.killer || fatal_signal_pending())
+    if (task_current() == oom.killer || task_current() == flusher_task || fatal_signal_pending())
         return OOM_RESERVE;
     if (task_current()->lacks_alone)
         return OOM_FAILS;

@@ -108,7 +108,7 @@ static struct object *hold_object(struct frame *f) {
     return o;
 }
 
-static void release_object(struct object *o) {
+void object_release(struct object *o) {
     spin_lock(&o->filling.lock);
     bool last = atomic_sub(&o->users, 1) == 0;
     spin_unlock(&o->filling.lock);
@@ -226,7 +226,7 @@ u64 object_evict(struct frame *f, u64 most, struct outward *out) {
     if (!o)
         return 0;
     u64 gone = evict_from(o, f, most, out);
-    release_object(o);
+    object_release(o);
     event(EVENT_EVICT, 0, gone);
     return gone;
 }
@@ -258,7 +258,7 @@ static bool written(struct frame *f, int error) {
     atomic_store(&f->hold, 0);
     bool gone = o && settle(o, f, error);
     if (o)
-        release_object(o);
+        object_release(o);
     if (error)
         swap_bad(slot);
     else
@@ -480,7 +480,7 @@ int objects_bring_back(u64 first, u64 end, int (*pause)(void)) {
         if (!o)
             break;
         error = bring_back(o, first, end, pause);
-        release_object(o);
+        object_release(o);
     }
     return error;
 }
@@ -498,6 +498,6 @@ void objects_release(u64 first, u64 end) {
             f->object.swap >= first && f->object.swap < end)
             object_dirty_locked(o, f);
         spin_unlock(&o->lock);
-        release_object(o);
+        object_release(o);
     }
 }

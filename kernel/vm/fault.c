@@ -29,6 +29,7 @@
 #include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
+#include "vm/writeback.h"
 
 /* Pages mapped by one object read fault, if they are cached: 128 KiB, twice Linux's fault_around_bytes, since one more
  * page costs a twentieth of a fault. */
@@ -37,14 +38,15 @@
 enum verdict {
     TRY_DONE,
     TRY_AGAIN,
-    TRY_BELOW,  /* f->walk leads to a table that was just made: there */
-    TRY_STOCK,  /* memory is missing: f->stock says what */
-    TRY_OBJECT, /* f->view's object must get page f->index */
-    TRY_BLOCK,  /* f->block: 2 MiB, if they can be had */
-    TRY_SWAP,   /* f->in's pages must be read */
-    TRY_GROW,   /* nothing is mapped here: perhaps a stack grows */
-    TRY_MOVED,  /* the page is on the move: once that is over */
-    TRY_MAPERR, /* this and what follows is an answer */
+    TRY_BELOW,    /* f->walk leads to a table that was just made: there */
+    TRY_STOCK,    /* memory is missing: f->stock says what */
+    TRY_OBJECT,   /* f->view's object must get page f->index */
+    TRY_BLOCK,    /* f->block: 2 MiB, if they can be had */
+    TRY_THROTTLE, /* too many pages of files are dirty: some must be written back first */
+    TRY_SWAP,     /* f->in's pages must be read */
+    TRY_GROW,     /* nothing is mapped here: perhaps a stack grows */
+    TRY_MOVED,    /* the page is on the move: once that is over */
+    TRY_MAPERR,   /* this and what follows is an answer */
     TRY_ACCERR,
     TRY_BUS,
     TRY_POISON,
@@ -384,6 +386,11 @@ static enum verdict object_write(struct fault *f, entry e) {
     struct frame *frame = object_frame(f, f->page, &verdict);
     if (!frame)
         return verdict;
+    if (unlikely(writeback_full()) && view_object(f->run->view)->ops->write_back &&
+        !(frame_flags(frame) & FRAME_DIRTY)) {
+        frame_unpin(frame);
+        return TRY_THROTTLE;
+    }
     object_dirty(view_object(f->run->view), frame);
     if (entry_present(e)) {
         written(f);
@@ -625,6 +632,11 @@ static enum verdict wait_for_move(struct space *s) {
     return TRY_AGAIN;
 }
 
+static enum verdict wait_for_writeback(void) {
+    writeback_wait();
+    return TRY_AGAIN;
+}
+
 static enum verdict get_object_page(struct fault *f) {
     if (f->held)
         frame_unpin(f->held);
@@ -681,6 +693,8 @@ static __attribute__((noinline)) enum verdict fault_again(struct fault *f, enum 
             verdict = remote && !f->force ? TRY_MAPERR : grow(f); /* a debugger grows a stack, as on Linux */
         else if (verdict == TRY_MOVED)
             verdict = wait_for_move(f->s);
+        else if (verdict == TRY_THROTTLE)
+            verdict = wait_for_writeback();
         if (verdict == TRY_AGAIN)
             verdict = fault_inside(f);
     }

@@ -336,7 +336,7 @@ int space_sync(struct space *s, u64 address, u64 bytes, u32 how) {
         if ((how & SYNC_INVALIDATE) && (p.view->flags & VIEW_LOCKED))
             error = -EBUSY;
         else if ((how & SYNC_WRITE) && p.view->file && (p.view->flags & VIEW_SHARED))
-            error = object_sync(view_object(p.view), p.offset, p.offset + (min(p.end, end) - p.first));
+            error = object_sync_file(p.view->file, p.offset, p.offset + (min(p.end, end) - p.first));
         view_put(p.view);
         page = p.end;
     }

@@ -11,11 +11,13 @@
  * there. */
 #include "vm/object.h"
 
+#include "lib/errseq.h"
 #include "vm/commit.h"
 #include "vm/inner.h"
 #include "vm/object_inner.h"
 #include "vm/roster.h"
 #include "vm/slab.h"
+#include "vm/writeback.h"
 
 #define FILL_MOST 64u  /* pages of one read from a backend: 256 KiB, half of what one 9p message carries */
 #define FILL_FIRST 16u /* of the first read at a new place */
@@ -26,6 +28,7 @@ void object_init(struct object *o, const struct object_ops *ops, u64 size) {
     spin_init(&o->lock);
     list_init(&o->mappings);
     list_init(&o->in_swap);
+    list_init(&o->in_writeback);
     waitq_init(&o->filling);
 }
 
@@ -35,13 +38,20 @@ static enum frame_class class_of(const struct object *o) { return o->ops->fill ?
 
 /* ---- finding and filling ---- */
 
+static void count_dirty(struct object *o, int by) {
+    if (o->ops->write_back)
+        writeback_count(o, by);
+    else
+        atomic_hint_add(&o->dirty, by);
+}
+
 void object_dirty_locked(struct object *o, struct frame *f) {
     if (frame_flags(f) & FRAME_DIRTY)
         return;
     if (unlikely(frame_flags(f) & FRAME_SWAP))
         object_slot_stale(f);
     atomic_or(&f->flags, FRAME_DIRTY);
-    atomic_hint_add(&o->dirty, 1);
+    count_dirty(o, 1);
     if (!o->ops->write_back && frame_class(f) == FRAME_FILE)
         frame_reclass(f, FRAME_SHMEM);
 }
@@ -128,7 +138,7 @@ void object_detach(struct object *o, struct frame *f) {
     atomic_store(&f->hold, 0);
     o->cached--;
     if (frame_flags(f) & FRAME_DIRTY)
-        atomic_hint_add(&o->dirty, -1);
+        count_dirty(o, -1);
 }
 
 /* A page that was promised by itself is gone, or did not come. */
@@ -514,35 +524,58 @@ static bool take_dirty(struct object *o, struct frame *f) {
     bool dirty = f->object.object == o && (frame_flags(f) & FRAME_DIRTY);
     if (dirty) {
         atomic_and(&f->flags, (u8)~FRAME_DIRTY);
-        atomic_hint_add(&o->dirty, -1);
+        count_dirty(o, -1);
     }
     spin_unlock(&o->lock);
     return dirty;
 }
 
-int object_sync(struct object *o, u64 first, u64 end) {
+/* o->mutex held. 0, or the first error. */
+static int write_back(struct object *o, u64 first, u64 end) {
     u64 index;
     struct frame *f;
     int error = 0;
-    if (!o->ops->write_back || !atomic_load(&o->dirty))
-        return 0;
-    mutex_lock(&o->mutex);
     while ((f = next_frame(o, first, end, &index))) {
         if (take_dirty(o, f)) {
             /* clear dirty, take the right to write from all mappings, then write: a later write faults and is seen */
             if (atomic_load(&o->writable_shared))
                 object_visit(o, index, index + 1, VISIT_WRITE_PROTECT);
             int failed = o->ops->write_back(o, index, f);
-            event(EVENT_OBJECT_WRITE_BACK, index, 1);
+            event(EVENT_OBJECT_WRITE_BACK, index, !failed);
             if (failed) {
                 error = error ? error : failed;
-                o->error = failed;
+                errseq_set(&o->errors, failed);
                 object_dirty(o, f);
             }
         }
         frame_unpin(f);
         first = index + 1;
     }
+    return error;
+}
+
+int object_sync(struct object *o, u64 first, u64 end) {
+    if (!o->ops->write_back || !atomic_load(&o->dirty))
+        return 0;
+    mutex_lock(&o->mutex);
+    int error = write_back(o, first, end);
     mutex_unlock(&o->mutex);
     return error;
+}
+
+bool object_try_sync(struct object *o) {
+    if (!mutex_try(&o->mutex))
+        return false;
+    (void)write_back(o, 0, RADIX_NONE); /* o->errors keeps it */
+    mutex_unlock(&o->mutex);
+    return true;
+}
+
+int object_sync_file(struct vm_file *f, u64 first, u64 end) {
+    (void)object_sync(f->object, first, end); /* likewise: the file's own error is among those that it is told */
+    return errseq_tell(&f->object->errors, &f->errors_seen);
+}
+
+void vm_file_init(struct vm_file *f, const struct vm_file_ops *ops, struct object *o) {
+    *f = (struct vm_file){ops, o, errseq_begin(&o->errors)};
 }

@@ -42,13 +42,15 @@ struct object {
     u64 swapped;         /* slots in the tree */
     u64 dirty;           /* of them, dirty */
     u64 writable_shared; /* runs that map it shared and may write (memfd seals, ETXTBSY) */
-    struct waitq filling; /* who waits for FRAME_FILLING to end, or for users to go */
-    u32 users;            /* atomic: reclaim looks at it; object_destroy waits */
-    u64 ahead_next;       /* the index that would continue a sequence of fills; atomic, a hint */
-    u32 ahead_pages;      /* the last read-ahead window; likewise */
-    int error;            /* a write-back error not yet reported */
-    bool locked;          /* atomic: its pages stay in memory (SHM_LOCK) */
-    struct list in_swap;  /* in evict.c's list, while it has slots; under its lock */
+    struct waitq filling;     /* who waits for FRAME_FILLING to end, or for users to go */
+    u32 users;                /* atomic: reclaim looks at it; object_destroy waits */
+    u64 ahead_next;           /* the index that would continue a sequence of fills; atomic, a hint */
+    u32 ahead_pages;          /* the last read-ahead window; likewise */
+    u32 errors;               /* atomic: of write-back (lib/errseq.h) */
+    u64 dirty_since;          /* under writeback.c's lock: when its first dirty page was seen; 0: not yet */
+    struct list in_writeback; /* in its list, while there are dirty pages and a backend */
+    bool locked;              /* atomic: its pages stay in memory (SHM_LOCK) */
+    struct list in_swap;      /* in evict.c's list, while it has slots; under its lock */
 };
 
 /* The open file that a mapping keeps alive. fs/ embeds it in its struct file; vm/ counts references through ops. */
@@ -60,6 +62,7 @@ struct vm_file_ops {
 struct vm_file {
     const struct vm_file_ops *ops;
     struct object *object; /* NULL: what is mapped is private memory in the file's name (/dev/zero) */
+    u32 errors_seen; /* atomic: of object->errors */
 };
 
 void object_init(struct object *o, const struct object_ops *ops, u64 size);
@@ -93,9 +96,15 @@ void object_resize(struct object *o, u64 size);
 /* object_punch: free pages [first, end) (whole pages); shared mappings then see zeroes; private copies stay. mutex
  * held. */
 void object_punch(struct object *o, u64 first, u64 end);
-/* object_sync: write back dirty pages of [first, end), mapped ones included. 0, or the first error (also kept in
- * o->error). */
+/* object_sync: write back dirty pages of [first, end), mapped ones included. 0, or the first error; a page that could
+ * not be written stays dirty, and o->errors tells whoever asks by object_sync_file. object_try_sync: all of them,
+ * unless somebody has the mutex: then false. object_sync_file: for one open file: 0, or an error that it was not told
+ * yet. */
 int object_sync(struct object *o, u64 first, u64 end);
+bool object_try_sync(struct object *o);
+int object_sync_file(struct vm_file *f, u64 first, u64 end);
+/* vm_file_init: f is of this object, and has heard of its errors so far, but for one that nobody was told. */
+void vm_file_init(struct vm_file *f, const struct vm_file_ops *ops, struct object *o);
 /* object_drop: forget clean, unmapped frames of [first, end) (fadvise DONTNEED, a file that changed on the host). */
 void object_drop(struct object *o, u64 first, u64 end);
 /* Pages of objects on their way to the swap area: pinned, no more mapped, and not written to when they were put here.

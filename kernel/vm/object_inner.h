@@ -54,6 +54,9 @@ int object_replace(struct frame *f, struct frame *fresh) must_check;
 int objects_bring_back(u64 first, u64 end, int (*pause)(void)) must_check;
 void objects_release(u64 first, u64 end);
 
+/* object_release: o->users was raised so that it does not go away; no more. */
+void object_release(struct object *o);
+
 /* objects_each_slot: every slot that an object's tree holds. For the checker: the machine stands still. */
 void objects_each_slot(void (*visit)(u64 slot, void *argument), void *argument);
 

@@ -23,6 +23,7 @@
 #include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
+#include "vm/writeback.h"
 
 static struct mutex reclaiming = MUTEX_INIT(reclaiming); /* one at a time; protects all below */
 static struct waitq batch_ended = WAITQ_INIT(batch_ended);
@@ -414,8 +415,10 @@ u64 reclaim_batch(u64 pages, enum reclaimer who) {
         b.freed += shrinkers[i](pages - b.freed);
     totals.scanned[who] += max(b.scanned, b.freed); /* neighbours go along unnamed */
     totals.stolen[who] += b.freed;
-    if (b.freed < pages)
+    if (b.freed < pages) {
         b.freed += tables_drain() + slab_shrink();
+        writeback_ask();
+    }
     return b.freed;
 }
 

@@ -109,7 +109,8 @@ static int file_write_back(struct object *o, u64 index, struct frame *from) {
     struct host_file *f = container_of(o, struct host_file, object);
     host_may_sleep("write_back");
     atomic_add(&f->writes, 1);
-    int error = request(f, &from, index, 1, true);
+    int error = f->fail_writes ? -EIO : request(f, &from, index, 1, true);
+    f->fail_writes -= f->fail_writes != 0;
     host_step();
     return error;
 }

@@ -160,9 +160,9 @@ struct host_file {
     struct vm_file file;
     struct object object;
     u64 references;
-    u64 pages;                          /* of contents */
-    u8 *contents;                       /* what is stored; NULL: shared memory without a backend */
-    unsigned fills, writes, fail_fills; /* fail_fills: so many fills end in -EIO */
+    u64 pages;                                       /* of contents */
+    u8 *contents;                                    /* what is stored; NULL: shared memory without a backend */
+    unsigned fills, writes, fail_fills, fail_writes; /* the last two: so many end in -EIO */
     char letter;
 };
 struct host_file *host_file_new(char letter, u64 bytes, bool backed);

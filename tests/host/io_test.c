@@ -3,6 +3,7 @@
  *
  * Nothing here waits for time: the device is a task that goes on when so many requests have arrived. */
 #include "host.h"
+#include "lib/errseq.h"
 #include "vm/inner.h"
 
 #define AT 0x10000ULL
@@ -170,7 +171,7 @@ test_seeds(io_page_that_could_not_be_stored_stays_dirty, 30) {
     check_eq(mem_write(s, (AT + 5) << PAGE_SHIFT, 111), FAULT_DONE);
     go(fails_first, 0, syncs, 5, writes, 6);
     check_eq(result, -EIO);
-    check_eq(file->object.error, -EIO);
+    check_eq(file->object.errors & ERRSEQ_ERROR, EIO);
     check_eq(file->object.dirty, 2);
     check_eq(object_sync(&file->object, 0, PAGES), 0);
     check_eq(*(u64 *)(file->contents + 5 * PAGE_SIZE), 111);

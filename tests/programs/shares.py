@@ -75,3 +75,53 @@ def overlay_changes_nothing_here(t):
     t.equal("what is left", ["kept"], os.listdir(t.dir))
     t.equal("contents", "as it was\n", open(t.dir + "/kept").read())
     t.true(f"one line that names --rw: {result.err!r}", b"--rw" in result.err and result.err.count(b"\n") == 1)
+
+
+@test
+def dirty_pages_go_back_by_themselves(t):
+    """What a program writes to a mapping of a host's file is written there: when it is old enough, when there is much of it, or when memory
+    has no room for it. It asks for none of that, and more than memory holds is no reason to kill it."""
+    os.mkdir(t.dir + "/share")
+    t.write("share/f", "")
+    script = """
+import mmap, os, re, time
+def vmstat(name): return int(re.search(rf"(?m)^{name} (\\d+)$", open("/proc/vmstat").read()).group(1))
+def knob(name, value): open("/proc/sys/vm/" + name, "w").write(str(value))
+pages = 10000
+f = open("f", "r+b"); f.truncate(pages * 4096); m = mmap.mmap(f.fileno(), pages * 4096)
+knob("dirty_expire_centisecs", 10); knob("dirty_writeback_centisecs", 5)
+before = vmstat("nr_written")
+m[0:5] = b"first"
+while vmstat("nr_written") == before: time.sleep(0.05)
+knob("dirty_expire_centisecs", 100000000)
+for i in range(pages): m[i * 4096:i * 4096 + 8] = i.to_bytes(8, "little")
+print(vmstat("nr_dirty") <= vmstat("nr_dirty_threshold"), vmstat("nr_written") > pages // 2)
+m.madvise(21) # MADV_PAGEOUT
+print(vmstat("nr_dirty"))
+"""
+    result = t.quire("python3", "-c", script, options=["-m", "32M", "--rw", t.dir + "/share"], cwd=t.dir + "/share", timeout=600)
+    t.equal("status, stdout, stderr", (0, b"True True\n0\n", b""), (result.status, result.out, result.err))
+    with open(t.dir + "/share/f", "rb") as file:
+        data = file.read()
+    t.equal("pages that hold their number", 10000, sum(int.from_bytes(data[i * 4096:i * 4096 + 8], "little") == i for i in range(10000)))
+
+
+@test
+def write_back_errors_are_told_once_to_each(t):
+    """Three descriptions of a file: one hears of the error at its msync, one at its fsync, one is opened when all have been told."""
+    os.mkdir(t.dir + "/share")
+    t.write("share/f", "x" * 4096)
+    script = """
+import errno, mmap, os
+def asks(call, *args):
+    try: call(*args); return "well"
+    except OSError as e: return errno.errorcode[e.errno]
+a, b = os.open("f", os.O_RDWR), os.open("f", os.O_RDWR)
+m = mmap.mmap(a, 4096)
+m[0:3] = b"abc"
+with open("/proc/thread-self/fail-io-nth", "w") as n: n.write("1")
+print(asks(m.flush), asks(os.fsync, a), asks(os.fsync, b), asks(os.fsync, b), asks(os.fsync, os.open("f", os.O_RDONLY)))
+"""
+    result = t.quire("python3", "-c", script, options=["--rw", t.dir + "/share"], cwd=t.dir + "/share")
+    t.equal("status, stdout, stderr", (0, b"EIO well EIO well well\n", b""), (result.status, result.out, result.err))
+    t.equal("what is stored", "abc", open(t.dir + "/share/f").read()[:3])
