@@ -127,7 +127,7 @@ static const struct synth_node kernel_children[] = {
 
 /* ---- vm ---- */
 
-/* 1: clean pages of files; 2: kernel caches; 3: both. */
+/* 1: clean pages of files; 2: names, inodes and slabs; 3: both. */
 static int store_drop_caches(struct synth *s, char *text, size_t bytes) {
     u64 what;
     if (!parse_number(text, &what) || what < 1 || what > 4)
@@ -135,7 +135,7 @@ static int store_drop_caches(struct synth *s, char *text, size_t bytes) {
     if (what & 1)
         vm_drop_caches();
     if (what & 2)
-        slab_shrink();
+        vm_drop_slabs();
     frame_caches_drain();
     return 0;
 }

@@ -74,7 +74,7 @@ static void tree_release(struct file *f) {
 static bool is_hole(struct tree_inode *ti, u64 index) { return index << PAGE_SHIFT >= atomic_load(&ti->lower_bytes); }
 
 /* Bytes put, less than wanted only after a fault; -errno when the page cannot be had. */
-static ssize_t read_page(struct tree_inode *ti, struct iov *to, u64 position, size_t bytes) {
+static ssize_t read_page(struct vm_file *f, struct tree_inode *ti, struct iov *to, u64 position, size_t bytes) {
     u64 index = position >> PAGE_SHIFT;
     struct frame *frame = object_peek(&ti->inode.object, index);
     ssize_t done;
@@ -82,7 +82,7 @@ static ssize_t read_page(struct tree_inode *ti, struct iov *to, u64 position, si
     if (!frame && is_hole(ti, index) && !object_has(&ti->inode.object, index))
         return (ssize_t)iov_zero(to, bytes);
     if (!frame) {
-        int error = object_get(&ti->inode.object, index, OBJECT_READ, &frame);
+        int error = object_read_for(f, index, HABIT_NORMAL, &frame);
         if (error)
             return error;
     }
@@ -107,7 +107,7 @@ static ssize_t tree_read(struct file *f, struct iov *to, u64 *position) {
         if (*position >= size)
             break;
         size_t here = (size_t)min(min((u64)to->bytes, size - *position), PAGE_SIZE - *position % PAGE_SIZE);
-        n = read_page(ti, to, *position, here);
+        n = read_page(&f->vm, ti, to, *position, here);
         if (n > 0) {
             done += (size_t)n;
             *position += (u64)n;

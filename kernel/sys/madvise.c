@@ -79,17 +79,9 @@ static int remove_pages(const struct mapping *m) {
  */
 static int read_ahead(const struct mapping *m) {
     struct object *o = m->view->file ? m->view->file->object : NULL;
-    u64 index = m->offset >> PAGE_SHIFT, end = index + ((m->end - m->start) >> PAGE_SHIFT);
-    int error = 0;
-    if (!o || !o->ops->fill)
-        return 0;
-    end = min(end, object_pages(o));
-    for (; index < end && !error && frame_free_count() > 1024; index++) {
-        struct frame *f;
-        error = object_get(o, index, OBJECT_READ, &f);
-        if (!error)
-            frame_unpin(f);
-    }
+    u64 index = m->offset >> PAGE_SHIFT;
+    if (o)
+        object_prefetch(o, index, index + ((m->end - m->start) >> PAGE_SHIFT));
     return 0;
 }
 

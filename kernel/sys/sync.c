@@ -62,8 +62,43 @@ long sys_sync_file_range(int fd, s64 offset, s64 bytes, u32 flags) {
     return error;
 }
 
+/* Whole pages only; a last one that ends with the file is whole. What is dirty is written first, as on Linux; an error
+ * is told to who asks for it. */
+static void forget_pages(struct object *o, u64 from, u64 to) {
+    u64 first = page_align_up(from) >> PAGE_SHIFT,
+        end = to >= atomic_load(&o->size) ? ~0UL >> PAGE_SHIFT : to >> PAGE_SHIFT;
+    if (first >= end)
+        return;
+    (void)object_sync(o, first, end);
+    object_drop(o, first, end);
+}
+
+static void advise(struct file *f, u64 from, u64 to, int advice) {
+    struct object *o = &f->inode->object;
+    switch (advice) {
+    case POSIX_FADV_NORMAL:
+        atomic_store_relaxed(&f->vm.ahead.how, HABIT_NORMAL);
+        break;
+    case POSIX_FADV_RANDOM:
+        atomic_store_relaxed(&f->vm.ahead.how, HABIT_RANDOM);
+        break;
+    case POSIX_FADV_SEQUENTIAL:
+        atomic_store_relaxed(&f->vm.ahead.how, HABIT_SEQUENTIAL);
+        break;
+    case POSIX_FADV_WILLNEED:
+        object_prefetch(o, from >> PAGE_SHIFT, to == ~0UL ? to >> PAGE_SHIFT : page_align_up(to) >> PAGE_SHIFT);
+        break;
+    case POSIX_FADV_DONTNEED:
+        forget_pages(o, from, to);
+        break;
+    default: /* NOREUSE: nothing, as in 6.1 */
+        break;
+    }
+}
+
 long sys_fadvise64(int fd, s64 offset, s64 bytes, int advice) {
     struct file *f = fd_get(fd);
+    u64 end = bytes ? (u64)offset + (u64)bytes : ~0UL;
     long error = 0;
 
     if (!f)
@@ -74,15 +109,12 @@ long sys_fadvise64(int fd, s64 offset, s64 bytes, int advice) {
         error = -ESPIPE;
     else if (bytes < 0 || advice < POSIX_FADV_NORMAL || advice > POSIX_FADV_NOREUSE)
         error = -EINVAL;
-    else if (advice == POSIX_FADV_DONTNEED && (f->inode->mode & S_IFMT) == S_IFREG) {
-        u64 end = bytes ? (u64)offset + (u64)bytes : ~0UL;
-        object_drop(&f->inode->object, page_align_up((u64)offset) >> PAGE_SHIFT, end >> PAGE_SHIFT);
-    }
+    else if ((f->inode->mode & S_IFMT) == S_IFREG)
+        advise(f, (u64)offset, end < (u64)offset ? ~0UL : end, advice);
     file_put(f);
     return error;
 }
 
-/* The next read fills in runs by itself: nothing is gained by filling now. */
 long sys_readahead(int fd, s64 offset, size_t bytes) {
     struct file *f = fd_get(fd);
     long error = 0;
@@ -93,6 +125,9 @@ long sys_readahead(int fd, s64 offset, size_t bytes) {
         error = -EBADF;
     else if ((f->inode->mode & S_IFMT) != S_IFREG)
         error = -EINVAL;
+    else
+        object_prefetch(&f->inode->object, (u64)offset >> PAGE_SHIFT,
+                        ((u64)offset + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT);
     file_put(f);
     return error;
 }

@@ -641,7 +641,9 @@ static enum verdict get_object_page(struct fault *f) {
     if (f->held)
         frame_unpin(f->held);
     f->held = NULL;
-    int error = object_get(view_object(f->view), f->index, OBJECT_READ, &f->held);
+    u32 flags = f->view->flags;
+    enum habit how = flags & VIEW_RANDOM ? HABIT_RANDOM : flags & VIEW_SEQUENTIAL ? HABIT_SEQUENTIAL : HABIT_NORMAL;
+    int error = object_read_for(f->view->file, f->index, how, &f->held);
     bool poisoned = error == -EIO && object_poisoned(view_object(f->view), f->index);
     view_put(f->view);
     event(EVENT_FAULT_MAJOR, f->page << PAGE_SHIFT, 1);

@@ -169,7 +169,10 @@ extern u64 frames_offline; /* how many were; atomic */
  * nothing is left, with no lock held; may sleep; returns 0 when called from within itself, and when there is nothing
  * more to have. Who comes while another reclaims waits until that batch has ended, and then has `pages`: perhaps. */
 u64 vm_reclaim(u64 pages);
-void vm_drop_caches(void); /* free every clean frame of a file that nobody maps: /proc/sys/vm/drop_caches */
+/* For /proc/sys/vm/drop_caches: every clean frame of a file that nobody maps; what the kernel's caches can do without.
+ */
+void vm_drop_caches(void);
+void vm_drop_slabs(void);
 /* vm_drop_kept: free the pages that could not be written to the swap area and that nobody needs any more: now, and not
  * when the hand comes by. Sleeps. */
 void vm_drop_kept(void);

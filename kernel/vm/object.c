@@ -19,8 +19,8 @@
 #include "vm/slab.h"
 #include "vm/writeback.h"
 
-#define FILL_MOST 64u  /* pages of one read from a backend: 256 KiB, half of what one 9p message carries */
-#define FILL_FIRST 16u /* of the first read at a new place */
+#define FILL_MOST 120u /* pages of one read from a backend: 480 KiB, what one 9p message carries */
+#define FILL_FIRST 32u /* of the first read at a new place, as Linux; for those the stack has room */
 
 void object_init(struct object *o, const struct object_ops *ops, u64 size) {
     *o = (struct object){.ops = ops, .size = size};
@@ -176,20 +176,33 @@ static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, s
     return error;
 }
 
-/* How many pages to read at once, from `index` on. Twice as many as last time where a sequence continues. */
-static unsigned window(struct object *o, u64 index, enum object_use use) {
-    if (!o->ops->fill || use == OBJECT_OVERWRITE)
+/* Who wants a page, and what else he may want. */
+struct want {
+    enum object_use use;
+    enum habit how;
+    struct ahead *ahead; /* where he is; NULL: `most` pages are wanted */
+    u64 most;
+};
+
+/* How many pages to read at once, from `index` on. Twice as many as last time where a sequence continues. As little is
+ * read ahead as memory is short: it never makes pressure much worse. */
+static unsigned window(struct object *o, u64 index, const struct want *w) {
+    u64 pages = w->most, end = object_pages(o);
+    if (!o->ops->fill || w->use == OBJECT_OVERWRITE)
         return 1;
-    u32 pages = FILL_FIRST;
-    if (index == atomic_load_relaxed(&o->ahead_next) && index)
-        pages = min(max(atomic_load_relaxed(&o->ahead_pages) * 2, FILL_FIRST), FILL_MOST);
-    u64 end = object_pages(o);
-    pages = index < end ? min((u64)pages, end - index) : 1;
-    if (frame_free_count() < 16 * pages) /* read-ahead never makes pressure worse */
-        pages = 1;
-    atomic_store_relaxed(&o->ahead_next, index + pages);
-    atomic_store_relaxed(&o->ahead_pages, pages);
-    return pages;
+    if (w->ahead) {
+        enum habit how = w->how ? w->how : atomic_load_relaxed(&w->ahead->how);
+        pages = how == HABIT_RANDOM ? 1 : how == HABIT_SEQUENTIAL ? 2 * FILL_FIRST : FILL_FIRST;
+        if (how != HABIT_RANDOM && index && index == atomic_load_relaxed(&w->ahead->next))
+            pages = max(pages, 2 * (u64)atomic_load_relaxed(&w->ahead->pages));
+    }
+    pages = min(pages, index < end ? end - index : 1);
+    pages = min(min(pages, (u64)FILL_MOST), max(frame_free_count() / 16, (u64)1));
+    if (w->ahead) {
+        atomic_store_relaxed(&w->ahead->next, index + pages);
+        atomic_store_relaxed(&w->ahead->pages, (u32)pages);
+    }
+    return (unsigned)pages;
 }
 
 /* New frames for [index, index + count) into the tree, being filled; stops at the first index that is taken. */
@@ -230,28 +243,39 @@ static void fill_done(struct object *o, u64 index, struct frame **frames, unsign
             frame_unpin(frames[i]); /* the tree's */
 }
 
-static int fill(struct object *o, u64 index, enum object_use use, struct frame **out) {
-    struct frame *frames[FILL_MOST];
-    bool from_backend = o->ops->fill && use != OBJECT_OVERWRITE;
-    if (o->ops->promise && !o->ops->promise(1))
-        return -ENOSPC;
-    int count = insert_blank(o, index, window(o, index, use), from_backend ? FRAME_FILLING | FRAME_REFERENCED : 0,
-                             !o->ops->fill && use != OBJECT_OVERWRITE, frames);
+static int fill_with(struct object *o, u64 index, const struct want *w, struct frame **frames, unsigned most) {
+    bool from_backend = o->ops->fill && w->use != OBJECT_OVERWRITE;
+    int error = 0, count = insert_blank(o, index, most, from_backend ? FRAME_FILLING | FRAME_REFERENCED : 0,
+                                        !o->ops->fill && w->use != OBJECT_OVERWRITE, frames);
     if (count <= 0) {
         give_back(o);
         return count;
     }
-    int error = 0;
     if (from_backend) {
         error = o->ops->fill(o, index, frames, count);
         event(EVENT_OBJECT_FILL, index, count);
         fill_done(o, index, frames, count, error);
     }
-    *out = error ? NULL : frames[0];
     return error;
 }
 
-int object_get(struct object *o, u64 index, enum object_use use, struct frame **out) {
+static int fill(struct object *o, u64 index, const struct want *w, struct frame **out) {
+    struct frame *few[FILL_FIRST], **frames = few;
+    unsigned most = window(o, index, w);
+    if (o->ops->promise && !o->ops->promise(1))
+        return -ENOSPC;
+    if (most > FILL_FIRST && !(frames = kmalloc(most * sizeof(*frames)))) {
+        frames = few;
+        most = FILL_FIRST;
+    }
+    int error = fill_with(o, index, w, frames, most);
+    *out = error ? NULL : frames[0];
+    if (frames != few)
+        kfree(frames);
+    return error;
+}
+
+static int get(struct object *o, u64 index, const struct want *w, struct frame **out) {
     int error = -EEXIST; /* somebody else put it there: look again */
     *out = NULL;
     while (error == -EEXIST) {
@@ -262,7 +286,7 @@ int object_get(struct object *o, u64 index, enum object_use use, struct frame **
             frame_pin(f);
         spin_unlock(&o->lock);
         if (!f) {
-            error = value ? object_swap_in(o, index, use == OBJECT_OVERWRITE, out) : fill(o, index, use, out);
+            error = value ? object_swap_in(o, index, w->use == OBJECT_OVERWRITE, out) : fill(o, index, w, out);
             continue;
         }
         /* One that is closing is about to leave, and whoever maps pages wants the next one: waiting lets who removes it
@@ -279,9 +303,30 @@ int object_get(struct object *o, u64 index, enum object_use use, struct frame **
         *out = f;
         error = 0;
     }
-    if (!error && use != OBJECT_READ)
+    if (!error && w->use != OBJECT_READ)
         object_dirty(o, *out);
     return error;
+}
+
+int object_get(struct object *o, u64 index, enum object_use use, struct frame **out) {
+    return get(o, index, &(struct want){use, HABIT_NORMAL, &o->ahead, 0}, out);
+}
+
+int object_read_for(struct vm_file *f, u64 index, enum habit how, struct frame **out) {
+    return get(f->object, index, &(struct want){OBJECT_READ, how, &f->ahead, 0}, out);
+}
+
+void object_prefetch(struct object *o, u64 first, u64 end) {
+    int error = 0;
+    end = o->ops->fill ? min(end, object_pages(o)) : 0;
+    for (; first < end && !error && frame_free_count() > 16 * FILL_FIRST; first++) {
+        struct frame *f;
+        if (object_has(o, first))
+            continue;
+        error = get(o, first, &(struct want){OBJECT_READ, HABIT_NORMAL, NULL, end - first}, &f);
+        if (!error)
+            frame_unpin(f);
+    }
 }
 
 /* ---- the mappings ---- */
@@ -577,5 +622,5 @@ int object_sync_file(struct vm_file *f, u64 first, u64 end) {
 }
 
 void vm_file_init(struct vm_file *f, const struct vm_file_ops *ops, struct object *o) {
-    *f = (struct vm_file){ops, o, errseq_begin(&o->errors)};
+    *f = (struct vm_file){.ops = ops, .object = o, .errors_seen = errseq_begin(&o->errors)};
 }

@@ -30,6 +30,18 @@ struct object_ops {
     bool (*promise)(u64 pages);
 };
 
+/* Where a reader is. All of it hints, written without a lock. */
+enum habit {
+    HABIT_NORMAL,     /* a sequence is noticed */
+    HABIT_RANDOM,     /* one page at a time */
+    HABIT_SEQUENTIAL, /* begins with twice as much */
+};
+struct ahead {
+    u64 next;  /* the page that would continue a sequence of fills */
+    u32 pages; /* that the last one was to have */
+    u32 how;   /* enum habit: as posix_fadvise(2) said */
+};
+
 struct object {
     const struct object_ops *ops;
     struct mutex mutex;   /* size changes, truncate, write-back passes */
@@ -44,8 +56,7 @@ struct object {
     u64 writable_shared; /* runs that map it shared and may write (memfd seals, ETXTBSY) */
     struct waitq filling;     /* who waits for FRAME_FILLING to end, or for users to go */
     u32 users;                /* atomic: reclaim looks at it; object_destroy waits */
-    u64 ahead_next;           /* the index that would continue a sequence of fills; atomic, a hint */
-    u32 ahead_pages;          /* the last read-ahead window; likewise */
+    struct ahead ahead;       /* of who uses no open file */
     u32 errors;               /* atomic: of write-back (lib/errseq.h) */
     u64 dirty_since;          /* under writeback.c's lock: when its first dirty page was seen; 0: not yet */
     struct list in_writeback; /* in its list, while there are dirty pages and a backend */
@@ -63,6 +74,7 @@ struct vm_file {
     const struct vm_file_ops *ops;
     struct object *object; /* NULL: what is mapped is private memory in the file's name (/dev/zero) */
     u32 errors_seen; /* atomic: of object->errors */
+    struct ahead ahead;
 };
 
 void object_init(struct object *o, const struct object_ops *ops, u64 size);
@@ -78,6 +90,12 @@ enum object_use {
  * sleep (and read ahead). *out on success; -ENOMEM, -ENOSPC (no promise), or the backend's error (-EIO...). Holds no
  * lock on entry or return, but the caller may hold o->mutex. */
 int object_get(struct object *o, u64 index, enum object_use use, struct frame **out) must_check;
+/* object_read_for: the same, contents wanted, for who reads f or has mapped it; `how`: as he said himself. What is read
+ * ahead of him goes by where he read last. */
+int object_read_for(struct vm_file *f, u64 index, enum habit how, struct frame **out) must_check;
+/* object_prefetch: pages [first, end) are read that are not there, while memory is not short. An error is nobody's yet.
+ * Sleeps. */
+void object_prefetch(struct object *o, u64 first, u64 end);
 static inline u64 object_pages(const struct object *o) { return (atomic_load(&o->size) + PAGE_SIZE - 1) >> PAGE_SHIFT; }
 /* object_dirty: the frame (pinned, of o) is about to be written: by a shared mapping or by write(2). Without a
  * write_back its contents exist only in memory from now on. Does not sleep; may be called with a table locked. */

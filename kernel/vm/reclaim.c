@@ -350,11 +350,23 @@ static void examine(struct frame *f, struct batch *b) {
 }
 
 void vm_drop_caches(void) {
-    for (u64 n = 0; n < frame_count; n++)
-        if (frame_class(&frames[n]) == FRAME_FILE && !atomic_load_relaxed(&frames[n].mapped)) {
-            atomic_and(&frames[n].flags, (u8)~FRAME_REFERENCED); /* also one that was used */
-            object_evict(&frames[n], 1, NULL);
-        }
+    for (u64 n = 0; n < frame_count; n++) {
+        struct frame *f = &frames[n];
+        if (frame_class(f) != FRAME_FILE || atomic_load_relaxed(&f->mapped))
+            continue;
+        atomic_and(&f->flags, (u8)~FRAME_REFERENCED); /* if it is something else by now, a hint is lost */
+        object_evict(f, 1, NULL);
+    }
+}
+
+void vm_drop_slabs(void) {
+    u64 freed;
+    do {
+        freed = 0;
+        for (unsigned i = 0; i < shrinker_count; i++)
+            freed += shrinkers[i](SWAP_CLUSTER);
+    } while (freed >= SWAP_CLUSTER);
+    slab_shrink();
 }
 
 void vm_drop_kept(void) {
