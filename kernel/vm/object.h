@@ -73,7 +73,7 @@ struct vm_file_ops {
 struct vm_file {
     const struct vm_file_ops *ops;
     struct object *object; /* NULL: what is mapped is private memory in the file's name (/dev/zero) */
-    u32 errors_seen; /* atomic: of object->errors */
+    u32 errors_seen;       /* atomic: of object->errors */
     struct ahead ahead;
 };
 

@@ -6,6 +6,7 @@
  * its own, in the same leaf, that come and go. Two leaves are shown large: one that all share, and one that comes and
  * goes as a whole. */
 #include "host.h"
+#include "vm/background.h"
 #include "vm/inner.h"
 #include "vm/policy.h"
 #include "vm/zswap.h"
