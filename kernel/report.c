@@ -4,6 +4,8 @@
 
 #include "fs/vfs.h"
 #include "sys/table.h"
+#include "task/pressure.h"
+#include "vm/background.h"
 #include "vm/epoch.h"
 #include "vm/event.h"
 #include "vm/frame.h"
@@ -75,6 +77,31 @@ static bool check_wanted(void) {
 
 static unsigned long total(enum vm_event e) { return event_total(e); }
 
+static unsigned long ms(u64 ns) { return (unsigned long)(ns / 1000000); }
+
+/* What it was short of, and what that cost. */
+static void describe_shortage(struct text *t) {
+    struct reclaim_totals r;
+    struct swap_totals swap;
+    struct frame_totals f;
+    struct pressure_figures cpu, io, memory;
+    frame_totals(&f);
+    reclaim_totals(&r);
+    swap_totals(&swap);
+    say(t, "peak: %lu frames in use, %lu pages in the swap area\n", (unsigned long)(f.given - frame_free_least()),
+        (unsigned long)swap.used_most);
+    say(t,
+        "reclaim: %lu pages in the background, %lu by who needed them, %lu times; %lu read again that had been "
+        "evicted\n",
+        (unsigned long)r.stolen[RECLAIM_BACKGROUND], (unsigned long)r.stolen[RECLAIM_DIRECT], (unsigned long)r.stalls,
+        total(EVENT_REFAULT));
+    pressure_look(PRESSURE_CPU, &cpu);
+    pressure_look(PRESSURE_IO, &io);
+    pressure_look(PRESSURE_MEMORY, &memory);
+    say(t, "stalled: %lu ms for memory (%lu all of them), %lu ms for I/O (%lu), %lu ms for a CPU\n", ms(memory.some_ns),
+        ms(memory.full_ns), ms(io.some_ns), ms(io.full_ns), ms(cpu.some_ns));
+}
+
 static void describe(struct text *t) {
     struct frame_totals f;
     frame_totals(&f);
@@ -96,6 +123,7 @@ static void describe(struct text *t) {
     say(t, "pages: %lu read from files, %lu written back, %lu evicted; %lu swapped out, %lu in\n",
         total(EVENT_OBJECT_FILL), total(EVENT_OBJECT_WRITE_BACK), total(EVENT_EVICT), total(EVENT_SWAP_OUT),
         total(EVENT_SWAP_IN));
+    describe_shortage(t);
     struct zswap_totals z;
     zswap_totals(&z);
     if (z.out)

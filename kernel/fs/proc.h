@@ -54,6 +54,7 @@ int proc_mountinfo(struct synth *s, struct text *t);
 int proc_meminfo(struct synth *s, struct text *t);
 int proc_swaps(struct synth *s, struct text *t);
 int proc_vmstat(struct synth *s, struct text *t);
+int proc_pressure(struct synth *s, struct text *t);
 int proc_zoneinfo(struct synth *s, struct text *t);
 int proc_system_stat(struct synth *s, struct text *t);
 int proc_cpuinfo(struct synth *s, struct text *t);

@@ -3,6 +3,7 @@
 
 #include "arch/x86_64/identify.h"
 #include "fs/proc.h"
+#include "task/pressure.h"
 #include "task/times.h"
 #include "vm/background.h"
 #include "vm/epoch.h"
@@ -283,6 +284,27 @@ int proc_zoneinfo(struct synth *s, struct text *t) {
     text_print(t, "        low      %lu\n        high     %lu\n        spanned  %lu\n        present  %lu\n",
                (unsigned long)m.low, (unsigned long)m.high, (unsigned long)frame_count, (unsigned long)f.given);
     text_print(t, "        managed  %lu\n        cma      0\n", (unsigned long)(f.given - f.frames[FRAME_RESERVED]));
+    return 0;
+}
+
+/* ---- pressure ---- */
+
+static void pressure_line(struct text *t, const char *name, const u64 averages[3], u64 ns) {
+    text_print(t, "%s", name);
+    for (unsigned i = 0; i < 3; i++) {
+        static const char *const spans[3] = {"10", "60", "300"};
+        unsigned long hundredths = (unsigned long)(averages[i] * 100 / PRESSURE_ONE);
+        text_print(t, " avg%s=%lu.%02lu", spans[i], hundredths / 100, hundredths % 100);
+    }
+    text_print(t, " total=%lu\n", (unsigned long)ns / 1000);
+}
+
+int proc_pressure(struct synth *s, struct text *t) {
+    const char *name = s->node->name;
+    struct pressure_figures f;
+    pressure_look(name[0] == 'c' ? PRESSURE_CPU : name[0] == 'i' ? PRESSURE_IO : PRESSURE_MEMORY, &f);
+    pressure_line(t, "some", f.some, f.some_ns);
+    pressure_line(t, "full", f.full, f.full_ns);
     return 0;
 }
 

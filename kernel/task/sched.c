@@ -18,6 +18,7 @@
 #include "arch/x86_64/debug.h"
 #include "task/family.h"
 #include "task/oom.h"
+#include "task/pressure.h"
 #include "task/sched.h"
 #include "task/seccomp.h"
 #include "task/times.h"
@@ -123,6 +124,7 @@ void sched_tick(struct regs *regs, bool from_user) {
         cpu_self()->need_resched = true;
     if (atomic_load_relaxed(&rq->ready))
         rouse_idle_cpu();
+    pressure_tick(atomic_load_relaxed(&rq->ready), TICK_NS);
     timers_tick(clock_ns());
     if (t->process)
         process_tick(t);
@@ -424,6 +426,8 @@ static void switch_to(struct runq *rq, struct task *next) {
     rq->previous = previous;
     rq->current = next;
     cpu_self()->current = next;
+    if (unlikely(atomic_load_relaxed(&pressure_stalled)))
+        pressure_switched();
     arch_switch(&previous->arch, &next->arch);
     finish_switch();
 }
@@ -666,6 +670,21 @@ u64 sched_running(void) {
             sum += atomic_load_relaxed(&runqs[i]->ready) + (runqs[i]->current != runqs[i]->idle);
     }
     return sum;
+}
+
+/* Others' current tasks are looked at without their locks: one may be gone by then, and its memory something else; a
+ * wrong answer lasts until the next switch. */
+bool sched_any_useful(u32 kind) {
+    bool useful = false;
+
+    for (unsigned i = 0; i < cpu_count && !useful; i++) {
+        const struct runq *rq = runqs[i];
+        const struct task *t = rq ? atomic_load_relaxed(&rq->current) : NULL;
+
+        useful =
+            t && (atomic_load_relaxed(&rq->ready) || (!t->kernel_thread && !(atomic_load_relaxed(&t->stalls) & kind)));
+    }
+    return useful;
 }
 
 u64 context_switches(void) {

@@ -80,6 +80,7 @@ struct task {
     u16 io_priority;        /* ioprio_set(2): kept and reported; 0: none */
     s64 slice_ns;           /* [r] left of the time slice */
     u64 user_ns, system_ns; /* [a] CPU time */
+    u32 stalls;             /* [o] STALL_*: what it waits for: pressure.c */
     u64 woke_ns;            /* [o] when it first woke another since it last slept; 0: not */
     u8 sleeps_soon;         /* [o] how often it slept soon after that: sched.c */
     u64 switches_voluntary, switches_forced;

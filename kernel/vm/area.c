@@ -46,8 +46,9 @@ static struct {
     struct spin lock;
     struct mutex changing;
     struct area areas[AREAS_MOST];
-    unsigned last; /* [a] the area of the last slot */
-    int lowest;    /* [m] the lowest priority given so far */
+    unsigned last;       /* [a] the area of the last slot */
+    u64 used, used_most; /* [l] slots in all areas; ever at a time */
+    int lowest;          /* [m] the lowest priority given so far */
 } swap = {.changing = MUTEX_INIT(swap.changing), .lowest = -1};
 
 static struct area *area_of(u64 slot) { return &swap.areas[slot_area(slot)]; }
@@ -201,8 +202,8 @@ void area_look(unsigned area, struct area_state *out) {
 
 /* What is in use of an area that is closed will not be: it counts as free, as on Linux. */
 void areas_total(struct swap_totals *out) {
-    *out = (struct swap_totals){0};
     spin_lock(&swap.lock);
+    *out = (struct swap_totals){.used_most = swap.used_most};
     for (const struct area *a = swap.areas; a < swap.areas + AREAS_MOST; a++) {
         if (!a->device)
             continue;
@@ -264,6 +265,7 @@ static u64 take(struct area *a, u64 from, u64 end) {
         atomic_store(&c->counts[page % CHUNK], (u16)1);
         atomic_hint_add(&c->used, 1);
         atomic_hint_add(&a->used, 1);
+        swap.used_most = max(swap.used_most, ++swap.used);
     }
     spin_unlock(&swap.lock);
     return page;
@@ -383,6 +385,7 @@ void swap_put(u64 slot) {
         atomic_hint_add(&c->used, -1);
         atomic_hint_add(&a->used, -1);
         atomic_hint_add(&a->freed, 1);
+        swap.used--;
     }
     spin_unlock(&swap.lock);
 }
@@ -394,5 +397,6 @@ void swap_bad(u64 slot) {
     *count_of(slot) = BAD;
     atomic_hint_add(&a->used, -1);
     atomic_hint_add(&a->lost, 1);
+    swap.used--;
     spin_unlock(&swap.lock);
 }

@@ -60,6 +60,7 @@ void areas_let_go(void);
 
 struct swap_totals {
     u64 slots, used; /* that can be used; that are */
+    u64 used_most;   /* ... and ever were at a time */
     u64 cached;      /* frames that have the contents of a slot: in the swap cache, or an object's */
     u64 of_objects;  /* slots in use that have pages of objects: they stay when all programs are gone */
 };

@@ -419,8 +419,10 @@ int object_swap_in(struct object *o, u64 index, bool overwrite, struct frame **o
         return error;
     while (count < most && frame_free_count() > 4 * SWAP_AHEAD && !bring(o, index + count, 0, 0, &frames[count]))
         count++;
+    u32 stall = machine_stall(STALL_MEMORY | STALL_IO);
     if (!overwrite)
         swap_fill(frames, count, errors);
+    machine_stall_over(stall);
     for (unsigned i = 0; i < count; i++)
         brought(o, frames[i], errors[i]);
     waitq_wake_all(&o->filling);

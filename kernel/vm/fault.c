@@ -292,7 +292,9 @@ static enum verdict get_swapped(struct fault *f) {
     u64 held[SWAP_AHEAD];
     unsigned count = in->count;
     memcpy(held, in->slots, sizeof(held));
+    u32 stall = machine_stall(STALL_MEMORY | STALL_IO);
     int error = swap_read(held, count, in->frames);
+    machine_stall_over(stall);
     event(EVENT_FAULT_MAJOR, f->page << PAGE_SHIFT, 1);
     for (unsigned i = 0; i < count; i++)
         swap_put(held[i]);

@@ -54,6 +54,7 @@ static struct {
     struct spin lock;           /* protects all of it, and order, flags and free of FRAME_LISTED frames */
     struct frame *head[ORDERS]; /* free blocks, doubly linked, NULL at both ends */
     u64 free;                   /* frames in blocks; read without the lock as a hint */
+    u64 least;                  /* of them, ever */
 } buddy;
 
 static u64 given;                /* frames of -m; constant after frame_init */
@@ -135,6 +136,7 @@ static struct frame *buddy_cut(unsigned have, unsigned order) {
         block_link(f + (1ULL << have), have);
     }
     atomic_hint_add(&buddy.free, -(1ULL << order));
+    buddy.least = min(buddy.least, buddy.free);
     return f;
 }
 
@@ -282,6 +284,7 @@ static struct frame *frame_take_slowly(unsigned order, enum frame_class class) {
     u64 wanted = max(1UL << order, (unsigned long)BATCH);
     if (vm_reclaiming()) /* who makes memory free may use the reserve */
         return frame_take(order, class, 0);
+    u32 stall = machine_stall(STALL_MEMORY);
     struct frame *f = take_gathered(order, class);
     while (!f && answer == OOM_AGAIN) {
         u64 found = order && ++rounds > ROUNDS_OF_BLOCKS ? 0 : vm_reclaim(wanted);
@@ -290,6 +293,7 @@ static struct frame *frame_take_slowly(unsigned order, enum frame_class class) {
             answer = vm_out_of_memory && is_short_of(order) && !(order && asked++) ? vm_out_of_memory() : OOM_FAILS;
         f = take_gathered(order, class);
     }
+    machine_stall_over(stall);
     return f || answer != OOM_RESERVE ? f : frame_take(order, class, 0);
 }
 
@@ -487,6 +491,8 @@ void frame_marks(struct frame_marks *out) {
     out->high = atomic_load_relaxed(&marks.high);
 }
 
+u64 frame_free_least(void) { return atomic_load_relaxed(&buddy.least); }
+
 void frame_reserve_least(u64 least) { frame_set_min(max(marks.min, min(least, given / 16))); }
 
 /* Early boot. */
@@ -531,5 +537,6 @@ void frame_init(const struct memory_range *ranges, unsigned count) {
         if (ranges[i].kind == RAM_FREE)
             free_range(ranges[i].start >> PAGE_SHIFT, (ranges[i].start + ranges[i].bytes) >> PAGE_SHIFT);
     /* 1/256 of memory, at least a batch of an interrupted machine's needs, at most 2 MiB */
+    buddy.least = buddy.free;
     frame_set_min(min(given / 256, 512UL));
 }

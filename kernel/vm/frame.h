@@ -155,6 +155,7 @@ void frame_marks(struct frame_marks *out);
 void frame_set_min(u64 frames);
 /* frame_reserve_least: keep so many frames for who makes memory free, but no more than a sixteenth of all. At boot. */
 void frame_reserve_least(u64 least);
+u64 frame_free_least(void);   /* about: the least that ever were, those in per-CPU caches left out */
 u64 frame_free_count(void);   /* about: per-CPU caches included */
 u64 frame_caches_drain(void); /* give the frames in all CPUs' caches back to the buddy; how many. No lock held */
 

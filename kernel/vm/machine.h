@@ -39,6 +39,13 @@ void machine_flush_everyone(void);
  */
 void machine_flush_local(u64 address);
 
+/* machine_stall: from now on the current task waits for memory, or for I/O, as far as it was not said so already: what
+ * is new of `kinds`, for machine_stall_over. Neither sleeps; no lock but the caller's sleeping ones. */
+#define STALL_MEMORY 1u
+#define STALL_IO 2u
+u32 machine_stall(u32 kinds) must_check;
+void machine_stall_over(u32 kinds);
+
 void machine_zero_page(void *page);
 void machine_copy_page(void *to, const void *from);
 void machine_pause(void); /* in a spin loop; the host's scheduler of interleavings switches here */

@@ -252,7 +252,9 @@ static int fill_with(struct object *o, u64 index, const struct want *w, struct f
         return count;
     }
     if (from_backend) {
+        u32 stall = machine_stall(STALL_IO | (roster_refault(o, index) ? STALL_MEMORY : 0));
         error = o->ops->fill(o, index, frames, count);
+        machine_stall_over(stall);
         event(EVENT_OBJECT_FILL, index, count);
         fill_done(o, index, frames, count, error);
     }
@@ -291,7 +293,11 @@ static int get(struct object *o, u64 index, const struct want *w, struct frame *
         }
         /* One that is closing is about to leave, and whoever maps pages wants the next one: waiting lets who removes it
          * go on. */
-        wait_until(&o->filling, !(atomic_load(&f->flags) & (FRAME_FILLING | FRAME_CLOSING)));
+        if (atomic_load(&f->flags) & (FRAME_FILLING | FRAME_CLOSING)) {
+            u32 stall = machine_stall(STALL_IO);
+            wait_until(&o->filling, !(atomic_load(&f->flags) & (FRAME_FILLING | FRAME_CLOSING)));
+            machine_stall_over(stall);
+        }
         bool failed = atomic_load(&f->flags) & FRAME_ERROR;
         if (failed || atomic_load_relaxed(&f->object.object) != o) {
             frame_unpin(f);
@@ -585,7 +591,9 @@ static int write_back(struct object *o, u64 first, u64 end) {
             /* clear dirty, take the right to write from all mappings, then write: a later write faults and is seen */
             if (atomic_load(&o->writable_shared))
                 object_visit(o, index, index + 1, VISIT_WRITE_PROTECT);
+            u32 stall = machine_stall(STALL_IO);
             int failed = o->ops->write_back(o, index, f);
+            machine_stall_over(stall);
             event(EVENT_OBJECT_WRITE_BACK, index, !failed);
             if (failed) {
                 error = error ? error : failed;

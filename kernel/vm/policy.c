@@ -89,6 +89,14 @@ static bool ghost_take(u64 key, u32 *memo) {
     return false;
 }
 
+bool policy_remembers(u64 key) {
+    u32 tag, *row = row_of(key, &tag);
+    bool found = false;
+    for (unsigned i = 0; i < ROW && !found; i++)
+        found = (row[i] & ~POLICY_MEMO) == tag;
+    return found;
+}
+
 /* ---- for what surrounds them ---- */
 
 static u64 known(u64 pages) { return min(pages, (u64)POLICY_NONE); }

@@ -93,4 +93,5 @@ void policy_start(const struct policy *p);
 /* policy_came: a page came, under this key, which says what its contents are (0: nothing that was ever evicted). True:
  * it is remembered. policy_went: it goes. */
 bool policy_came(const struct policy *p, u32 page, u64 key);
+bool policy_remembers(u64 key);
 void policy_went(const struct policy *p, u32 page, u64 key);

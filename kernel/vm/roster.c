@@ -33,6 +33,7 @@ static struct {
 static struct log *logs; /* by CPU */
 u8 roster_listens;
 bool roster_wants_touches;
+static bool any_evicted; /* atomic, ever */
 
 void roster_init(void) {
     logs = kzalloc(sizeof(*logs) * MACHINE_CPUS);
@@ -59,13 +60,14 @@ bool policy_used(u32 page) {
 
 /* ---- what comes ---- */
 
+static u64 key_in(const struct object *o, u64 index) { return o ? (u64)o * 31 + (index << 20) : 0; }
+
 /* Read without a lock: it may be freed and something else by now, and then the key is nobody's. */
 static u64 key_of(const struct frame *f) {
     if (frame_class(f) == FRAME_ANON)
         return frame_flags(f) & FRAME_SWAP ? 1 + (u64)atomic_load_relaxed(&f->anon.swap) : 0;
-    u64 object = (u64)atomic_load_relaxed(&f->object.object);
-    u64 index = (u64)atomic_load_relaxed(&f->index_high) << 32 | atomic_load_relaxed(&f->object.index);
-    return object ? object * 31 + (index << 20) : 0;
+    return key_in(atomic_load_relaxed(&f->object.object),
+                  (u64)atomic_load_relaxed(&f->index_high) << 32 | atomic_load_relaxed(&f->object.index));
 }
 
 /* For a trace a key has 32 bits: exact for the first areas, else so that two are seldom the same. */
@@ -131,6 +133,18 @@ void roster_record(void) {
             tell_recorder(TRACE_AHEAD, &frames[page]);
 }
 
+/* A policy that hears of what comes finds out by itself, and counts it (tell); else it is counted here. */
+bool roster_refault(const struct object *o, u64 index) {
+    if (likely(!atomic_load_relaxed(&any_evicted)))
+        return false;
+    spin_lock(&roster.lock);
+    bool found = policy_remembers(key_in(o, index));
+    spin_unlock(&roster.lock);
+    if (found && !roster.policy->insert)
+        event(EVENT_REFAULT, index, 1);
+    return found;
+}
+
 /* ---- for reclaim ---- */
 
 unsigned roster_victims(struct policy_ask *ask, struct frame **out) {
@@ -159,8 +173,9 @@ void roster_evicted(struct frame *f) {
     if (page >= policy_pages)
         return;
     spin_lock(&roster.lock);
-    policy_went(roster.policy, (u32)page, roster.policy->insert ? key_of(f) : 0);
+    policy_went(roster.policy, (u32)page, key_of(f));
     spin_unlock(&roster.lock);
+    atomic_store_relaxed(&any_evicted, true);
 }
 
 void roster_settle(struct frame *f) {

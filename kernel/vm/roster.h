@@ -19,6 +19,12 @@ static inline void roster_came(struct frame *f, bool ahead) {
         roster_note(f, ahead);
 }
 
+/* roster_refault: page `index` of o is to be read, and was evicted not long ago. A hint: as long as the ghosts
+ * remember.
+ */
+struct object;
+bool roster_refault(const struct object *o, u64 index);
+
 /* For reclaim, by one task at a time (`reclaiming`).
  * roster_victims: frames that the policy names, up to ask->most. Each is told afterwards: roster_evicted, while it
  * still knows what its contents are and nobody else can free it; then, whatever became of it, roster_settle. */

@@ -17,6 +17,7 @@
 
 #include "vm/event.h"
 #include "vm/frame.h"
+#include "vm/machine.h"
 #include "vm/object_inner.h"
 
 #define RETRY_NS 1000000000ULL /* after a pass over all objects that brought nothing */
@@ -180,6 +181,8 @@ bool writeback_full(void) {
 
 void writeback_wait(void) {
     u64 seen = writeback_seen();
+    u32 stall = machine_stall(STALL_IO);
     waitq_wake_all(&writeback_waits);
     wait_until(&writeback_passes, writeback_seen() != seen || !writeback_full());
+    machine_stall_over(stall);
 }

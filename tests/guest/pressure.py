@@ -155,6 +155,36 @@ def part_background(mib):
     return "the background keeps memory free"
 
 
+def stalled(kind):
+    """The microseconds of some and full; the lines are Linux's."""
+    text = open("/proc/pressure/" + kind).read()
+    lines = re.fullmatch("".join(rf"{who} avg10=(\d+\.\d\d) avg60=(\d+\.\d\d) avg300=(\d+\.\d\d) total=(\d+)\n" for who in ("some", "full")), text)
+    if not lines:
+        fail("the lines of", kind, "are", text)
+    figures = lines.groups()
+    check("percentages", True, all(0 <= float(share) <= 100 for share in figures[0:3] + figures[4:7]))
+    check("some is at least full", True, int(figures[3]) >= int(figures[7]))
+    return int(figures[3]), int(figures[7])
+
+
+def part_stalls(mib):
+    """What waits for memory stalls for memory and for I/O, what waits for one CPU for that, and what does neither does not."""
+    memory, io, cpu = (stalled(kind) for kind in ("memory", "io", "cpu"))
+    check("time lost to memory, before it is short", (0, 0), memory)
+    part_fill(mib, 1)
+    check("time lost to memory", True, stalled("memory")[0] > 0)
+    check("time lost to I/O", True, stalled("io")[0] > io[0])
+    memory, cpu = stalled("memory"), stalled("cpu")
+
+    def spin(k):
+        while stalled("cpu")[0] < cpu[0] + 100000:
+            for _ in range(10000):
+                pass
+    children(2, spin)
+    check("time lost to the CPU, all of it", 0, stalled("cpu")[1])
+    return "stalls are seen"
+
+
 def part_forks(mib, count):
     """Half is only read, of the other half each process rewrites its part."""
     pages, part = mib * 256, mib * 256 // 2 // count
