@@ -18,6 +18,7 @@
  *
  * Locks: o->mutex, tried, while mappings are visited; o->lock for the tree and for who has which slot; the list of
  * objects with slots has a lock of its own, inside. */
+#include "lib/errseq.h"
 #include "vm/inner.h"
 #include "vm/object_inner.h"
 #include "vm/roster.h"
@@ -290,7 +291,7 @@ static void put_in_place(struct object *o, struct frame *f, struct frame *fresh)
     object_attach(o, index, fresh, flags);
     radix_replace(&o->tree, index, fresh);
     if (flags & FRAME_DIRTY) /* fresh is dirty in its place */
-        atomic_hint_add(&o->dirty, 1);
+        object_count_dirty(o, 1);
     o->cached++;
     object_detach(o, f);
     frame_unpin(fresh);
@@ -303,7 +304,7 @@ static bool lose(struct object *o, struct frame *f) {
         return false;
     }
     if (frame_flags(f) & FRAME_DIRTY)
-        o->error = -EIO;
+        errseq_set(&o->errors, -EIO);
     object_remove(o, object_index(f));
     return true;
 }
@@ -346,7 +347,7 @@ int object_replace(struct frame *f, struct frame *fresh) {
     atomic_store(&f->hold, 0);
     int error = o ? replace(o, f, fresh) : -EBUSY;
     if (o)
-        release_object(o);
+        object_release(o);
     return error;
 }
 

@@ -38,7 +38,7 @@ static enum frame_class class_of(const struct object *o) { return o->ops->fill ?
 
 /* ---- finding and filling ---- */
 
-static void count_dirty(struct object *o, int by) {
+void object_count_dirty(struct object *o, int by) {
     if (o->ops->write_back)
         writeback_count(o, by);
     else
@@ -51,7 +51,7 @@ void object_dirty_locked(struct object *o, struct frame *f) {
     if (unlikely(frame_flags(f) & FRAME_SWAP))
         object_slot_stale(f);
     atomic_or(&f->flags, FRAME_DIRTY);
-    count_dirty(o, 1);
+    object_count_dirty(o, 1);
     if (!o->ops->write_back && frame_class(f) == FRAME_FILE)
         frame_reclass(f, FRAME_SHMEM);
 }
@@ -138,7 +138,7 @@ void object_detach(struct object *o, struct frame *f) {
     atomic_store(&f->hold, 0);
     o->cached--;
     if (frame_flags(f) & FRAME_DIRTY)
-        count_dirty(o, -1);
+        object_count_dirty(o, -1);
 }
 
 /* A page that was promised by itself is gone, or did not come. */
@@ -575,7 +575,7 @@ static bool take_dirty(struct object *o, struct frame *f) {
     bool dirty = f->object.object == o && (frame_flags(f) & FRAME_DIRTY);
     if (dirty) {
         atomic_and(&f->flags, (u8)~FRAME_DIRTY);
-        count_dirty(o, -1);
+        object_count_dirty(o, -1);
     }
     spin_unlock(&o->lock);
     return dirty;
