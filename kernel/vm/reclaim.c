@@ -438,7 +438,7 @@ u64 vm_reclaim(u64 pages) {
     u64 freed = pages;
     if (vm_reclaiming())
         return 0;
-    atomic_hint_add(&totals.stalls, 1);
+    atomic_add(&totals.stalls, 1);
     if (take_turn()) {
         freed = reclaim_batch(pages, RECLAIM_DIRECT);
         reclaim_include();
