@@ -229,6 +229,7 @@ static ssize_t tree_write(struct file *f, struct iov *from, u64 *position) {
 int tree_resize(struct inode *inode, u64 bytes) {
     struct tree_inode *ti = tree_inode(inode);
     u64 size = size_of(ti);
+    struct frame *tail = NULL;
     int error = 0;
 
     if ((bytes < size && (ti->seals & F_SEAL_SHRINK)) || (bytes > size && (ti->seals & F_SEAL_GROW)))
@@ -239,12 +240,18 @@ int tree_resize(struct inode *inode, u64 bytes) {
         return error;
     tree_changed(ti);
     mutex_lock(&inode->object.mutex);
-    if (bytes < ti->lower_bytes)
+    if (tree_of(inode)->mode != TREE_THROUGH) /* else the lower has done its part, and has the page */
+        error = object_hold_tail(&inode->object, bytes, &tail);
+    if (!error && bytes < ti->lower_bytes)
         atomic_store(&ti->lower_bytes, bytes);
-    object_resize(&inode->object, bytes);
+    if (!error)
+        object_resize(&inode->object, bytes);
     mutex_unlock(&inode->object.mutex);
-    inode_touch(inode, true);
-    return 0;
+    if (tail)
+        frame_unpin(tail);
+    if (!error)
+        inode_touch(inode, true);
+    return error;
 }
 
 /* Zero part of one page, which exists afterwards. */

@@ -513,12 +513,15 @@ static void mark_closing(struct object *o, u64 first, u64 end) {
     spin_unlock(&o->lock);
 }
 
+int object_hold_tail(struct object *o, u64 size, struct frame **out) {
+    *out = NULL;
+    if (!(size % PAGE_SIZE) || size >= o->size || !object_has(o, size >> PAGE_SHIFT))
+        return 0;
+    return object_get(o, size >> PAGE_SHIFT, OBJECT_READ, out);
+}
+
 /* The rest of the last page reads as zeroes. */
-static void zero_tail(struct object *o, u64 size) {
-    struct frame *last;
-    if (!(size % PAGE_SIZE) || !object_has(o, size >> PAGE_SHIFT) ||
-        object_get(o, size >> PAGE_SHIFT, OBJECT_READ, &last))
-        return;
+static void zero_tail(struct object *o, u64 size, struct frame *last) {
     if (frame_class(last) == FRAME_SHMEM)
         object_dirty(o, last);
     memset((char *)frame_va(last) + size % PAGE_SIZE, 0, PAGE_SIZE - size % PAGE_SIZE);
@@ -528,13 +531,16 @@ static void zero_tail(struct object *o, u64 size) {
 void object_resize(struct object *o, u64 size) {
     assert(mutex_held(&o->mutex));
     u64 old = o->size, first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    struct frame *last;
+    bool tail = !object_hold_tail(o, size, &last) && last;
     atomic_store(&o->size, size);
     if (size >= old)
         return;
     mark_closing(o, first, RADIX_NONE);
     object_visit(o, first, RADIX_NONE, VISIT_UNMAP);
     remove_range(o, first, RADIX_NONE, true);
-    zero_tail(o, size);
+    if (tail)
+        zero_tail(o, size, last);
 }
 
 void object_punch(struct object *o, u64 first, u64 end) {

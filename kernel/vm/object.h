@@ -108,9 +108,11 @@ bool object_poisoned(struct object *o, u64 index); /* ... that are lost: frame_o
 /* object_swapped: how many of pages [first, end) are in the swap area. */
 u64 object_swapped(struct object *o, u64 first, u64 end);
 /* object_resize: set the size (bytes); shrinking unmaps and frees what lies past the new end, private copies too, and
- * zeroes the rest of the last page (if that cannot be read from the swap area, it stays: as on Linux). Holds o->mutex
- * on entry and return. May sleep. */
+ * zeroes the rest of the last page, unless that cannot be read. Holds o->mutex on entry and return. May sleep. */
 void object_resize(struct object *o, u64 size);
+/* object_hold_tail: the page that object_resize to `size` will zero a part of, pinned; NULL: none. With it in hand
+ * object_resize does all that it should. -EIO, -ENOMEM: it cannot be had. Holds o->mutex. May sleep. */
+int object_hold_tail(struct object *o, u64 size, struct frame **out) must_check;
 /* object_punch: free pages [first, end) (whole pages); shared mappings then see zeroes; private copies stay. mutex
  * held. */
 void object_punch(struct object *o, u64 first, u64 end);

@@ -1,6 +1,6 @@
 """pressure.py PART [NUMBER...] - memory that does not fit, seen from a program. Run by tests/programs/swap.py with a swap area; ends with 0
 and one line, or says what differs."""
-import ctypes, mmap, os, re, signal, struct, sys
+import ctypes, errno, mmap, os, re, signal, struct, sys
 
 PAGE = 4096
 MADV_FREE, MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED = 8, 20, 21, 3
@@ -516,6 +516,57 @@ def part_unwritable(pages, flag):
     check("all out", "S" * pages, pagemap(area))
     verify(area, 0, pages, 2)
     return "pages that cannot be written stay"
+
+
+def part_bad_read(pages):
+    """One page of the area cannot be read: one of the processes, which have 16 pages each to look at, needs it."""
+    area = anonymous(pages)
+    fill(area, 0, pages, 1)
+    area.madvise(MADV_PAGEOUT)
+    check("all out", "S" * pages, pagemap(area))
+    statuses = []
+    for first in range(0, pages, 16):
+        if os.fork() == 0:
+            verify(area, first, first + 16, 1, "child")
+            os._exit(0)
+        statuses.append(os.wait()[1])
+    check("those killed by SIGBUS", [0] * 5 + [signal.SIGBUS] + [0] * (pages // 16 - 6), statuses)
+    verify(area, 0, 80, 1)
+    verify(area, 96, pages, 1)
+    return "one is killed"
+
+
+def part_bad_tail(pages):
+    """A page that cannot be read is where a file in memory is to be cut: an error, and nothing has changed."""
+    fd = os.memfd_create("memory")
+    for i in range(pages):
+        os.write(fd, word(i, 1) * 512)
+    with mmap.mmap(fd, pages * PAGE) as area:
+        check("contents", [word(i, 1)[0] for i in range(pages)], [area[i * PAGE] for i in range(pages)])
+        area.madvise(MADV_PAGEOUT)
+        check("pages out", pages, swap_used())
+    for size, error in (88 * PAGE + 8, errno.EIO), (100 * PAGE + 8, 0), (88 * PAGE, 0):
+        try:
+            os.ftruncate(fd, size)
+            check("the outcome", error, 0)
+        except OSError as e:
+            check("the error", error, e.errno)
+            check("the size", pages * PAGE, os.fstat(fd).st_size)
+    check("the end", word(87, 1), os.pread(fd, 16, 88 * PAGE - 8))
+    return "cut where it can be"
+
+
+def part_bad_write(pages):
+    """One page of the area cannot be written: what was to be written with it stays, and goes elsewhere when it has changed."""
+    area = anonymous(pages)
+    fill(area, 0, pages, 1)
+    area.madvise(MADV_PAGEOUT)
+    verify(area, 0, pages, 1)
+    fill(area, 0, pages, 2)
+    area.madvise(MADV_PAGEOUT)
+    check("all out", "S" * pages, pagemap(area))
+    verify(area, 0, pages, 2)
+    return "nothing is lost"
 
 
 def part_cycles(count):

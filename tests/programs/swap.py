@@ -47,6 +47,27 @@ def over_the_network(t):
     t.true(f"a line says so: {result.err!r}", b"could not be written (error 5): they stay in memory" in result.err)
 
 
+def bad_sector(name, kind, part, says=None):
+    """A device of QEMU's blkdebug, one of whose pages, the 90th, cannot be read, or written."""
+    def function(t):
+        with open(f"{t.dir}/image", "wb") as file:
+            file.truncate(16 << 20)
+        drive = ("if=none,id=bad,format=raw,werror=report,rerror=report,file.driver=blkdebug,file.image.driver=file,"
+                 f"file.image.filename={t.dir}/image,file.inject-error.0.event=none,file.inject-error.0.iotype={kind},file.inject-error.0.errno=5,"
+                 f"file.inject-error.0.sector={89 * 8},file.inject-error.0.once=off")
+        options = [word for arg in ("-drive", drive, "-device", "virtio-blk-device,drive=bad") for word in ("--qemu-arg", arg)]
+        result = t.quire("python3", f"{TESTS}/guest/pressure.py", part, "256", options=["-m", "64M", *options])
+        lines = [line for line in result.err.split(b"\n") if line and not (says and says in line)]
+        t.equal("status, stderr", (0, []), (result.status, lines if result.status == 0 else (lines, result.out)))
+        t.true(f"it says so: {result.err!r}", not says or says in result.err)
+    add(name, function)
+
+
+bad_sector("a-page-that-cannot-be-read", "read", "bad_read")
+bad_sector("a-file-cut-in-a-page-that-cannot-be-read", "read", "bad_tail")
+bad_sector("a-page-that-cannot-be-written", "write", "bad_write", b"could not be written (error 5): they stay in memory")
+
+
 @test
 def a_terabyte_of_swap(t):
     """A sparse file of 1 TiB: what it costs grows with what is used."""
