@@ -49,6 +49,7 @@ struct flat_file {
     struct host_file *real;
     u64 size; /* bytes */
     u64 words[FILE_PAGES][WORDS];
+    bool owes_error; /* a page could not be written back, and msync has not said so yet */
 };
 struct flat_totals {
     u64 total, data, stack, exec, locked, committed, shared;

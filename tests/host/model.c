@@ -546,13 +546,34 @@ static void compare_stored(const struct flat_file *f, u64 first, u64 end) {
         }
 }
 
+/* The first mapping of [first, end) whose file owes an error pays it. */
+static bool error_is_told(struct flat *m, u64 first, u64 end) {
+    struct flat_map *who = NULL;
+    for (unsigned i = 0; i < m->map_count; i++) {
+        struct flat_map *x = &m->maps[i];
+        if (max(x->first, first) < min(x->end, end) && x->file >= 0 && (x->flags & VIEW_SHARED) &&
+            flat_files[x->file].owes_error && (!who || x->first < who->first))
+            who = x;
+    }
+    if (who)
+        flat_files[who->file].owes_error = false;
+    return who;
+}
+
 static void op_sync(const struct op *o, struct flat *m) {
     u64 end = o->first + o->pages;
     arm(o);
     int got = space_sync(m->real, o->first << PAGE_SHIFT, o->pages << PAGE_SHIFT, SYNC_WRITE);
     disarm(o);
     note("sync: %d", got);
-    if (io_failed) {
+    if (io_failed) { /* of which of the files, only they know */
+        check_eq(got, -EIO);
+        for (unsigned i = 0; i < FILES; i++)
+            if (flat_files[i].real)
+                flat_files[i].owes_error = flat_files[i].real->object.errors != flat_files[i].real->file.errors_seen;
+        return;
+    }
+    if (error_is_told(m, o->first, end)) {
         check_eq(got, -EIO);
         return;
     }
@@ -1088,6 +1109,7 @@ static void op_file(const struct op *o, struct flat_file *f) {
         int got = object_sync(object, o->offset, end);
         disarm(o);
         check_eq(got, io_failed ? -EIO : 0);
+        f->owes_error |= got != 0;
         if (!got)
             compare_stored(f, o->offset, end);
         break;
