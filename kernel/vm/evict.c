@@ -361,7 +361,7 @@ u64 object_seen(struct frame *f) {
         mutex_lock(&o->mutex);
         count = object_visit(o, object_index(f), object_index(f) + 1, VISIT_COUNT);
         mutex_unlock(&o->mutex);
-        release_object(o);
+        object_release(o);
     }
     return count;
 }
