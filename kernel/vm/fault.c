@@ -509,10 +509,10 @@ static enum verdict fault_leaf(struct fault *f) {
         return swapped(f, e);
     if (unlikely(e == entry_poison()))
         return TRY_POISON;
-    if (unlikely(f->force && entry_withheld(e)))
-        return f->access == FAULT_WRITE ? write_to_present(f, e) : TRY_DONE;
-    if (unlikely(entry_withheld(e)))
+    if (unlikely(entry_withheld(e)) && (f->run->view->flags & VIEW_PROT))
         e = let_translate(f, e);
+    if (unlikely(entry_withheld(e))) /* nothing is allowed: it is forced */
+        return f->access == FAULT_WRITE ? write_to_present(f, e) : TRY_DONE;
     if (f->access == FAULT_WRITE && !entry_writable(e))
         return write_to_present(f, e);
     return spurious(f);

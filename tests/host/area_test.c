@@ -212,3 +212,23 @@ test(area_emptied_of_what_could_not_be_written) {
         expect(s, AT + i, i + 1);
     end();
 }
+
+/* A debugger's write to a page that came back: the slot was changed as if it translated, and the write never ended. */
+test(area_emptied_under_a_debugger) {
+    begin(64);
+    unsigned second = host_swap_add(500, 7);
+    map_file(s, AT, 8, RW, NULL);
+    fill(8, 1);
+    swap_out();
+    check_eq(area_empty(second, go_on), 0);
+    struct space *child = space_fork(s); /* the path is to be taken over */
+    check(!is_err(child));
+    space_put(child);
+    for (u64 i = 0, value = 0x50; i < 8; i += 2, value++)
+        check_eq(space_copy(s, (AT + i) << PAGE_SHIFT, &value, sizeof(value), true, true), sizeof(value));
+    host_check();
+    for (u64 i = 0; i < 8; i++)
+        expect(s, AT + i, i % 2 ? i + 1 : 0x50 + i / 2);
+    host_swap_drop(second);
+    end();
+}
