@@ -16,21 +16,22 @@
 #define PATIENCE 5u /* after 2^5 misses the step grows */
 _Static_assert(1u << HASH_BITS == LZ_TABLE, "an entry for each hash");
 
+/* A word at any address. The builtin is one instruction; a freestanding memcpy is a call. */
 static u32 load32(const u8 *p) {
     u32 v;
-    memcpy(&v, p, sizeof(v));
+    __builtin_memcpy(&v, p, sizeof(v));
     return v;
 }
 static u64 load64(const u8 *p) {
     u64 v;
-    memcpy(&v, p, sizeof(v));
+    __builtin_memcpy(&v, p, sizeof(v));
     return v;
 }
 
 static void copy(u8 *to, const u8 *from, size_t bytes) {
     for (; bytes >= 8; bytes -= 8, to += 8, from += 8) {
         u64 v = load64(from);
-        memcpy(to, &v, sizeof(v));
+        __builtin_memcpy(to, &v, sizeof(v));
     }
     while (bytes--)
         *to++ = *from++;
@@ -112,15 +113,18 @@ static bool take_more(const u8 **in, const u8 *end, size_t *count) {
     return true;
 }
 
-/* The match may overlap what it makes: a run of one byte is one with offset 1. */
+/* The match may overlap what it makes: a run of one byte is one with offset 1. A short pattern is doubled until whole
+ * words can be copied. */
 static void repeat(u8 *to, size_t offset, size_t length) {
     const u8 *from = to - offset;
-    if (offset >= 8) {
-        copy(to, from, length);
-        return;
+    for (; offset < 8 && length; offset *= 2) {
+        size_t part = min(offset, length);
+        for (size_t i = 0; i < part; i++)
+            to[i] = from[i];
+        to += part;
+        length -= part;
     }
-    while (length--)
-        *to++ = *from++;
+    copy(to, from, length);
 }
 
 bool lz_expand(const u8 *in, size_t bytes, u8 *out, size_t room) {
