@@ -21,6 +21,7 @@
 #include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/space.h"
+#include "vm/swap.h"
 #include "vm/writeback.h"
 #include "vm/zswap.h"
 
@@ -218,9 +219,8 @@ static int store_dirty(struct synth *s, char *text, size_t bytes) {
     return 0;
 }
 
-static u64 swappiness = 60, nr_hugepages, min_free_kbytes, mmap_min_addr = 65536, page_cluster = 3,
-           vfs_cache_pressure = 100, nr_overcommit_hugepages, unprivileged_userfaultfd, compact_memory, zone_reclaim,
-           laptop_mode;
+static u64 swappiness = 60, nr_hugepages, min_free_kbytes, mmap_min_addr = 65536, vfs_cache_pressure = 100,
+           nr_overcommit_hugepages, unprivileged_userfaultfd, compact_memory, zone_reclaim, laptop_mode;
 
 static const struct synth_node vm_children[] = {
     {.name = "admin_reserve_kbytes", .mode = S_IFREG | 0644, .value = &commit_admin_reserve, .most = ~0UL},
@@ -280,7 +280,7 @@ static const struct synth_node vm_children[] = {
      .value = &commit_ratio,
      .store = store_commit_share,
      .most = 1UL << 31},
-    {.name = "page-cluster", .mode = S_IFREG | 0644, .value = &page_cluster, .most = 31},
+    {.name = "page-cluster", .mode = S_IFREG | 0644, .value = &swap_page_cluster, .most = 31},
     {.name = "panic_on_oom", .mode = S_IFREG | 0644, .value = &oom_panic, .most = 2},
     {.name = "policy", .mode = S_IFREG | 0644, .show = show_policy, .store = store_policy},
     {.name = "swappiness", .mode = S_IFREG | 0644, .value = &swappiness, .most = 200},

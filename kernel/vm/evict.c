@@ -414,10 +414,14 @@ static void brought(struct object *o, struct frame *f, int error) {
 int object_swap_in(struct object *o, u64 index, bool overwrite, struct frame **out) {
     struct frame *frames[SWAP_AHEAD];
     int errors[SWAP_AHEAD] = {0};
-    unsigned count = 1, most = overwrite ? 1 : SWAP_AHEAD;
+    unsigned count = 1,
+             most =
+                 overwrite ? 1 : swap_ahead(index, atomic_load_relaxed(&o->in_at), atomic_load_relaxed(&o->in_pages));
     int error = bring(o, index, overwrite ? FRAME_ZEROED : 0, FRAME_REFERENCED, &frames[0]);
     if (error)
         return error;
+    atomic_store_relaxed(&o->in_at, index);
+    atomic_store_relaxed(&o->in_pages, most);
     while (count < most && frame_free_count() > 4 * SWAP_AHEAD && !bring(o, index + count, 0, 0, &frames[count]))
         count++;
     u32 stall = machine_stall(STALL_MEMORY | STALL_IO);

@@ -246,11 +246,14 @@ static void forget_inward(struct inward *in) {
     in->count = 0;
 }
 
-/* What to read: this page, and the entries after it in the same run, in virtual order. */
+/* What to read: this page, and entries after it in the same run, in virtual order. */
 static enum verdict want_swapped(struct fault *f, u64 slot) {
     struct inward *in = &f->in;
     forget_inward(in);
-    for (unsigned i = f->slot; i < f->run->end && in->count < SWAP_AHEAD; i++) {
+    struct table *t = f->leaf;
+    t->ahead = (u8)swap_ahead(f->slot, t->ahead_at, t->ahead);
+    t->ahead_at = (u16)f->slot;
+    for (unsigned i = f->slot; i < f->run->end && in->count < t->ahead; i++) {
         entry e = slot_read(&f->leaf->slots[i]);
         if (!entry_swapped(e))
             break;

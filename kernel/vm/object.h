@@ -62,6 +62,8 @@ struct object {
     struct list in_writeback; /* in its list, while there are dirty pages and a backend */
     bool locked;              /* atomic: its pages stay in memory (SHM_LOCK) */
     struct list in_swap;      /* in evict.c's list, while it has slots; under its lock */
+    u64 in_at;                /* where pages were read from the swap area together last; atomic, a hint */
+    u32 in_pages;             /* how many; likewise */
 };
 
 /* The open file that a mapping keeps alive. fs/ embeds it in its struct file; vm/ counts references through ops. */

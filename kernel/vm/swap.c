@@ -161,6 +161,19 @@ void swap_release(u64 first, u64 end) {
     } while (f);
 }
 
+u64 swap_page_cluster = 3;
+
+unsigned swap_ahead(u64 at, u64 last, unsigned pages) {
+    u64 most = min((u64)SWAP_AHEAD, 1ULL << min(atomic_load_relaxed(&swap_page_cluster), (u64)SWAP_AHEAD));
+    if (!at)
+        pages = SWAP_AHEAD;
+    else if (pages && at - (last + pages) < SWAP_AHEAD)
+        pages *= 2;
+    else if (at != last) /* else it is tried again */
+        pages /= 2;
+    return (unsigned)max(min((u64)pages, most), 1ULL);
+}
+
 /* ---- in and out ---- */
 
 /* The first frames of the list whose slots follow one another. */

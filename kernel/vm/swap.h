@@ -15,7 +15,12 @@
 #include "vm/frame.h"
 #include "vm/radix.h"
 
-#define SWAP_AHEAD 8u /* entries of one table, or pages of one object, read in together */
+#define SWAP_AHEAD 8u         /* entries of one table, or pages of one object, read in together, at most */
+extern u64 swap_page_cluster; /* ... and at most two to the power of this: /proc/sys/vm/page-cluster */
+/* swap_ahead: how many to read together from `at` on, if the last time they were `pages` from `last` on: twice as many
+ * where a sequence goes on, or a little later, past what is there; else half as many, down to the one that is needed.
+ * From 0 on all, for a sequence may come from the table before. A hint: no lock. */
+unsigned swap_ahead(u64 at, u64 last, unsigned pages);
 
 void swap_totals(struct swap_totals *out);
 

@@ -70,6 +70,8 @@ struct table {
     struct list ring_link;
     u32 large;          /* level 1: slots above that show it large; atomic, raised and lowered under their locks */
     bool large_used;    /* reclaim saw that a large entry was used */
+    u8 ahead;           /* level 1: how many entries the last swap-in read together, ... */
+    u16 ahead_at;       /* ... from this slot on */
     struct ring *above; /* with large: the ring of the tables that have these slots */
     struct table *next; /* in a stock, or in an operation's list of detached tables */
     struct epoch_entry retire;

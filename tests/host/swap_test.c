@@ -120,6 +120,40 @@ test(swap_reads_neighbours_in_virtual_order) {
     end();
 }
 
+static unsigned reads_for(u64 page) {
+    unsigned before = host_swap.reads;
+    expect(s, AT + page, page + 1);
+    return host_swap.reads - before;
+}
+
+/* Here and there a page alone is read; in a sequence ever more, past what is there already; and no more than is
+ * allowed. */
+test(swap_reads_ahead_where_a_sequence_goes_on) {
+    begin(2048);
+    map_at(s, AT, 200, RW);
+    for (u64 i = 0; i < 200; i++)
+        put(s, AT + i, i + 1);
+    swap_out();
+    check_eq(reads_for(150), 1);
+    check_eq(reads_for(100), 1);
+    check_eq(reads_for(125), 1);
+    check_eq(reads_for(102), 1); /* 102 .. */
+    check_eq(reads_for(103), 2);
+    check_eq(reads_for(105), 4);
+    check_eq(reads_for(109), 8);
+    check_eq(reads_for(117), 8); /* up to 124; 125 is there */
+    check_eq(reads_for(126), 8);
+    check_eq(reads_for(50), 4);
+    check_eq(reads_for(20), 2);
+    check_eq(reads_for(180), 1);
+    swap_page_cluster = 1;
+    check_eq(reads_for(181), 2);
+    check_eq(reads_for(183), 2);
+    swap_page_cluster = 0;
+    check_eq(reads_for(185), 1);
+    end();
+}
+
 /* One shared leaf: out once, in once, for both; a write makes a copy of one's own. */
 test(swap_of_a_shared_table_is_done_once) {
     begin(2048);
