@@ -318,7 +318,7 @@ struct flat_map *flat_grow(struct flat *m, u64 page) {
 enum fault_outcome flat_access(struct flat *m, u64 page, enum fault_access access, u64 **words) {
     struct flat_map *x = flat_at(m, page);
     *words = NULL;
-    if (!x && page < FLAT_TOP && !flat_remote)
+    if (!x && page < FLAT_TOP && (!flat_remote || flat_force))
         x = flat_grow(m, page);
     if (!x)
         return FAULT_MAPERR;
