@@ -114,6 +114,10 @@ bench-files: ## python, git and gcc, cold and warm, on Quire and on Debian's Lin
 	@tool/set-up $(BENCH_NEEDS) git
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	bench/files
+bench-swap: ## which pages go when memory is short: each policy beside Debian's Linux, its default reclaim and MGLRU
+	@tool/set-up $(BENCH_NEEDS)
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	bench/swap $(BENCH_SWAP)
 
 clean: ## remove what make made
 	rm -rf build build-clang build-shadow quire
@@ -123,4 +127,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile tests/host/host.mk
 
 -include tests/host/host.mk
-.PHONY: all run test soak bench bench-files abi-record format check-format clean help host-test
+.PHONY: all run test soak bench bench-files bench-swap abi-record format check-format clean help host-test

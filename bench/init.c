@@ -1,11 +1,17 @@
 /* init.c - the first program of the Linux that is measured: gives the program that follows `--` on the kernel's command
  * line what it has on Quire too (/proc, a tmpfs at /dev/shm), runs it as its child, says how it ended, and ends the
- * machine. */
+ * machine. First it loads the modules in /modules, named so that their order is that of loading.
+ *
+ * Of the kernel's command line: lru_gen=y or n, zram=SIZE (compressed by LZ4). */
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -24,6 +30,26 @@ static void give(const char *type, const char *where) {
         end(where, 125);
 }
 
+static void load_modules(void) {
+    struct dirent **names;
+    int count = scandir("/modules", &names, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        char path[300];
+        snprintf(path, sizeof path, "/modules/%s", names[i]->d_name);
+        int fd = open(path, O_RDONLY);
+        if (names[i]->d_name[0] != '.' && syscall(SYS_finit_module, fd, "", 0))
+            end(path, 125);
+        close(fd);
+        unlink(path); /* its memory is the program's */
+    }
+}
+
+static void set(const char *file, const char *value) {
+    int fd = open(file, O_WRONLY);
+    if (fd < 0 || dprintf(fd, "%s", value) < 0 || close(fd))
+        end(file, 125);
+}
+
 int main([[maybe_unused]] int count, char **word) {
     int status;
     do /* before our words come those of the kernel's that nobody took (nokaslr) */
@@ -32,6 +58,14 @@ int main([[maybe_unused]] int count, char **word) {
     give("proc", "/proc");
     give("devtmpfs", "/dev");
     give("tmpfs", "/dev/shm");
+    give("sysfs", "/sys");
+    load_modules();
+    if (getenv("lru_gen"))
+        set("/sys/kernel/mm/lru_gen/enabled", getenv("lru_gen"));
+    if (getenv("zram")) {
+        set("/sys/block/zram0/comp_algorithm", "lz4");
+        set("/sys/block/zram0/disksize", getenv("zram"));
+    }
     printf("== begin\n");
     fflush(stdout);
     pid_t pid = fork();

@@ -126,11 +126,16 @@ def markdown(lines):
 
 
 def write_figures(results, path):
+    return put(path, "bench", "\n\n".join([head(results), markdown(operations(results)), markdown(rest(results))]))
+
+
+def put(path, mark, text):
     """Replaces what stands between the two marks in the chapter."""
     with open(path) as file:
-        before, _, tail = file.read().partition("<!-- bench -->\n")
+        before, begin, tail = file.read().partition(f"<!-- {mark} -->\n")
+    if not begin:
+        raise ValueError(f"{path} has no <!-- {mark} -->")
     after = tail.partition("<!-- end -->\n")[2]
-    text = "\n\n".join([head(results), markdown(operations(results)), markdown(rest(results))])
     with open(path, "w") as file:
-        file.write(f"{before}<!-- bench -->\n{text}\n<!-- end -->\n{after}")
+        file.write(f"{before}{begin}{text}\n<!-- end -->\n{after}")
     return 0
