@@ -11,7 +11,7 @@
 #define MEMO_BITS 20u
 
 const struct policy *const policies[] = {
-    &policy_clock, &policy_lirs, &policy_twolists, &policy_generations, &policy_sieve, &policy_s3fifo, NULL};
+    &policy_lirs, &policy_clock, &policy_twolists, &policy_generations, &policy_sieve, &policy_s3fifo, NULL};
 
 u32 policy_pages;
 struct policy_node *policy_nodes;

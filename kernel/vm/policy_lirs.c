@@ -119,11 +119,11 @@ static void tick(void) {
     balance();
 }
 
-/* The harvest of the tick is asked for in one call and used in the next. */
+/* The harvest of the tick is asked for in one call and used in the next. The first tick is due when memory is short for
+ * the first time: what was not used lately is at the tail then. */
 static bool tick_due(void) {
-    bool due = since >= max(resident() / TICKS, 1U) || (policy_queues[TRIAL].count && !policy_queues[COLD].count);
-    if (!full)
-        balance();
+    bool due =
+        !full || since >= max(resident() / TICKS, 1U) || (policy_queues[TRIAL].count && !policy_queues[COLD].count);
     full = true;
     if (harvesting)
         tick();

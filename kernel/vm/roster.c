@@ -39,8 +39,7 @@ void roster_init(void) {
     logs = kzalloc(sizeof(*logs) * MACHINE_CPUS);
     if (!logs)
         panic("no memory for the roster of pages");
-    roster.policy = policies[0];
-    policy_start(roster.policy);
+    roster_choose(policies[0]);
 }
 
 /* ---- what policies call ---- */

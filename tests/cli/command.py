@@ -541,7 +541,7 @@ def sim_of_a_loop(t):
     out = subprocess.run([QUIRE, "sim", path, "--memory", "512K..1M"], capture_output=True, text=True, timeout=60).stdout
     lines = [line.split() for line in out.splitlines()]
     t.equal("head", f"{rounds * pages} uses of {pages} pages; pages read back:", " ".join(lines[0]))
-    least, clock, lirs = (int(word) for word in lines[2][1:4])
+    least, lirs, clock = (int(word) for word in lines[2][1:4])
     t.true(f"the clock reads all but what one round leaves, not {clock}", clock > (rounds - 1) * (pages - frames))
     t.true(f"the least {least} < lirs {lirs} < half of clock {clock}", least < lirs < clock / 2)
     # each use must be of a page in memory, so of the others frames - 1 can be kept, of pages - 1: Belady's known result for a loop
@@ -574,7 +574,7 @@ def sim_refuses(t):
             file.write(b"qutrace1" + words)
     for words, says in (([path], "nothing was recorded"), ([t.dir + "/no"], "No such file"), (["/etc/hostname"], "no trace"),
                         ([t.dir + "/unknown"], "word 1 of the trace is of no known kind"), ([t.dir + "/none"], "of no known kind"),
-                        ([t.dir + "/half"], "its last word is not whole"), ([], "which trace"), ([path, "--memory", "1K"], "256K at least"), ([path, "--policy", "none"], "there are clock")):
+                        ([t.dir + "/half"], "its last word is not whole"), ([], "which trace"), ([path, "--memory", "1K"], "256K at least"), ([path, "--policy", "none"], "there are lirs")):
         done = subprocess.run([QUIRE, "sim", *words], capture_output=True, text=True, timeout=60)
         t.equal(f"status of sim {words}", 125, done.returncode)
         t.true(f"{says!r} in {done.stderr!r}", says in done.stderr and done.stderr.count("\n") == 1)
@@ -584,4 +584,4 @@ def sim_refuses(t):
 def policy_by_name(t):
     done = subprocess.run([QUIRE, "run", "--policy", "none", "true"], capture_output=True, text=True, timeout=60)
     t.equal("status", 125, done.returncode)
-    t.true(f"one line with the names: {done.stderr!r}", "clock, lirs, " in done.stderr and done.stderr.count("\n") == 1)
+    t.true(f"one line with the names: {done.stderr!r}", "lirs, clock, " in done.stderr and done.stderr.count("\n") == 1)

@@ -30,7 +30,7 @@
 #include "vm/zswap.h"
 
 #define T EXPLORE_THREADS
-#define STEPS_MOST 60000u /* the hand goes round three times */
+#define STEPS_MOST 200000u /* the hand goes round three times, and once more so after all pages were told anew */
 #define ACCESSES 12u      /* of one step: a walk of 4 levels, accessed and dirty bits, the page */
 #define CELLS 8192u       /* words that one run is about; a power of two */
 #define REGIONS 1024u
