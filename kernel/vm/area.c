@@ -165,13 +165,13 @@ int area_add(struct swap_device *d, u64 pages, int priority, const u32 *bad, uns
 
 void area_close(unsigned area) {
     spin_lock(&swap.lock);
-    swap.areas[area].closed = true;
+    atomic_store(&swap.areas[area].closed, true); /* looked at without the lock, too */
     spin_unlock(&swap.lock);
 }
 
 void area_open(unsigned area) {
     spin_lock(&swap.lock);
-    swap.areas[area].closed = false;
+    atomic_store(&swap.areas[area].closed, false);
     spin_unlock(&swap.lock);
 }
 

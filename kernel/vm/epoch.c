@@ -44,7 +44,7 @@ bool epoch_inside(void) { return atomic_load_relaxed(&cpus[cpu_id()].active) != 
 void epoch_enter(void) {
     struct epoch_cpu *c = self();
     assert_eq(c->active, 0);
-    atomic_store_relaxed(&c->active, atomic_load(&global_epoch));
+    atomic_store(&c->active, atomic_load(&global_epoch)); /* a release: who sees this has seen the section before end */
     atomic_fence(); /* the walk's loads come after: who unlinks later sees us active, or we see the link gone */
 }
 

@@ -80,6 +80,14 @@ extern char *frame_direct;   /* where frame 0 appears in the kernel: the direct 
 static inline enum frame_class frame_class(const struct frame *f) { return atomic_load_relaxed(&f->class); }
 static inline u8 frame_flags(const struct frame *f) { return atomic_load_relaxed(&f->flags); }
 
+/* frame_held_counts: the counts of a frame whose hold the caller has set, if it is of the class, and is not being
+ * freed: then it stays so while hold is set. Else 0. The class is looked at twice, for between one look and the counts
+ * the frame may have become another's. */
+static inline u64 frame_held_counts(const struct frame *f, enum frame_class class) {
+    u64 counts = atomic_load_relaxed(&f->class) == class ? atomic_load(&f->counts) : 0;
+    return atomic_load_relaxed(&f->class) == class ? counts : 0;
+}
+
 static inline u64 frame_number(const struct frame *f) { return (u64)(f - frames); }
 static inline u64 frame_phys(const struct frame *f) { /* by one shift: see frame_of_entry */
     return (u64)((const char *)f - (const char *)frames) * (PAGE_SIZE / sizeof(struct frame));

@@ -452,7 +452,7 @@ u64 object_visit(struct object *o, u64 first, u64 end, enum visit visit) {
         epoch_enter(); /* t may be unlinked once o->lock is released, but not freed */
         spin_unlock(&o->lock);
         spin_lock(&t->lock);
-        if (!t->dead && t->level == 1)
+        if (!atomic_load(&t->dead) && t->level == 1)
             visit_leaf(t, &range);
         spin_unlock(&t->lock);
         epoch_leave();

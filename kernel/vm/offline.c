@@ -56,7 +56,7 @@ static void exchange(struct frame *f, struct frame *fresh) {
         entry e = slot_read(&t->slots[index]);
         entry moved = fresh ? (e & ~ENTRY_PHYS) | (frame_phys(fresh) ^ (entry_present(e) ? 0 : ENTRY_PHYS)) : 0;
         slot_exchange(&t->slots[index], fresh ? moved : entry_poison());
-        t->anon -= !fresh;
+        atomic_hint_add(&t->anon, -!fresh);
         t->special += !fresh;
     }
 }

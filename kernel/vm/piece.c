@@ -275,17 +275,17 @@ void space_usage(struct space *s, u64 start, u64 end, struct space_usage *out) {
 /* Tables and resident pages below t, shared ones in full: from the leaves' own counters, not slot by slot. */
 static void count_in(const struct table *t, u64 *tables, u64 *resident) {
     ++*tables;
-    for (unsigned words = t->below_words; words; words &= words - 1) {
+    for (unsigned words = atomic_load_relaxed(&t->below_words); words; words &= words - 1) {
         unsigned word = __builtin_ctz(words);
-        for (u64 bits = t->below[word]; bits; bits &= bits - 1) {
+        for (u64 bits = atomic_load_relaxed(&t->below[word]); bits; bits &= bits - 1) {
             entry e = slot_read(&t->slots[word * 64 + __builtin_ctzll(bits)]);
-            const struct table *lower = table_of_entry(e);
             if (t->level > 2) {
-                count_in(lower, tables, resident);
+                count_in(table_of_entry(e), tables, resident);
             } else if (unlikely(!entry_is_table(e))) { /* shown large, or just becoming small */
                 ++*tables;
                 *resident += TABLE_SLOTS;
             } else { /* every exit looks at every leaf: no call for each */
+                const struct table *lower = table_of_entry(e);
                 ++*tables;
                 *resident += atomic_load_relaxed(&lower->anon) + atomic_load_relaxed(&lower->object);
             }

@@ -107,7 +107,7 @@ static void harvest_large(struct table *t, struct batch *b) {
 static void harvest(struct frame *f, struct batch *b) {
     if (!hold(f))
         return;
-    struct table *t = frame_class(f) == FRAME_TABLE && atomic_load(&f->counts) ? f->owner.slab : NULL;
+    struct table *t = frame_held_counts(f, FRAME_TABLE) ? f->owner.slab : NULL;
     if (t && spin_try(&t->lock)) {
         if (!atomic_load(&t->dead) && t->level == 1 && !atomic_load(&t->large))
             harvest_slots(t, b);
@@ -183,7 +183,7 @@ static bool drop_lazy(struct withdrawal *w, struct table *t, entry *slot) {
     w->any = true;
     w->batch->stale = true;
     flush(w->batch);
-    t->anon--;
+    atomic_hint_add(&t->anon, -1);
     frame_unmap(w->f);
     return true;
 }
@@ -246,8 +246,7 @@ static void withdraw_frame(struct frame *f, struct batch *b) {
         return;
     epoch_enter();
     if (hold(f)) {
-        u64 counts =
-            frame_class(f) == FRAME_ANON ? atomic_load(&f->counts) : 0; /* of that class: it stays what it is */
+        u64 counts = frame_held_counts(f, FRAME_ANON);
         if (counts && counts < FRAME_ONE_PIN) {
             w.index = atomic_load(&f->anon.index);
             ring = atomic_load(&f->anon.ring);

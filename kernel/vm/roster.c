@@ -61,8 +61,9 @@ bool policy_used(u32 page) {
 
 static u64 key_in(const struct object *o, u64 index) { return o ? (u64)o * 31 + (index << 20) : 0; }
 
-/* Read without a lock: it may be freed and something else by now, and then the key is nobody's. */
-static u64 key_of(const struct frame *f) {
+/* Read without a lock: it may be freed and something else by now, and then the key is nobody's. ThreadSanitizer is not
+ * asked about these words: whatever the frame has become writes them as it likes. */
+static __attribute__((no_sanitize("thread"))) u64 key_of(const struct frame *f) {
     if (frame_class(f) == FRAME_ANON)
         return frame_flags(f) & FRAME_SWAP ? 1 + (u64)atomic_load_relaxed(&f->anon.swap) : 0;
     return key_in(atomic_load_relaxed(&f->object.object),
@@ -139,7 +140,7 @@ bool roster_refault(const struct object *o, u64 index) {
     spin_lock(&roster.lock);
     bool found = policy_remembers(key_in(o, index));
     spin_unlock(&roster.lock);
-    if (found && !roster.policy->insert)
+    if (found && !atomic_load_relaxed(&roster.policy)->insert)
         event(EVENT_REFAULT, index, 1);
     return found;
 }
@@ -211,7 +212,7 @@ bool roster_goes_along(const struct frame *f) {
 
 void roster_choose(const struct policy *p) {
     spin_lock(&roster.lock);
-    roster.policy = p;
+    atomic_store_relaxed(&roster.policy, p); /* roster_refault looks without the lock */
     policy_start(p);
     spin_unlock(&roster.lock);
     atomic_store(&roster_wants_touches, p->touched != NULL);
@@ -221,4 +222,4 @@ void roster_choose(const struct policy *p) {
         roster_sweep();
 }
 
-const char *roster_policy(void) { return roster.policy->name; }
+const char *roster_policy(void) { return atomic_load_relaxed(&roster.policy)->name; }

@@ -90,23 +90,24 @@ static struct free_object *first_free(const struct slab_cache *c, struct frame *
 }
 static u64 canary_of(const void *object) { return CANARY ^ (u64)object; }
 
+/* The links are where other frames have their counts, which reclaim looks at from outside: single words. */
 static void slab_link(u32 *list, struct frame *slab) {
-    *prev_of(slab) = 0;
-    *next_of(slab) = *list;
+    atomic_store_relaxed(prev_of(slab), 0);
+    atomic_store_relaxed(next_of(slab), *list);
     if (*list)
-        *prev_of(&frames[*list]) = (u32)frame_number(slab);
+        atomic_store_relaxed(prev_of(&frames[*list]), (u32)frame_number(slab));
     *list = (u32)frame_number(slab);
 }
 
 static void slab_unlink(u32 *list, struct frame *slab) {
     u32 next = *next_of(slab), prev = *prev_of(slab);
     if (prev)
-        *next_of(&frames[prev]) = next;
+        atomic_store_relaxed(next_of(&frames[prev]), next);
     else
         *list = next;
     if (next)
-        *prev_of(&frames[next]) = prev;
-    slab->counts = 0;
+        atomic_store_relaxed(prev_of(&frames[next]), prev);
+    atomic_store_relaxed(&slab->counts, 0);
 }
 
 /* Slabs. */

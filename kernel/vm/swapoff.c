@@ -32,14 +32,14 @@ static struct table *leaf_enter(struct frame *f) {
     struct table *t = NULL;
     epoch_enter();
     if (frame_class(f) == FRAME_TABLE && !atomic_xchg(&f->hold, 1)) {
-        t = frame_class(f) == FRAME_TABLE && atomic_load(&f->counts) ? f->owner.slab : NULL;
+        t = frame_held_counts(f, FRAME_TABLE) ? f->owner.slab : NULL;
         if (t && !spin_try(&t->lock))
             t = NULL;
+        if (t && (atomic_load(&t->dead) || t->level != 1 || !t->swapped)) {
+            spin_unlock(&t->lock); /* before hold: a spare one is freed without regard to the epoch */
+            t = NULL;
+        }
         atomic_store(&f->hold, 0);
-    }
-    if (t && (atomic_load(&t->dead) || t->level != 1 || !t->swapped)) {
-        spin_unlock(&t->lock);
-        t = NULL;
     }
     if (!t)
         epoch_leave();

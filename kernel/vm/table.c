@@ -65,6 +65,7 @@ static struct table *table_construct(void) {
         slab_free(table_cache, t);
         return NULL;
     }
+    t->dead = true; /* no leaf of anyone's yet: reclaim may look at it from the pin on */
     t->slots = frame_va(f);
     t->spare_ring = ring;
     t->runs = t->few;
@@ -230,8 +231,9 @@ int table_prev(const struct table *t, int i) {
 
 static void table_lead(struct table *t, unsigned i, entry e) {
     slot_store(&t->slots[i], e);
-    t->below[i / 64] |= 1ULL << (i % 64);
-    t->below_words |= 1U << (i / 64);
+    /* Single words: who counts what a shared table holds (count_in) has no lock. */
+    atomic_store_relaxed(&t->below[i / 64], t->below[i / 64] | 1ULL << (i % 64));
+    atomic_store_relaxed(&t->below_words, t->below_words | 1U << (i / 64));
     table_used(t, i);
 }
 

@@ -181,25 +181,29 @@ static bool write_back_oldest(int (*spill)(u64 slot, struct frame *f)) {
     return written;
 }
 
-/* Another frame for the pool. */
-static bool grow(int (*spill)(u64 slot, struct frame *f)) {
-    while (zswap_full())
-        if (!write_back_oldest(spill))
-            return false;
-    struct frame *f = frame_alloc(0, FRAME_KERNEL, FRAME_ATOMIC);
-    if (!f)
-        return false;
-    spin_lock(&z.lock);
-    zpool_add(f);
-    z.frames_most = max(z.frames_most, zpool_frames());
-    spin_unlock(&z.lock);
-    return true;
-}
-
-static struct object *take(size_t bytes) {
+/* An object of the pool, which gets *f if it has no room and takes it over then. */
+static struct object *take(size_t bytes, struct frame **f) {
     spin_lock(&z.lock);
     struct object *o = zpool_take(sizeof(*o) + bytes);
+    if (!o && *f) {
+        zpool_add(*f);
+        *f = NULL;
+        z.frames_most = max(z.frames_most, zpool_frames());
+        o = zpool_take(sizeof(*o) + bytes);
+    }
     spin_unlock(&z.lock);
+    return o;
+}
+
+/* The same with another frame for the pool, unless room was made meanwhile: a frame without objects would stay. */
+static struct object *grow(size_t bytes, int (*spill)(u64 slot, struct frame *f)) {
+    while (zswap_full())
+        if (!write_back_oldest(spill))
+            return NULL;
+    struct frame *f = frame_alloc(0, FRAME_KERNEL, FRAME_ATOMIC);
+    struct object *o = take(bytes, &f);
+    if (f)
+        frame_free(f, 0);
     return o;
 }
 
@@ -229,9 +233,10 @@ static bool insert(u64 slot, void *value, bool same) {
 
 /* An object with these bytes. NULL: no room. */
 static struct object *make(u64 slot, const void *data, size_t bytes, bool word, int (*spill)(u64, struct frame *)) {
-    struct object *o = take(bytes);
-    if (!o && grow(spill))
-        o = take(bytes);
+    struct frame *none = NULL;
+    struct object *o = take(bytes, &none);
+    if (!o)
+        o = grow(bytes, spill);
     if (!o)
         return NULL;
     o->slot = (u32)slot;

@@ -31,8 +31,8 @@
 
 #define T EXPLORE_THREADS
 #define STEPS_MOST 200000u /* the hand goes round three times, and once more so after all pages were told anew */
-#define ACCESSES 12u      /* of one step: a walk of 4 levels, accessed and dirty bits, the page */
-#define CELLS 8192u       /* words that one run is about; a power of two */
+#define ACCESSES 12u       /* of one step: a walk of 4 levels, accessed and dirty bits, the page */
+#define CELLS 8192u        /* words that one run is about; a power of two */
 #define REGIONS 1024u
 #define LOOKED 16u /* the last words of a thread: what a spin loop looks at */
 #define SPIN 64u   /* steps of one turn of a spin loop, at most */

@@ -6,6 +6,7 @@
  * frame     f  a frame of the file     n  withheld (PROT_NONE) P F  the same, and it can be written through the whole
  * path */
 #include "host.h"
+#include "vm/policy.h"
 #include "vm/commit.h"
 #include "vm/event.h"
 #include "vm/inner.h"
@@ -681,7 +682,7 @@ test(space_answers) {
     check(live.tables && live.views);
     check_eq(table_large_pages(), 0);
     check(frame_available());
-    check_text(roster_policy(), "clock");
+    check_text(roster_policy(), policies[0]->name);
     for (unsigned e = 0; e < VM_EVENTS; e++)
         check(event_name(e) && *event_name(e));
     for (; slab_info(n, &slab); n++)
