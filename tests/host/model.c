@@ -891,8 +891,11 @@ static void op_copy(const struct op *o, struct flat *m) {
     disarm(o);
     note("copy %s: %ld", write ? "in" : "out", got);
     for (unsigned i = 0; i < 2 && should == 8 * (ssize_t)i; i++) {
-        if ((alloc_failed || io_failed || model_small) && got <= should) /* 0 bytes are -EFAULT */
+        if ((alloc_failed || io_failed || model_small) && got <= should) { /* 0 bytes are -EFAULT */
+            if (force)
+                grown(m, o->first + i);
             break;
+        }
         flat_remote = true;
         flat_force = force;
         enum fault_outcome outcome = flat_access(m, o->first + i, write ? FAULT_WRITE : FAULT_READ, &words);
