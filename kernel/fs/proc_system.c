@@ -30,7 +30,7 @@ struct memory {
     struct zswap_totals zswap;
     u64 total, available, kernel_stacks, committed;
     u64 mapped, dirty; /* frames of files and shared memory that are mapped; of files, to be written back */
-    u64 locked;        /* present in locked mappings */
+    u64 locked;        /* present in locked mappings; what two processes lock counts twice */
 };
 
 /* What no counter keeps is counted here, frame by frame. */
@@ -45,52 +45,35 @@ static void look_at_frames(struct memory *m) {
     }
 }
 
-/* The frames that [start, end) shows and `met` has not met: how many. */
-static u64 meet(struct space *s, u64 start, u64 end, u64 *met) {
-    u64 count = 0, frame;
-    for (u64 at = start; at < end; at += PAGE_SIZE) {
-        u32 what = space_present(s, at, &frame);
-        bool counted = (what & (PAGE_PRESENT | PAGE_ZERO)) == PAGE_PRESENT && !(met[frame / 64] >> (frame % 64) & 1);
-        if (counted)
-            met[frame / 64] |= 1UL << (frame % 64);
-        count += counted;
-    }
-    return count;
-}
-
-static u64 locked_in(struct space *s, u64 *met) {
+static u64 locked_in(struct space *s) {
     struct space_totals totals;
+    struct space_usage u;
     struct mapping m;
     u64 pages = 0;
     space_totals(s, &totals);
     for (u64 at = 0; totals.locked && space_walk(s, at, &m); at = m.end) {
-        if (m.view->flags & VIEW_LOCKED)
-            pages += meet(s, m.start, m.end, met);
+        if (m.view->flags & VIEW_LOCKED) {
+            space_usage(s, m.start, m.end, &u);
+            pages += u.anon + u.file + u.shmem;
+        }
         space_walk_end(&m);
     }
     return pages;
 }
 
-/* What two processes lock counts once. Without memory for that: 0. */
+/* By the tables, not page by page: a locked terabyte may be empty. */
 static u64 locked_pages(void) {
-    unsigned order = 0;
-    while (PAGE_SIZE << order < align_up(frame_count, 64UL) / 8)
-        order++;
-    u64 *met = pages_alloc(order, FRAME_ZEROED);
     struct process *p;
     u64 pages = 0;
-    if (!met)
-        return 0;
     for (int pid = 0; (p = process_next(pid));) {
         struct space *s = process_space(p);
         pid = p->pid;
         if (s) {
-            pages += locked_in(s, met);
+            pages += locked_in(s);
             space_put(s);
         }
         process_put(p);
     }
-    pages_free(met, order);
     return pages;
 }
 

@@ -111,6 +111,6 @@ def everything_can_be_read(t):
 
 
 @test
-def what_two_processes_lock_counts_once(t):
-    """And each page of mixes: small, large, shared, swapped, locked."""
+def mixes_to_the_page(t):
+    """Small, large, shared, swapped, locked pages, and what each file of /proc says of them."""
     t.equal("mixes", "all fields agree\n", text(t, "python3", f"{TESTS}/guest/mixes.py", options=["-m", "96M", "-s", "64M", "--user", "0:0"], timeout=300))
