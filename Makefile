@@ -73,7 +73,7 @@ quire: $(O)/quire
 # ---- what people type
 # What a run needs, and what the tests need beside it. Installed by apt-get where it is missing, and said so (tool/set-up).
 NEEDS := gcc libc6-dev linux-libc-dev qemu-system-x86 python3
-TEST_NEEDS := $(NEEDS) clang clang-format gawk perl sqlite3 dash tar gzip procps strace gdb lua5.4 vim less htop expect nbdkit
+TEST_NEEDS := $(NEEDS) busybox clang clang-format gawk perl sqlite3 dash tar gzip procps strace gdb lua5.4 vim less htop expect nbdkit
 TEST_NEEDS += openssh-client curl openssl nginx-light redis-server netcat-openbsd
 
 run: ## build, and run a program that forks and maps, and see what memory did
@@ -90,11 +90,17 @@ test: ## build with gcc and with clang, and run every test
 	@$(MAKE) --no-print-directory -j$$(nproc) host-test host-tsan
 	tests/run
 
-soak: all $(O)/host-explore $(O)/host-tsan $(O)/host-model ## the long tests, until one fails or Ctrl-C is typed
-	$(O)/host-explore --explore --most 500000
+SOAK_NEEDS := $(TEST_NEEDS) bc cmake default-jdk-headless dialog g++ git golang-go make man-db nano nodejs php-cli postgresql redis-tools rsync ruby
+SOAK_NEEDS += stress-ng tmux xz-utils zstd
+EXPLORE_MOST ?= 50000 # interleavings of one scenario: ten times what make test tries
+soak: ## the long tests, until one fails or Ctrl-C is typed (ROUNDS=1: once)
+	@tool/set-up $(SOAK_NEEDS)
+	@$(MAKE) --no-print-directory -j$$(nproc) all $(O)/host-explore $(O)/host-tsan $(O)/host-model
+	$(O)/host-explore --explore --most $(EXPLORE_MOST)
 	$(O)/host-tsan --more 20
 	$(O)/host-model --quick --more 10
-	tests/run --soak
+	tests/run --tight
+	tests/run --soak $(if $(ROUNDS),--rounds $(ROUNDS))
 
 FORMATTED = $(wildcard kernel/*.[ch] kernel/*/*.[ch] kernel/*/*/*.[ch] tool/*.[ch] bench/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
 abi-record: ## write down again what Debian's 6.1 answers to the programs in tests/abi

@@ -4,16 +4,15 @@
  * argv[1]: the script, a file of the host's. The modules lie in /modules, named so that their order is the order of
  * loading. */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "modules.h"
 
 #define OPTIONS "trans=virtio,version=9p2000.L,cache=loose,msize=495616"
 
@@ -22,22 +21,11 @@ static void fail(const char *what) {
     reboot(RB_AUTOBOOT);
 }
 
-static void load_modules(void) {
-    struct dirent **names;
-    int count = scandir("/modules", &names, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        char path[300];
-        snprintf(path, sizeof path, "/modules/%s", names[i]->d_name);
-        int fd = open(path, O_RDONLY);
-        if (names[i]->d_name[0] != '.' && syscall(SYS_finit_module, fd, "", 0))
-            fail(path);
-        close(fd);
-    }
-}
-
 int main(int argc, char **argv) {
     int status = 1;
-    load_modules();
+    const char *failed = load_modules();
+    if (failed)
+        fail(failed);
     mkdir("/root", 0755);
     if (mount("root", "/root", "9p", MS_RDONLY, OPTIONS) || mount("proc", "/root/proc", "proc", 0, NULL) ||
         mount("devtmpfs", "/root/dev", "devtmpfs", 0, NULL) || mount("tmpfs", "/root/run", "tmpfs", 0, NULL))

@@ -4,17 +4,17 @@
  *
  * Of the kernel's command line: lru_gen=y or n, zram=SIZE (compressed by LZ4). */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
+
+#include "modules.h"
 
 static void end(const char *what, int status) {
     printf("\n== %s %d\n", what, status);
@@ -28,20 +28,6 @@ static void give(const char *type, const char *where) {
     mkdir(where, 0755);
     if (mount(type, where, type, 0, ""))
         end(where, 125);
-}
-
-static void load_modules(void) {
-    struct dirent **names;
-    int count = scandir("/modules", &names, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        char path[300];
-        snprintf(path, sizeof path, "/modules/%s", names[i]->d_name);
-        int fd = open(path, O_RDONLY);
-        if (names[i]->d_name[0] != '.' && syscall(SYS_finit_module, fd, "", 0))
-            end(path, 125);
-        close(fd);
-        unlink(path); /* its memory is the program's */
-    }
 }
 
 static void set(const char *file, const char *value) {
@@ -59,7 +45,9 @@ int main([[maybe_unused]] int count, char **word) {
     give("devtmpfs", "/dev");
     give("tmpfs", "/dev/shm");
     give("sysfs", "/sys");
-    load_modules();
+    const char *failed = load_modules();
+    if (failed)
+        end(failed, 125);
     if (getenv("lru_gen"))
         set("/sys/kernel/mm/lru_gen/enabled", getenv("lru_gen"));
     if (getenv("zram")) {

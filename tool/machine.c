@@ -26,6 +26,7 @@
 enum { CHILD_WIRE = 3, CHILD_DEBUG, CHILD_SWAP, CHILD_FDS = CHILD_SWAP + SWAPS_MOST };
 
 #define ARGS_MOST 256
+#define PLACES_WITHOUT_ACPI 6 /* of a microvm's 8 virtio-mmio devices, less the wire's and the root's */
 
 /* The command line as it is put together. */
 struct line {
@@ -106,9 +107,11 @@ static void build(struct line *line, const struct options *options, bool kvm, bo
     add(line, "-no-reboot");
     add(line, "-display");
     add(line, "none");
-    /* acpi=off: QEMU then names the virtio-mmio devices on the kernel command line, and the kernel needs no AML. */
+    /* acpi=off: QEMU then names the virtio-mmio devices on the kernel command line, and the kernel needs no AML. But
+     * only with ACPI has a microvm room for more than 8 of them: 24. */
+    bool acpi = options->share_count + options->swap_count > PLACES_WITHOUT_ACPI;
     add(line, "-M");
-    add(line, "microvm,acpi=off,rtc=off,pic=off,pit=off");
+    add(line, "microvm,acpi=%s,rtc=off,pic=off,pit=off", acpi ? "on" : "off");
     add(line, "-accel");
     add(line, "%s", kvm ? "kvm" : "tcg");
     /* TCG runs `rep movsb` a byte at a time; without the two flags nobody is told that it is fast. */
@@ -272,6 +275,15 @@ struct ends {
     int swap[SWAPS_MOST]; /* -1: not a temporary file */
 };
 
+/* Out of the way of the numbers that QEMU's descriptors get. */
+static int above(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, CHILD_FDS); }
+
+_Noreturn static void report(int error, int why) {
+    while (write(error, &why, sizeof why) < 0 && errno == EINTR)
+        continue;
+    _exit(EXIT_QUIRE);
+}
+
 /* In the child, between fork and exec: only async-signal-safe calls, since other threads may be about. Reports errno on
  * `error`. */
 _Noreturn static void become_qemu(const struct ends *ends, char **argv, pid_t parent) {
@@ -286,12 +298,17 @@ _Noreturn static void become_qemu(const struct ends *ends, char **argv, pid_t pa
     for (int i = 1; i < NSIG; i++)
         signal(i, SIG_DFL);
     int null = open("/dev/null", O_RDWR);
-    /* Up out of the way first: a descriptor may have a number that another one is to get. */
-    int wire = fcntl(ends->wire, F_DUPFD_CLOEXEC, 64), debug = fcntl(ends->debug, F_DUPFD_CLOEXEC, 64);
-    int output = fcntl(ends->output, F_DUPFD_CLOEXEC, 64), error = fcntl(ends->error, F_DUPFD_CLOEXEC, 64);
+    /* First all of them: a descriptor may have a number that another one is to get. */
+    int wire = above(ends->wire), debug = above(ends->debug);
+    int output = above(ends->output), error = above(ends->error);
     int swap[SWAPS_MOST];
-    for (int i = 0; i < SWAPS_MOST; i++)
-        swap[i] = ends->swap[i] < 0 ? null : fcntl(ends->swap[i], F_DUPFD_CLOEXEC, 64);
+    bool good = null >= 0 && wire >= 0 && debug >= 0 && output >= 0 && error >= 0;
+    for (int i = 0; i < SWAPS_MOST && good; i++) {
+        swap[i] = ends->swap[i] < 0 ? null : above(ends->swap[i]);
+        good = swap[i] >= 0;
+    }
+    if (!good) /* (ulimit -n) */
+        report(ends->error, errno);
     dup2(null, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
     dup2(output, STDERR_FILENO);
@@ -303,10 +320,7 @@ _Noreturn static void become_qemu(const struct ends *ends, char **argv, pid_t pa
      * live on. */
     syscall(SYS_close_range, CHILD_FDS, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
     execv(argv[0], argv);
-    int why = errno;
-    while (write(error, &why, sizeof why) < 0 && errno == EINTR)
-        continue;
-    _exit(EXIT_QUIRE);
+    report(error, errno);
 }
 
 static void pair(int type_is_pipe, int ends[2]) {

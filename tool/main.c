@@ -19,7 +19,7 @@ static int command_run(int argc, char **argv) {
     if (!options.dry_run)
         return run(&options);
     machine_print(&options, options.accel == ACCEL_KVM || (options.accel == ACCEL_AUTO && machine_kvm(&why)));
-    return 0;
+    return say_printed(0);
 }
 
 int main(int argc, char **argv) {
@@ -27,17 +27,19 @@ int main(int argc, char **argv) {
     streams_find();
     if (strcmp(word, "run") == 0)
         return command_run(argc - 1, argv + 1);
+    if (strcmp(word, "doctor") == 0 && argc > 2)
+        fail("%s: `quire doctor` takes no options", argv[2]);
     if (strcmp(word, "doctor") == 0)
-        return doctor();
+        return say_printed(doctor());
     if (strcmp(word, "sim") == 0)
-        return sim_main(argc - 1, argv + 1);
+        return say_printed(sim_main(argc - 1, argv + 1));
     if (strcmp(word, "--version") == 0) {
         puts("quire " QUIRE_VERSION);
-        return 0;
+        return say_printed(0);
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         usage_print();
-        return 0;
+        return say_printed(0);
     }
     if (*word)
         fail("%s: no such command; try quire --help", word);

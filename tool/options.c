@@ -26,9 +26,13 @@ extern char **environ;
 #define MEMORY_LEAST (2ull << 20) /* with less, QEMU cannot place the kernel */
 #define MEMORY_MOST (1ull << 40)
 #define MEMORY_DEFAULT (512ull << 20)
+#define SWAP_LEAST 8192 /* the first page is a header */
 #define CPUS_MOST 64
 #define CPUS_DEFAULT_MOST 8
-#define SHARES_MOST 16 /* of the 24 virtio-mmio devices of a microvm */
+#define SHARES_MOST 16
+/* Of the 24 virtio-mmio devices of a microvm with ACPI the wire and the root have two, and the interrupt of one goes
+ * astray: QEMU's IO-APIC takes pin 0 for pin 2, of its second one, too. */
+#define PLACES_MOST 21
 
 enum {
     OPT_ROOT = 256,
@@ -45,7 +49,8 @@ enum {
     OPT_NO_ASLR,
     OPT_STATS,
     OPT_TRACE,
-    OPT_SYSCTL
+    OPT_SYSCTL,
+    OPT_TOO_MUCH /* not one of them: a value where none is taken */
 };
 
 static const struct option long_options[] = {
@@ -98,33 +103,41 @@ static void set_memory(struct options *options, const char *text) {
     options->memory_bytes = bytes;
 }
 
-static void set_swap(struct options *options, const char *text) {
+static void set_swap(struct options *options, char *text) {
     uint64_t bytes;
+    if (strcmp(text, "0") == 0)
+        return;
     if (options->swap_count == SWAPS_MOST)
         fail("-s %s: too many swap areas; the most is %d", text, SWAPS_MOST);
     struct swap *swap = &options->swaps[options->swap_count++];
     if (size_parse(text, &bytes)) {
-        if (bytes < 8192 || bytes % 4096)
+        if (bytes < SWAP_LEAST || bytes % 4096)
             fail("-s %s: a swap size is a multiple of 4K, and at least 8K: its first page is a header", text);
         swap->bytes = bytes;
         return;
     }
     struct stat st;
-    if (strncmp(text, "nbd://", 6) != 0 && strncmp(text, "nbd+unix://", 11) != 0) {
+    bool is_file = strncmp(text, "nbd://", 6) != 0 && strncmp(text, "nbd+unix://", 11) != 0;
+    if (is_file) {
         if (stat(text, &st) != 0)
             fail("-s %s: %s; give a size, a file that exists, or nbd://HOST/NAME", text, strerror(errno));
         if (access(text, R_OK | W_OK) != 0)
             fail("-s %s: %s; swap needs a file to read and write", text, strerror(errno));
         if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
             fail("-s %s: neither a file nor a block device", text);
+        if (S_ISREG(st.st_mode) && st.st_size < SWAP_LEAST)
+            fail("-s %s: this file is too small to swap to; make it 8K at least, with truncate -s", text);
     }
+    /* To QEMU "a:b" is something of protocol a, unless a slash comes first. */
+    if (is_file && *text != '/' && asprintf(&text, "./%s", text) < 0)
+        fail("this machine has no memory left");
     swap->file = text;
 }
 
 static void set_cpus(struct options *options, const char *text) {
     char *end;
     unsigned long count = strtoul(text, &end, 10);
-    if (*end || end == text || count < 1 || count > CPUS_MOST)
+    if (*end || *text < '0' || *text > '9' || count < 1 || count > CPUS_MOST)
         fail("-c %s: a number of processors from 1 to %d", text, CPUS_MOST);
     options->cpus = (unsigned)count;
 }
@@ -309,7 +322,7 @@ static void take(struct options *options, int option, char *value) {
         break;
     case 'h':
         usage_print_run();
-        exit(0);
+        exit(say_printed(0));
     case OPT_ROOT:
         options->root = directory("--root", value, false);
         break;
@@ -358,6 +371,8 @@ static void take(struct options *options, int option, char *value) {
         break;
     case ':':
         fail("%s needs a value; `quire run --help` lists the options", value);
+    case OPT_TOO_MUCH:
+        fail("%s: this option takes no value", value);
     default:
         fail("%s: no such option; `quire run --help` lists them", value);
     }
@@ -378,20 +393,25 @@ void options_parse(struct options *options, int argc, char **argv) {
     options_default(options);
     opterr = 0;
     optind = 1;
-    for (int option; (option = getopt_long(argc, argv, "+:m:s:c:e:vqh", long_options, NULL)) != -1;) {
+    for (;;) {
+        char *word = argv[optind]; /* optind is past it only after its last letter */
+        int option = getopt_long(argc, argv, "+:m:s:c:e:vqh", long_options, NULL);
+        if (option == -1)
+            break;
+        bool bad = option == '?' || option == ':', is_long = bad && word[1] == '-';
         char letter[3] = {'-', (char)optopt, '\0'};
-        bool bad = option == '?' || option == ':';
-        /* optopt names a short option; for a long one the word itself is the last that was taken. */
-        bool is_short = optopt > 0 && optopt < 256 && strncmp(argv[optind - 1], "--", 2) != 0;
-        take(options, option, !bad ? optarg : is_short ? letter : argv[optind - 1]);
+        if (option == '?' && is_long && optopt)
+            option = OPT_TOO_MUCH; /* an option that is none leaves optopt 0 */
+        take(options, option, !bad ? optarg : is_long || optopt <= ' ' || optopt > '~' ? word : letter);
     }
     if (optind == argc)
         fail("which program? usage: quire run [OPTIONS] [--] PROGRAM [ARGUMENTS]");
     options->program = argv + optind;
     if (!options->program[0][0])
         fail("the program's name is empty");
-    if (options->zswap && !options->swap_count)
-        fail("--zswap needs a swap area for what does not compress: give -s, too");
+    if (options->share_count + options->swap_count > PLACES_MOST)
+        fail("%u directories and %u swap areas are too many; together at most %d", options->share_count,
+             options->swap_count, PLACES_MOST);
     if (!options->cwd)
         options->cwd = starting_directory(options);
     else if (options->cwd[0] != '/')
@@ -399,4 +419,8 @@ void options_parse(struct options *options, int argc, char **argv) {
     for (unsigned i = 0; i < options->share_count; i++)
         if (options->shares[i].target[0] != '/')
             fail("%s: give the place in the guest from /", options->shares[i].target);
+        else if (!options->shares[i].writable &&
+                 options->shares[i].target[strspn(options->shares[i].target, "/")] == '\0')
+            fail("--ro %s: nothing could be mounted below the guest's / then; give --root %s",
+                 options->shares[i].source, options->shares[i].source);
 }

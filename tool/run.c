@@ -131,7 +131,7 @@ static void stop(struct session *session, int number) {
     if (number != SIGTSTP && number != SIGTTIN && number != SIGTTOU)
         number = SIGSTOP;
     terminal_restore();
-    streams_drain();
+    streams_drain(false);
     sigemptyset(&one);
     sigaddset(&one, number);
     raise(number);
@@ -365,6 +365,7 @@ static void turn(struct session *session, int ms) {
 static void run_machine(struct session *session, bool kvm) {
     session->over = session->hello = session->try_again = false;
     session->output_used = 0;
+    session->panic_ns = 0;
     session->log = (struct guestlog){.verbose = session->options->verbose, .quiet = session->options->quiet};
     machine_start(&session->machine, session->options, kvm);
     channel_open(&session->channel, session->machine.wire);
@@ -397,6 +398,7 @@ static void signals_start(struct session *session) {
             sigaddset(&session->forwarded, taken[i]);
     pthread_sigmask(SIG_BLOCK, &session->forwarded, NULL);
     signal(SIGPIPE, SIG_IGN); /* EPIPE is the program's to hear of */
+    signal(SIGXFSZ, SIG_IGN); /* and EFBIG; of a file of our own it is an error like others */
     signal(SIGCHLD, SIG_DFL); /* else QEMU's status would be lost */
     session->signals = signalfd(-1, &session->forwarded, SFD_CLOEXEC | SFD_NONBLOCK);
     if (session->signals < 0)
@@ -453,11 +455,14 @@ int run(const struct options *options) {
             say("no guest comes up under KVM here; using TCG");
         run_machine(&session, false);
     }
-    streams_drain();
-    say_through(NULL);
+    /* Signals are still blocked, so nothing here may wait for a reader of stderr's without an eye on them. */
+    bool late = session.deadline_ns && clock_now() >= session.deadline_ns;
+    streams_abandon();
+    streams_drain(late);
     terminal_restore();
     record_close();
     conclude(&session);
+    streams_drain(late);
     free(session.stats);
     return session.code;
 }

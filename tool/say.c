@@ -4,6 +4,7 @@
  * made. */
 #include "say.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,6 +63,9 @@ static void say_list(const char *format, va_list list) {
     int n = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, list);
     used = n < 0 ? used : used + n;
     used = used > LINE_MOST - 2 ? LINE_MOST - 2 : used;
+    /* It is one line whatever is in the names that it shows, and moves no cursor. */
+    for (int i = 0; i < used; i++)
+        line[i] = iscntrl((unsigned char)line[i]) && line[i] != '\t' ? '?' : line[i];
     line[used++] = '\n';
     say_text(line, (unsigned long)used);
 }
@@ -80,4 +84,10 @@ void fail(const char *format, ...) {
     say_list(format, list);
     va_end(list);
     exit(EXIT_QUIRE);
+}
+
+int say_printed(int status) {
+    if (fflush(stdout) != 0 || ferror(stdout))
+        fail("cannot print: %s", strerror(errno));
+    return status;
 }

@@ -22,3 +22,6 @@ void say_raw(bool raw);
 
 /* Text of any number of lines, without the "quire: " of its own. */
 void say_text(const char *text, unsigned long bytes);
+
+/* What was printed on stdout is out: returns `status`. Fails if it is not: half an answer must not look like one. */
+int say_printed(int status);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define BATCH 32u
+#define MEMORY_MOST (1ull << 40) /* as of a machine (options.c); frames are numbered by 32 bits */
 #define ABSENT 0xffffffffu
 
 static struct {
@@ -155,8 +156,8 @@ static void set_memory(struct request *r, char *text) {
     if (dots)
         *dots = 0;
     if (!size_parse(text, &r->from) || !size_parse(dots ? dots + 2 : text, &r->to) || r->from < BATCH * 2 * PAGE_SIZE ||
-        r->to < r->from)
-        fail("--memory %s%s%s: write it as 64M, or 16M..256M, 256K at least", text, dots ? ".." : "",
+        r->to < r->from || r->to > MEMORY_MOST)
+        fail("--memory %s%s%s: write it as 64M, or 16M..256M, 256K at least and 1T at most", text, dots ? ".." : "",
              dots ? dots + 2 : "");
 }
 

@@ -25,6 +25,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 struct question {
@@ -59,10 +60,12 @@ struct watch {
 
 #define WATCHES_MOST 256
 #define CANCEL_SIGNAL (SIGRTMIN + 2) /* nobody else uses it; only workers let it in */
+#define DRAIN_LOOK_NS 5000000        /* between two looks whether our words are out */
+#define DRAIN_LOOKS 40               /* so long they have when somebody waits for our end: 0.2 s */
 
 static bool closed[3];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t drained = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t printed = PTHREAD_COND_INITIALIZER; /* a text of our own is out */
 static struct worker workers[3][2];
 static struct question *done, **done_end = &done; /* (l) */
 static struct question *shown;                    /* whose payload streams_next lent */
@@ -195,9 +198,9 @@ static void *work(void *argument) {
         pthread_mutex_lock(&lock);
         set_answer(question, value);
         worker->head = question->next;
+        if (question->tag == 0)
+            pthread_cond_broadcast(&printed);
         finish(question);
-        if (!worker->head)
-            pthread_cond_broadcast(&drained);
     }
     return NULL;
 }
@@ -448,10 +451,45 @@ void streams_print(const char *text, unsigned long bytes) {
     enqueue(question);
 }
 
-void streams_drain(void) {
+void streams_abandon(void) {
     struct worker *worker = &workers[STDERR_FILENO][true];
     pthread_mutex_lock(&lock);
-    while (worker->head)
-        pthread_cond_wait(&drained, &lock);
+    for (struct question *question = worker->head, *next; question; question = next) {
+        next = question->next;
+        if (question->tag)
+            (void)cancel_question(worker, question->tag);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* Caller holds `lock`. */
+static bool printing(const struct worker *worker) {
+    const struct question *question = worker->head;
+    while (question && question->tag)
+        question = question->next;
+    return question;
+}
+
+/* Has a signal come that ends a program? They are blocked, for signalfd. */
+static bool told_to_end(void) {
+    sigset_t come;
+    sigpending(&come);
+    return sigismember(&come, SIGINT) || sigismember(&come, SIGTERM) || sigismember(&come, SIGHUP) ||
+           sigismember(&come, SIGQUIT);
+}
+
+void streams_drain(bool soon) {
+    struct worker *worker = &workers[STDERR_FILENO][true];
+    pthread_mutex_lock(&lock);
+    for (unsigned looks = 0; printing(worker) && (looks < DRAIN_LOOKS || !(soon || told_to_end()));) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += DRAIN_LOOK_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        looks += pthread_cond_timedwait(&printed, &lock, &until) == ETIMEDOUT && looks < DRAIN_LOOKS;
+        if (worker->head && worker->head->cancelled)
+            pthread_kill(worker->thread, CANCEL_SIGNAL);
+    }
     pthread_mutex_unlock(&lock);
 }

@@ -49,5 +49,9 @@ void streams_polled(const struct pollfd *fds, unsigned count);
 /* Text for stderr after all that the program wrote to it. Never blocks. */
 void streams_print(const char *text, unsigned long bytes);
 
-/* Waits until what was printed is out. */
-void streams_drain(void);
+/* The machine is gone: what it wrote to stderr and nobody took is not waited for. */
+void streams_abandon(void);
+
+/* Waits until what was printed is out. A reader that takes nothing does not keep us where a signal says that we shall
+ * end (SIGINT, SIGTERM, SIGHUP, SIGQUIT), or `soon` does. */
+void streams_drain(bool soon);

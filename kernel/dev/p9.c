@@ -4,10 +4,11 @@
  * a file's pages names each frame in a table of its own, so that the server reads and writes them where they are. */
 #include <linux/virtio_9p.h>
 
+#include "boot/boot.h"
 #include "dev/p9.h"
 #include "vm/slab.h"
 
-#define RING_MOST 128 /* what QEMU has */
+#define RING_MOST 128 /* what QEMU has; "p9.ring=4" for the test of a full one */
 #define TAG_MOST 64   /* of a mount tag; QEMU's are shorter than 32 */
 
 struct p9_channel {
@@ -65,7 +66,7 @@ int p9_probe(struct virtio_device *d) {
     for (unsigned i = 0; i < bytes; i++)
         c->tag[i] = virtio_config8(d, sizeof(u16) + i);
     d->driver = c;
-    c->queue = virtq_create(d, 0, RING_MOST, call_done);
+    c->queue = virtq_create(d, 0, (unsigned)boot_option_number("p9.ring", RING_MOST), call_done);
     error = c->queue ? virtio_ready(d) : -ENOMEM;
     if (error) {
         kfree(c);

@@ -70,12 +70,12 @@ static void transfer(struct swap_device *d, bool write, struct swap_run *runs, u
     struct swap_block *s = of(d);
     struct waiting w = {0};
     for (struct swap_run *run = runs; run < runs + count; run++) {
-        struct request *r = NULL; /* wait_until may ask once more when it has one */
+        struct request *r;
         if (task_io_fails()) {
             run->error = -EIO;
             continue;
         }
-        wait_until(&s->ended, r || (r = take(s, &w, run)));
+        wait_until(&s->ended, (r = take(s, &w, run)));
         r->block.write = write;
         r->block.offset = run->page << PAGE_SHIFT;
         r->block.count = run->count;

@@ -16,6 +16,7 @@
 
 #include "dev/p9.h"
 #include "fs/lower.h"
+#include "fs/vfs.h"
 #include "task/failing.h"
 #include "vm/slab.h"
 
@@ -105,6 +106,12 @@ static void put8(struct call *c, u8 v) { put_bytes(c, &v, sizeof(v)); }
 static void put16(struct call *c, u16 v) { put_bytes(c, &v, sizeof(v)); }
 static void put32(struct call *c, u32 v) { put_bytes(c, &v, sizeof(v)); }
 static void put64(struct call *c, u64 v) { put_bytes(c, &v, sizeof(v)); }
+/* Whole seconds, and nanoseconds that are never negative. */
+static void put_time(struct call *c, s64 ns) {
+    s64 rest = ns % 1000000000;
+    put64(c, ns / 1000000000 - (rest < 0));
+    put64(c, rest + (rest < 0 ? 1000000000 : 0));
+}
 static void put_string(struct call *c, const char *s, size_t bytes) {
     put16(c, bytes);
     put_bytes(c, s, bytes);
@@ -271,7 +278,7 @@ static int fid_getattr(struct ninep *fs, u32 fid, struct lower_attr *a) {
         s64 *times[] = {&a->atime_ns, &a->mtime_ns, &a->ctime_ns};
         for (unsigned i = 0; i < array_count(times); i++) {
             s64 seconds = take64(c);
-            *times[i] = seconds * 1000000000 + (s64)take64(c);
+            *times[i] = inode_time(seconds, (s64)take64(c));
         }
         error = c->overrun ? -EIO : 0;
     }
@@ -309,8 +316,20 @@ static void ninep_put(struct lower *l, struct lower_node *node) {
     kfree(node);
 }
 
+/* An open fid the server may answer for by what it has open: whether the name still leads there, only another fid
+ * tells.
+ */
 static int ninep_getattr(struct lower *l, struct lower_node *node, struct lower_attr *attr) {
-    return fid_getattr(ninep_of(l), node->fid, attr);
+    struct ninep *fs = ninep_of(l);
+    if (atomic_load(&node->reading) != FID_OPEN)
+        return fid_getattr(fs, node->fid, attr);
+    u32 fid;
+    int error = fid_walk(fs, node->fid, NULL, 0, &fid);
+    if (error)
+        return error;
+    error = fid_getattr(fs, fid, attr);
+    fid_clunk(fs, fid);
+    return error;
 }
 
 /* ---- open ---- */
@@ -567,10 +586,8 @@ static int setattr_once(struct ninep *fs, struct lower_node *node, u32 valid, co
     put32(c, a->uid);
     put32(c, a->gid);
     put64(c, a->bytes);
-    put64(c, a->atime_ns / 1000000000);
-    put64(c, a->atime_ns % 1000000000);
-    put64(c, a->mtime_ns / 1000000000);
-    put64(c, a->mtime_ns % 1000000000);
+    put_time(c, a->atime_ns);
+    put_time(c, a->mtime_ns);
     return call_finish(c);
 }
 
@@ -715,19 +732,21 @@ static int ninep_rename(struct lower *l, struct lower_node *from, const char *na
     return call_finish(c);
 }
 
-/* One Twrite on a fid, the bytes taken where they are (direct map). Returns bytes written, or -errno. */
-static ssize_t fid_write(struct ninep *fs, u32 fid, const void *from, u32 bytes, u64 offset) {
+/* One Twrite on a fid, the bytes taken where they are: `count` pieces (direct map), with room for one before them and
+ * one after. Returns bytes written, or -errno. */
+static ssize_t fid_write(struct ninep *fs, u32 fid, struct virtq_piece *pieces, u16 count, u32 bytes, u64 offset) {
     struct call *c = call_create(fs, TWRITE, 4 + 8 + 4, 4);
-    struct vring_desc *table = kmalloc(3 * sizeof(*table));
+    struct vring_desc *table = kmalloc((count + 2) * sizeof(*table));
     ssize_t result = -ENOMEM;
     if (c && table) {
         put32(c, fid);
         put64(c, offset);
         put32(c, bytes);
         call_seal(c, bytes);
-        struct virtq_piece pieces[3] = {c->pieces[0], {dma_phys(from), bytes}, c->pieces[1]};
+        pieces[0] = c->pieces[0];
+        pieces[count + 1] = c->pieces[1];
         c->io.pieces = pieces;
-        c->io.out = 2;
+        c->io.out = count + 1;
         c->io.table = table;
         result = call_exchange(c);
         if (result == 0)
@@ -740,11 +759,29 @@ static ssize_t fid_write(struct ninep *fs, u32 fid, const void *from, u32 bytes,
     return result;
 }
 
+#define WRITE_PIECES 32u /* pages of one write-back: room on the stack, for it is memory that this may bring */
+
 static ssize_t ninep_write(struct lower *l, struct lower_node *node, const void *from, size_t bytes, u64 offset) {
     struct ninep *fs = ninep_of(l);
     ssize_t result = node_open(fs, node, &node->writing, open_writing);
+    u32 part = (u32)min(bytes, (size_t)PAGES_MOST << PAGE_SHIFT);
+    struct virtq_piece pieces[3] = {[1] = {dma_phys(from), part}};
     if (result == 0)
-        result = fid_write(fs, node->write_fid, from, min(bytes, (size_t)PAGES_MOST << PAGE_SHIFT), offset);
+        result = fid_write(fs, node->write_fid, pieces, 1, part, offset);
+    return result == 0 && bytes ? -EIO : result;
+}
+
+static ssize_t ninep_write_pages(struct lower *l, struct lower_node *node, struct frame **frames, size_t bytes,
+                                 u64 offset) {
+    struct ninep *fs = ninep_of(l);
+    ssize_t result = node_open(fs, node, &node->writing, open_writing);
+    struct virtq_piece pieces[WRITE_PIECES + 2];
+    u16 count = 0;
+    u32 part = (u32)min(bytes, (size_t)WRITE_PIECES << PAGE_SHIFT);
+    for (u32 done = 0; done < part; done += PAGE_SIZE)
+        pieces_add(pieces + 1, &count, frame_phys(*frames++), min(part - done, (u32)PAGE_SIZE));
+    if (result == 0)
+        result = fid_write(fs, node->write_fid, pieces, count, part, offset);
     return result == 0 && bytes ? -EIO : result;
 }
 
@@ -783,7 +820,8 @@ static int ninep_setxattr(struct lower *l, struct lower_node *node, const char *
             put32(c, flags);
         }
         error = call_finish(c);
-        ssize_t written = error || !bytes ? (ssize_t)bytes : fid_write(fs, fid, copy, bytes, 0);
+        struct virtq_piece pieces[3] = {[1] = {copy ? dma_phys(copy) : 0, (u32)bytes}};
+        ssize_t written = error || !bytes ? (ssize_t)bytes : fid_write(fs, fid, pieces, 1, (u32)bytes, 0);
         if (written != (ssize_t)bytes)
             error = written < 0 ? written : -EIO;
         c = call_create(fs, TCLUNK, 4, 0);
@@ -816,6 +854,7 @@ static const struct lower_ops ninep_ops = {
     .rename = ninep_rename,
     .setattr = ninep_setattr,
     .write = ninep_write,
+    .write_pages = ninep_write_pages,
     .fsync = ninep_fsync,
     .setxattr = ninep_setxattr,
 };

@@ -10,6 +10,8 @@
 
 #define SECTOR 512
 
+static struct mutex writing = MUTEX_INIT(writing); /* from reading a page to writing it, of any device */
+
 struct block_device *blockdev_of(const struct inode *inode) {
     unsigned major = inode->rdev >> 8 & 0xfff, minor = inode->rdev & 0xff;
     if ((inode->mode & S_IFMT) != S_IFBLK || major != BLOCK_MAJOR || minor % BLOCK_MINORS)
@@ -35,12 +37,23 @@ static ssize_t move_in_page(struct file *f, struct frame *page, struct iov *v, u
     return error ? error : moved ? moved : -EFAULT;
 }
 
+/* Who writes a part of a page would undo what another wrote to the rest of it meanwhile: so one at a time. */
+static ssize_t write_in_page(struct file *f, struct frame *page, struct iov *v, u64 position, size_t bytes) {
+    mutex_lock(&writing);
+    ssize_t n = move_in_page(f, page, v, position, bytes, true);
+    mutex_unlock(&writing);
+    return n;
+}
+
 static ssize_t move(struct file *f, struct iov *v, u64 *position, bool write) {
     struct frame *page = frame_alloc(0, FRAME_KERNEL, 0);
     ssize_t done = 0, n = page ? 1 : -ENOMEM;
     while (v->bytes && *position < size_of(f) && n > 0) {
         size_t here = (size_t)min((u64)v->bytes, PAGE_SIZE - *position % PAGE_SIZE);
-        n = signal_pending() ? -EINTR : move_in_page(f, page, v, *position, here, write);
+        if (fatal_signal_pending()) /* no other: programs do not expect a disk to be interrupted */
+            n = -EINTR;
+        else
+            n = write ? write_in_page(f, page, v, *position, here) : move_in_page(f, page, v, *position, here, false);
         done += n > 0 ? n : 0;
         *position += n > 0 ? (u64)n : 0;
         n = n > 0 && (size_t)n < here ? 0 : n;

@@ -141,8 +141,7 @@ static struct dentry *dentry_free(struct dentry *d) {
 
     assert(!(d->flags & (DENTRY_HASHED | DENTRY_PINNED | DENTRY_ON_LRU)));
     if (d->inode) {
-        if (d->inode->alias == d)
-            d->inode->alias = NULL;
+        (void)atomic_cas(&d->inode->alias, d, (struct dentry *)NULL); /* the name may have a new dentry already */
         notify_gone(d->inode);
         inode_put(d->inode);
     }
@@ -317,7 +316,7 @@ void dentry_insert(struct dentry *d, struct inode *inode, u32 flags) {
     assert(mutex_held(&d->parent->inode->lock));
     d->inode = inode;
     if (inode && (inode->mode & S_IFMT) == S_IFDIR)
-        inode->alias = d;
+        atomic_store(&inode->alias, d);
     atomic_or(&d->flags, flags & DENTRY_BELOW);
     struct dentry *old = hash_over(d);
     if (flags & DENTRY_PINNED)
@@ -366,12 +365,14 @@ void dentry_remove(struct dentry *d, struct dentry *whiteout) {
 }
 
 void dentry_forget(struct dentry *d) {
-    struct inode *dir = d->parent->inode;
+    struct dentry *parent = dentry_parent(d);
 
-    mutex_lock(&dir->lock);
-    if ((d->flags & (DENTRY_HASHED | DENTRY_PINNED)) == DENTRY_HASHED)
+    mutex_lock(&parent->inode->lock);
+    /* Moved meanwhile: its place is under another lock now. Who finds it there asks again. */
+    if (d->parent == parent && (d->flags & (DENTRY_HASHED | DENTRY_PINNED)) == DENTRY_HASHED)
         unhash(d);
-    mutex_unlock(&dir->lock);
+    mutex_unlock(&parent->inode->lock);
+    dentry_put(parent);
 }
 
 /* Swap names and parents of two unhashed dentries. The shape lock is held. */
@@ -396,7 +397,7 @@ static void swap_places(struct dentry *a, struct dentry *b) {
 }
 
 void dentry_move(struct dentry *d, struct dentry *slot, struct dentry *whiteout) {
-    bool below = d->flags & DENTRY_BELOW, keep = d->inode->super->keeps_names;
+    bool below = d->flags & DENTRY_BELOW, keep = inode_names_stay(d->inode);
 
     spin_lock(&shape);
     unhash(d);
@@ -415,7 +416,7 @@ void dentry_move(struct dentry *d, struct dentry *slot, struct dentry *whiteout)
     dentry_put(slot);
 }
 
-void dentry_exchange(struct dentry *a, struct dentry *b, bool keep) {
+void dentry_exchange(struct dentry *a, struct dentry *b) {
     u32 a_below = a->flags & DENTRY_BELOW, b_below = b->flags & DENTRY_BELOW;
 
     spin_lock(&shape);
@@ -429,10 +430,10 @@ void dentry_exchange(struct dentry *a, struct dentry *b, bool keep) {
     hash_over(a);
     hash_over(b);
     spin_unlock(&shape);
-    if (keep) {
+    if (inode_names_stay(a->inode))
         pin(a);
+    if (inode_names_stay(b->inode))
         pin(b);
-    }
 }
 
 bool dentry_kept_any(const struct dentry *d) {

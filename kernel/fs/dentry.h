@@ -61,9 +61,8 @@ void dentry_remove(struct dentry *d, struct dentry *whiteout);
  * What was hashed there before has been removed. whiteout as in dentry_remove, for the old name. Both directories'
  * locks held. */
 void dentry_move(struct dentry *d, struct dentry *slot, struct dentry *whiteout);
-/* dentry_exchange: a and b swap parents and names. Both directories' locks held. Only where names are not layered under
- * a write-through lower: both become pinned if `pin`. */
-void dentry_exchange(struct dentry *a, struct dentry *b, bool pin);
+/* dentry_exchange: a and b swap parents and names. Both directories' locks held. */
+void dentry_exchange(struct dentry *a, struct dentry *b);
 void dentry_forget(
     struct dentry *d); /* find it no more: the next lookup asks the file system again. Pinned names stay */
 bool dentry_kept_any(const struct dentry *d); /* has it pinned positive names? d's inode->lock held */

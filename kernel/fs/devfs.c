@@ -2,6 +2,7 @@
  *
  * A device is a line of `devices`: opening any inode with its number (in /dev, or made by mknod elsewhere) gives the
  * file its operations. /dev is a synthetic tree, constant; /dev/shm and /dev/pts are empty directories to mount on. */
+#include <linux/fs.h>
 #include <linux/kdev_t.h>
 #include <linux/major.h>
 #include <linux/poll.h>
@@ -10,8 +11,10 @@
 #include "arch/x86_64/usercopy.h"
 #include "fs/blockdev.h"
 #include "fs/io.h"
+#include "fs/poll.h"
 #include "fs/pty.h"
 #include "fs/synth.h"
+#include "lib/log.h"
 #include "lib/random.h"
 #include "task/task.h"
 #include "vm/slab.h"
@@ -121,15 +124,63 @@ static ssize_t kmsg_write(struct file *file, struct iov *from, u64 *position) {
     taken = iov_take(from, text, bytes);
     text[taken] = 0;
     if (taken == bytes)
-        kprintf(LOG_INFO "%s%s", text, taken && text[taken - 1] == '\n' ? "" : "\n");
+        kprintf("%s%s%s", text[0] == '<' && text[1] >= '0' && text[1] <= '7' && text[2] == '>' ? "" : LOG_INFO, text,
+                taken && text[taken - 1] == '\n' ? "" : "\n");
     kfree(text);
     return taken == bytes ? (ssize_t)bytes : -EFAULT;
 }
 
+/* One line a read; the position is the number of the next. */
 static ssize_t kmsg_read(struct file *file, struct iov *to, u64 *position) {
-    return -EAGAIN; /* the log is the host's */
+    struct log_line *l = kmalloc(sizeof(*l) + 64);
+    char *text = (char *)(l + 1);
+    ssize_t n = l ? 0 : -ENOMEM;
+
+    while (!n && !log_line(*position, l)) {
+        if (file->flags & O_NONBLOCK)
+            n = -EAGAIN;
+        else if (wait_until_interruptible(&log_readers, log_end() > *position))
+            n = -ERESTARTSYS;
+    }
+    if (!n && l->number != *position && *position) { /* what it was to have is gone */
+        *position = l->number;
+        n = -EPIPE;
+    }
+    if (!n) {
+        size_t head =
+            (size_t)ksnprintf(text, 64, "%u,%lu,%lu,-;", l->level, (unsigned long)l->number, (unsigned long)l->us);
+        l->text[l->bytes] = '\n';
+        n = (ssize_t)(head + l->bytes + 1);
+        if ((size_t)n > to->bytes)
+            n = -EINVAL;
+        else if (iov_put(to, text, head) + iov_put(to, l->text, l->bytes + 1) != (size_t)n)
+            n = -EFAULT;
+        *position = n > 0 ? l->number + 1 : *position;
+    }
+    kfree(l);
+    return n;
 }
-static const struct file_ops kmsg_ops = {.read = kmsg_read, .write = kmsg_write, .seek = null_seek};
+
+static s64 kmsg_seek(struct file *file, s64 offset, int whence) {
+    if (offset)
+        return -ESPIPE;
+    if (whence != SEEK_SET && whence != SEEK_END && whence != SEEK_DATA)
+        return -EINVAL;
+    file->position = whence == SEEK_SET ? 0 : whence == SEEK_END ? log_end() : atomic_load(&log_cleared);
+    return 0;
+}
+
+static u32 kmsg_poll(struct file *file, struct poll_table *table) {
+    poll_wait(table, &log_readers);
+    return log_end() > file->position ? POLLIN | POLLRDNORM : 0;
+}
+
+static const struct file_ops kmsg_ops = {
+    .read = kmsg_read,
+    .write = kmsg_write,
+    .seek = kmsg_seek,
+    .poll = kmsg_poll,
+};
 
 /* ---- terminals ---- */
 

@@ -8,7 +8,7 @@
  *
  * Locks: epoll->mutex (sleeping): the interest list, and whole passes over the ready list. epoll->lock (spin; taken by
  * notify under a watched queue's lock): the ready list. files_lock (spin): every file's list of items. An epoll that
- * watches an epoll takes the watched one's mutex under its own, so there are no cycles and NEST_MOST levels at most:
+ * watches an epoll takes the watched one's mutex under its own, so there are no cycles and NEST_MOST links at most:
  * nest_mutex is held while such a link is made. */
 #include <linux/poll.h>
 
@@ -19,7 +19,7 @@
 #include "task/task.h"
 #include "vm/slab.h"
 
-#define NEST_MOST 4 /* epolls below an epoll: epoll_ctl(2), ELOOP */
+#define NEST_MOST 4 /* links from the uppermost epoll down to the lowest: epoll_ctl(2), ELOOP */
 #define BUCKETS_FIRST 8
 /* Events that a caller cannot turn off, and bits that are no events. */
 #define ALWAYS (EPOLLERR | EPOLLHUP)
@@ -32,7 +32,11 @@ struct epoll {
     u32 bucket_count, item_count;
     struct spin lock;
     struct list ready;  /* of items that may be ready [lock] */
+    bool passing;       /* a pass over them is under way, and has one in hand that may go back [lock] */
     struct waitq queue; /* who waits in epoll_wait; pollers of the epoll itself */
+    struct file *file;  /* not counted: its own; there as long as an item is */
+    u64 walk;           /* the last walk of height_above that came here [nest_mutex] */
+    unsigned above;     /* what it found [nest_mutex] */
 };
 
 /* One queue that an item watches. */
@@ -178,6 +182,21 @@ static void epoll_put(struct epoll *ep) {
 
 /* ---- control ---- */
 
+/* How many epolls, one watching the other, are above this one. Each is asked once in a walk: there may be many ways to
+ * it. Holds nest_mutex and files_lock. Recursion bounded by NEST_MOST, as no link was made that goes beyond. */
+static unsigned height_above(struct epoll *ep, u64 walk) {
+    struct item *item;
+    if (ep->walk == walk)
+        return ep->above;
+    ep->walk = walk;
+    ep->above = 0;
+    list_for_each(item, &ep->file->epoll, file_link) {
+        unsigned above = height_above(item->epoll, walk) + 1;
+        ep->above = max(ep->above, above);
+    }
+    return ep->above;
+}
+
 /* Whether `from` reaches `to` by watching, or nests deeper than allowed. Holds nest_mutex. Recursion bounded by
  * NEST_MOST. */
 static bool reaches(struct epoll *from, const struct epoll *to, unsigned depth) {
@@ -270,8 +289,12 @@ int epoll_control(struct file *epoll, int operation, struct file *target, int fd
             return -EINVAL;
     }
     if (nests) {
+        static u64 walks; /* [nest_mutex] */
         mutex_lock(&nest_mutex);
-        if (reaches(target->private_data, ep, 1))
+        spin_lock(&files_lock);
+        unsigned above = height_above(ep, ++walks);
+        spin_unlock(&files_lock);
+        if (reaches(target->private_data, ep, above + 1))
             error = -ELOOP;
     }
     if (!error) {
@@ -286,6 +309,33 @@ int epoll_control(struct file *epoll, int operation, struct file *target, int fd
 
 /* ---- waiting ---- */
 
+/* Is there something to look at? What a pass has in hand counts, or who finds the list empty meanwhile would sleep, and
+ * nobody wakes for what was there before. */
+static bool may_be_ready(struct epoll *ep) {
+    spin_lock(&ep->lock);
+    bool may = ep->passing || !list_empty(&ep->ready);
+    spin_unlock(&ep->lock);
+    return may;
+}
+
+/* A pass over the ready list begins: how many items it has to look at. Holds ep->mutex. */
+static u32 pass_begin(struct epoll *ep) {
+    struct list *l;
+    u32 count = 0;
+    spin_lock(&ep->lock);
+    ep->passing = true;
+    for (l = ep->ready.next; l != &ep->ready; l = l->next)
+        count++;
+    spin_unlock(&ep->lock);
+    return count;
+}
+
+static void pass_end(struct epoll *ep) {
+    spin_lock(&ep->lock);
+    ep->passing = false;
+    spin_unlock(&ep->lock);
+}
+
 /* The next item that may be ready, off the list; NULL when `last` was the last to look at. Holds ep->mutex. */
 static struct item *ready_take(struct epoll *ep) {
     struct item *item = NULL;
@@ -297,16 +347,6 @@ static struct item *ready_take(struct epoll *ep) {
     }
     spin_unlock(&ep->lock);
     return item;
-}
-
-static u32 ready_count(struct epoll *ep) {
-    struct list *l;
-    u32 count = 0;
-    spin_lock(&ep->lock);
-    for (l = ep->ready.next; l != &ep->ready; l = l->next)
-        count++;
-    spin_unlock(&ep->lock);
-    return count;
 }
 
 /* Report one item: 1, 0 (not ready after all), -EFAULT. Holds ep->mutex. */
@@ -332,7 +372,7 @@ static long report_ready(struct epoll *ep, struct epoll_event __user *events, in
     int error = 0;
 
     mutex_lock(&ep->mutex);
-    for (u32 left = ready_count(ep); left && done < most; left--) {
+    for (u32 left = pass_begin(ep); left && done < most; left--) {
         struct item *item = ready_take(ep);
         if (!item)
             break;
@@ -343,26 +383,28 @@ static long report_ready(struct epoll *ep, struct epoll_event __user *events, in
         }
         done += reported;
     }
+    pass_end(ep);
     mutex_unlock(&ep->mutex);
     return done ? done : error;
 }
 
 long epoll_await(struct file *epoll, struct epoll_event __user *events, int most, u64 deadline_ns) {
     struct epoll *ep = epoll->private_data;
+    int error = 0;
     for (;;) {
         long done = 0;
-        if (!list_empty(&ep->ready))
+        if (may_be_ready(ep))
             done = report_ready(ep, events, most);
         if (done) {
-            if (!list_empty(&ep->ready)) /* what is left is for the next who waits */
+            if (may_be_ready(ep)) /* what is left is for the next who waits */
                 waitq_wake_one(&ep->queue);
             return done;
         }
-        if (!deadline_ns)
-            return 0;
-        int error = wait_until_deadline(&ep->queue, !list_empty(&ep->ready), true, deadline_ns);
-        if (error)
+        if (error || !deadline_ns)
             return error == -ETIMEDOUT ? 0 : error;
+        /* A wake may have been ours although the time was over, or a signal came: so the list is looked at once more,
+         * or nobody would tell another who waits. */
+        error = wait_until_deadline(&ep->queue, may_be_ready(ep), true, deadline_ns);
     }
 }
 
@@ -375,7 +417,7 @@ static u32 epoll_poll(struct file *file, struct poll_table *table) {
 
     poll_wait(table, &ep->queue);
     mutex_lock(&ep->mutex);
-    for (u32 left = ready_count(ep); left && !found; left--) {
+    for (u32 left = pass_begin(ep); left && !found; left--) {
         struct item *item = ready_take(ep);
         if (!item)
             break;
@@ -383,6 +425,7 @@ static u32 epoll_poll(struct file *file, struct poll_table *table) {
         if (found)
             ready_add(item);
     }
+    pass_end(ep);
     mutex_unlock(&ep->mutex);
     return found ? POLLIN | POLLRDNORM : 0;
 }
@@ -425,6 +468,7 @@ struct file *epoll_create(void) {
         kfree(ep);
     } else {
         file->private_data = ep;
+        ep->file = file;
     }
     return file;
 }

@@ -197,8 +197,18 @@ struct file *fd_get_of(struct files *t, int fd) {
 }
 
 struct file *fd_get(int fd) {
-    struct process *p = process_current();
-    return p && p->files ? fd_get_of(p->files, fd) : NULL;
+    struct files *t = task_current()->files;
+    return t ? fd_get_of(t, fd) : NULL;
+}
+
+struct file *fd_get_open(int fd) {
+    struct file *f = fd_get(fd);
+
+    if (f && (f->mode & FILE_PATH)) {
+        file_put(f);
+        f = NULL;
+    }
+    return f;
 }
 
 int fd_next_of(struct files *t, int from) {
@@ -212,6 +222,15 @@ int fd_next_of(struct files *t, int from) {
     return found;
 }
 
+u32 fd_room(void) {
+    struct files *t = task_current()->files;
+
+    spin_lock(&t->lock);
+    u32 room = t->block->size;
+    spin_unlock(&t->lock);
+    return room;
+}
+
 u32 fd_flags_of(struct files *t, int fd) {
     u32 flags = 0;
 
@@ -223,7 +242,7 @@ u32 fd_flags_of(struct files *t, int fd) {
 }
 
 int fd_set_flags(int fd, u32 flags) {
-    struct files *t = process_current()->files;
+    struct files *t = task_current()->files;
     int error = -EBADF;
 
     spin_lock(&t->lock);
@@ -243,7 +262,7 @@ static u32 fd_limit(void) {
 
 /* The lowest number >= from, with f in it, or NULL and reserved. */
 static int take_number(struct file *f, bool close_on_exec, int from) {
-    struct files *t = process_current()->files;
+    struct files *t = task_current()->files;
     u32 limit = fd_limit();
     int result;
 
@@ -271,7 +290,7 @@ int fd_install(struct file *f, bool close_on_exec, int from) { return take_numbe
 int fd_reserve(void) { return take_number(NULL, false, 0); }
 
 void fd_fill(int fd, struct file *f, bool close_on_exec) {
-    struct files *t = process_current()->files;
+    struct files *t = task_current()->files;
 
     spin_lock(&t->lock);
     assert(bit(t->block->taken, (u32)fd) && !t->block->slots[fd]);
@@ -287,11 +306,16 @@ int fd_install_at(struct files *t, struct file *f, int fd, bool close_on_exec) {
     struct file *old = NULL;
     int error = fd < 0 ? -EBADF : 0;
 
-    if (!error && (u32)fd >= t->block->size)
-        error = grow(t, (u32)fd);
-    if (error)
-        return error == -EMFILE ? -EBADF : error;
     spin_lock(&t->lock);
+    while (!error && (u32)fd >= t->block->size) {
+        spin_unlock(&t->lock);
+        error = grow(t, (u32)fd);
+        spin_lock(&t->lock);
+    }
+    if (error) {
+        spin_unlock(&t->lock);
+        return error == -EMFILE ? -EBADF : error;
+    }
     if (bit(t->block->taken, (u32)fd) && !t->block->slots[fd]) { /* reserved */
         error = -EBUSY;
     } else {
@@ -307,7 +331,7 @@ int fd_install_at(struct files *t, struct file *f, int fd, bool close_on_exec) {
 }
 
 int fd_close(int fd) {
-    struct files *t = process_current()->files;
+    struct files *t = task_current()->files;
     struct file *f;
 
     spin_lock(&t->lock);

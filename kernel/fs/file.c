@@ -9,6 +9,8 @@
 #include "fs/inotify.h"
 #include "fs/io.h"
 #include "fs/open.h"
+#include "fs/owner.h"
+#include "lib/errseq.h"
 #include "task/task.h"
 #include "vm/slab.h"
 
@@ -65,6 +67,7 @@ void file_fill(struct file *f, struct inode *inode, const struct path *path, int
     f->ops = inode->file_ops;
     mutex_init(&f->position_lock);
     vm_file_init(&f->vm, &file_vm_ops, &inode->object);
+    f->errors_seen = errseq_begin(&inode->super->errors);
     list_init(&f->epoll);
 }
 
@@ -100,6 +103,8 @@ void file_put(struct file *f) {
         locks_forget_file(f);
     if (!list_empty(&f->epoll))
         epoll_forget(f);
+    if (f->owner)
+        owner_forget(f);
     if (f->ops && f->ops->release)
         f->ops->release(f);
     if (f->counted_writer)
@@ -223,18 +228,25 @@ int inode_change(struct inode *i, const struct inode_change *new) {
     return error;
 }
 
-int inode_resize(struct inode *i, u64 bytes) {
+int inode_may_grow(const struct inode *i, u64 bytes) {
     struct process *p = process_current();
-    int error = 0;
+
+    if (!p || bytes <= i->object.size || bytes <= p->limits[RLIMIT_FSIZE].rlim_cur)
+        return 0;
+    signal_task(task_current(), SIGXFSZ, NULL);
+    return -EFBIG;
+}
+
+int inode_resize(struct inode *i, u64 bytes) {
+    int error;
 
     if ((s64)bytes < 0)
         return -EINVAL;
     if (!i->ops->resize)
         return -EINVAL;
-    if (p && bytes > i->object.size && bytes > p->limits[RLIMIT_FSIZE].rlim_cur) {
-        signal_task(task_current(), SIGXFSZ, NULL);
-        return -EFBIG;
-    }
+    error = inode_may_grow(i, bytes);
+    if (error)
+        return error;
     mutex_lock(&i->lock);
     inode_drop_privileges(i);
     error = i->ops->resize(i, bytes);

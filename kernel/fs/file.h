@@ -12,8 +12,10 @@ void files_put(struct files *f); /* the last one closes all; may sleep */
 void files_close_on_exec(struct files *f);
 struct file *fd_get(int fd); /* of the current process, counted; NULL: -EBADF */
 struct file *fd_get_of(struct files *f, int fd);
+struct file *fd_get_open(int fd);          /* as fd_get, but no O_PATH: those are as good as closed for most calls */
 int fd_next_of(struct files *f, int from); /* the first open descriptor >= from, or -1: for /proc/PID/fd */
 u32 fd_flags_of(struct files *f, int fd);  /* FD_CLOEXEC */
+u32 fd_room(void);                         /* no descriptor of the current process is as high */
 /* fd_install: a number for the file, the lowest >= from; takes over the caller's reference on success. -EMFILE,
  * -ENOMEM. */
 int fd_install(struct file *f, bool close_on_exec, int from);

@@ -41,6 +41,8 @@ void inode_init(struct inode *i, struct super *s, u32 mode) {
 
 void inode_get(struct inode *i) { atomic_add(&i->references, 1); }
 
+bool inode_names_stay(const struct inode *i) { return i->super->keeps_names || i->flags & INODE_HERE; }
+
 bool inode_try_get(struct inode *i) {
     u32 count = atomic_load_relaxed(&i->references);
 
@@ -62,15 +64,17 @@ void inode_put(struct inode *i) {
 
 bool cred_in_group(const struct credentials *cred, u32 gid, u32 own) {
     bool in = gid == own;
+    u32 count = atomic_load(&cred->group_count);
+    const struct group_list *list = atomic_load(&cred->groups);
 
-    for (u32 n = 0; !in && n < cred->group_count; n++)
-        in = cred->groups[n] == gid;
+    for (u32 n = 0; !in && n < count; n++)
+        in = list->gids[n] == gid;
     return in;
 }
 
 static bool has(const struct credentials *cred, int capability) { return cred->cap_effective & (1UL << capability); }
 
-int inode_permission_as(struct inode *i, int mask, const struct credentials *cred, u32 uid, u32 gid) {
+static int inode_permission_as(struct inode *i, int mask, const struct credentials *cred, u32 uid, u32 gid) {
     u32 mode = atomic_load_relaxed(&i->mode), type = mode & S_IFMT;
     bool directory = type == S_IFDIR;
     u32 bits = uid == i->uid ? mode >> 6 : cred_in_group(cred, i->gid, gid) ? mode >> 3 : mode;
@@ -89,6 +93,13 @@ int inode_permission_as(struct inode *i, int mask, const struct credentials *cre
 int inode_permission(struct inode *i, int mask) {
     const struct credentials *cred = cred_current();
     return inode_permission_as(i, mask, cred, cred->fsuid, cred->fsgid);
+}
+
+int inode_permission_real(struct inode *i, int mask) {
+    struct credentials cred = *cred_current();
+
+    cred.cap_effective = cred.uid == 0 ? cred.cap_permitted : 0;
+    return inode_permission_as(i, mask, &cred, cred.uid, cred.gid);
 }
 
 bool inode_owned(const struct inode *i) { return cred_current()->fsuid == i->uid || capable(CAP_FOWNER); }

@@ -356,6 +356,7 @@ static void inotify_release(struct file *file) {
 }
 
 static const struct file_ops inotify_ops = {
+    .async = true,
     .release = inotify_release,
     .read = inotify_read,
     .poll = inotify_poll,
@@ -369,7 +370,7 @@ struct file *inotify_create(int flags) {
     struct inode *inode = anon_inode();
     struct instance *i = kzalloc(sizeof(*i));
     struct file *file = err_ptr(-ENOMEM);
-    if (atomic_add(&instance_count, 1) >= inotify_instances_most)
+    if (atomic_add(&instance_count, 1) > inotify_instances_most)
         file = err_ptr(-EMFILE);
     else if (inode && i)
         file = file_make(inode, &inotify_ops, O_RDONLY | flags, "anon_inode:inotify");

@@ -3,6 +3,7 @@
 
 #include <linux/capability.h>
 
+#include "arch/x86_64/usercopy.h"
 #include "fs/inode.h"
 #include "task/task.h"
 #include "vm/slab.h"
@@ -140,4 +141,30 @@ int ipc_set(struct ipc *i, const struct ipc64_perm *from) {
     i->perm.gid = from->gid;
     i->perm.mode = (i->perm.mode & ~0777u) | (from->mode & 0777);
     return 0;
+}
+
+long ipc_control(const struct ipc_kind *k, int id, int command, void __user *argument) {
+    bool changes = command == IPC_SET || command == IPC_RMID;
+    u64 description[16];
+    struct ipc *i;
+    long result = 0;
+
+    assert(k->bytes <= sizeof(description));
+    if (command == IPC_SET && copy_from_user(description, argument, k->bytes))
+        return -EFAULT;
+    mutex_lock(&k->table->mutex);
+    i = changes ? ipc_own(k->table, id)
+                : ipc_look(k->table, id, command != IPC_STAT, command == k->stat_any ? 0 : 0444);
+    if (is_err(i)) {
+        result = ptr_err(i);
+    } else if (command == IPC_SET) {
+        result = k->set(i, description);
+    } else if (command == IPC_RMID) {
+        k->destroy(i);
+    } else {
+        k->describe(i, description);
+        result = command == IPC_STAT ? 0 : i->id;
+    }
+    mutex_unlock(&k->table->mutex);
+    return !changes && result >= 0 && copy_to_user(argument, description, k->bytes) ? -EFAULT : result;
 }

@@ -55,7 +55,20 @@ bool ipc_may(const struct ipc *i, u32 mask); /* mask: rwx bits, for whichever cl
 struct ipc *ipc_look(const struct ipc_table *t, int id, bool by_index, u32 mask);
 struct ipc *ipc_own(const struct ipc_table *t, int id);    /* for who may change it: err_ptr(-EINVAL), -EPERM */
 int ipc_set(struct ipc *i, const struct ipc64_perm *from); /* IPC_SET's owner and mode. -EINVAL: no such id */
-u64 ipc_seconds(void);                                     /* the time as the objects keep it */
+/* ipc_control: IPC_STAT, IPC_SET, IPC_RMID of semctl(2) and msgctl(2), and what else they have to describe an object:
+ * by its index, and (stat_any) without asking for rights. The table's mutex is free. describe, set: of `bytes` bytes.
+ */
+struct ipc_kind {
+    struct ipc_table *table;
+    size_t bytes;
+    int stat_any;
+    void (*describe)(const struct ipc *i, void *out);
+    long (*set)(struct ipc *i, const void *from);
+    void (*destroy)(struct ipc *i);
+};
+long ipc_control(const struct ipc_kind *k, int id, int command, void __user *argument);
+u64 ipc_seconds(void); /* the time as the objects keep it */
 
 extern u64 msg_bytes_most, msg_queue_bytes, msg_queues_most; /* /proc/sys/kernel/{msgmax, msgmnb, msgmni} */
+extern u64 mq_queues_most, mq_messages_most, mq_bytes_most, mq_messages_usual, mq_bytes_usual; /* /proc/sys/fs/mqueue */
 int proc_sysvipc_sem(struct synth *s, struct text *t), proc_sysvipc_msg(struct synth *s, struct text *t);

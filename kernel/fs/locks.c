@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <asm/fcntl.h>
 
+#include "fs/file.h"
 #include "fs/inode.h"
 #include "fs/vfs.h"
 #include "task/task.h"
@@ -120,6 +121,21 @@ static void apply(struct lock_set *set, const struct record *want, struct record
     waitq_wake_all(&set->changed);
 }
 
+/* flock(2): who wants another kind of lock than he has gives that up before he waits, or is refused: two who share a
+ * file and both want it alone would wait for each other for ever. The set is locked. */
+static void give_up(struct lock_set *set, const struct record *want) {
+    struct record *r, *next;
+
+    list_for_each_safe(r, next, &set->records, link) {
+        if (same_owner(r, want)) {
+            list_del(&r->link);
+            kfree(r);
+            atomic_add(&set->changes, 1);
+        }
+    }
+    waitq_wake_all(&set->changed);
+}
+
 /* Would `owner`, waiting for `other`, close a circle? blocked_lock held. */
 static bool circle(const void *owner, const void *other) {
     struct blocked *b;
@@ -147,7 +163,8 @@ static int wait_for(struct lock_set *set, u64 seen, const struct record *want, c
 
     if (posix) {
         mutex_lock(&blocked_lock);
-        error = circle(b.owner, other) ? -EDEADLK : 0;
+        /* Not if the set has changed: `other` may have let go since, and wait for us only now. */
+        error = circle(b.owner, other) && atomic_load(&set->changes) == seen ? -EDEADLK : 0;
         list_init(&b.link);
         if (!error)
             list_add(&all_blocked, &b.link);
@@ -175,6 +192,8 @@ static int set_lock(struct inode *i, const struct record *want, bool wait) {
         mutex_lock(&set->lock);
         struct record *other = want->type == F_UNLCK ? NULL : conflict(set, want);
         const void *whom = other ? other->owner : NULL;
+        if (other && want->kind == KIND_FLOCK)
+            give_up(set, want);
         u64 seen = atomic_load(&set->changes);
         if (!other)
             apply(set, want, &new, &spare);
@@ -259,14 +278,22 @@ static void get_lock(struct inode *i, const struct record *want, struct flock *o
         out->l_type = F_UNLCK;
 }
 
-int locks_fcntl(struct file *f, int command, struct flock *l) {
+static bool still_open(const struct file *f, int fd) {
+    struct file *now = fd_get(fd);
+
+    if (now)
+        file_put(now);
+    return now == f;
+}
+
+int locks_fcntl(struct file *f, int fd, int command, struct flock *l) {
     bool description = command == F_OFD_GETLK || command == F_OFD_SETLK || command == F_OFD_SETLKW;
     bool get = command == F_GETLK || command == F_OFD_GETLK;
     struct record want = {.type = l->l_type, .pid = process_current()->pid};
     int error = range_of(f, l, &want);
 
     want.kind = description ? KIND_DESCRIPTION : KIND_POSIX;
-    want.owner = description ? (const void *)f : process_current()->files;
+    want.owner = description ? (const void *)f : task_current()->files;
     if (!error && description && l->l_pid)
         error = -EINVAL;
     if (!error && want.type != F_RDLCK && want.type != F_WRLCK && (want.type != F_UNLCK || get))
@@ -279,7 +306,15 @@ int locks_fcntl(struct file *f, int command, struct flock *l) {
     }
     if ((want.type == F_RDLCK && !(f->mode & FILE_READ)) || (want.type == F_WRLCK && !(f->mode & FILE_WRITE)))
         return -EBADF;
-    return set_lock(f->inode, &want, command == F_SETLKW || command == F_OFD_SETLKW);
+    error = set_lock(f->inode, &want, command == F_SETLKW || command == F_OFD_SETLKW);
+    /* A thread that closed the descriptor meanwhile looked for locks before this one was there: it goes now, as nobody
+     * would take it away later. */
+    if (!error && !description && want.type != F_UNLCK && !still_open(f, fd)) {
+        want.type = F_UNLCK;
+        (void)set_lock(f->inode, &want, false);
+        error = -EBADF;
+    }
+    return error;
 }
 
 int locks_flock(struct file *f, int operation) {

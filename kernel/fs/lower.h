@@ -53,6 +53,8 @@ struct lower_ops {
                   struct lower_attr *attr);
     /* put: give a handle back. Any I/O handle that the layer opened for it goes too. */
     void (*put)(struct lower *l, struct lower_node *node);
+    /* getattr: of what the handle's name leads to now: of another file (ino tells) where somebody else than this layer
+     * has put one in its place. -ENOENT. */
     int (*getattr)(struct lower *l, struct lower_node *node, struct lower_attr *attr);
     /* open: can the contents be read (and written)? Called at each first open(2) of an inode, so that -EACCES comes
      * from open(2) and not from a fault; the layer may open its I/O handle here and keep it until put. */
@@ -85,6 +87,8 @@ struct lower_ops {
     int (*setattr)(struct lower *l, struct lower_node *node, u32 valid, const struct lower_attr *attr);
     /* write: from kernel memory; returns bytes written, at least 1. */
     ssize_t (*write)(struct lower *l, struct lower_node *node, const void *from, size_t bytes, u64 offset);
+    /* write_pages: what the file is to hold from the first frame's begin on; returns bytes written, at least 1. */
+    ssize_t (*write_pages)(struct lower *l, struct lower_node *node, struct frame **frames, size_t bytes, u64 offset);
     int (*fsync)(struct lower *l, struct lower_node *node, bool data_only);
     int (*setxattr)(struct lower *l, struct lower_node *node, const char *name, const void *value, size_t bytes,
                     int flags);

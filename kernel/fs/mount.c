@@ -65,11 +65,12 @@ int mount_on(const struct path *p, struct super *s, const char *source) {
         dentry_get(p->dentry);
         m->parent = p->mount;
         m->point = p->dentry;
-        atomic_or(&p->dentry->flags, DENTRY_MOUNTED);
     } else {
         first = m;
     }
     spin_lock(&lock);
+    if (p) /* with the list, or who unmounts what else is there takes it away between */
+        atomic_or(&p->dentry->flags, DENTRY_MOUNTED);
     m->id = ++last_id;
     list_add_tail(&mounts, &m->link);
     spin_unlock(&lock);

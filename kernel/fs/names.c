@@ -42,17 +42,30 @@ static int may_remove(struct inode *dir, struct dentry *victim, bool directory) 
     return error;
 }
 
-static u32 pin_flag(const struct inode *dir) { return dir->super->keeps_names ? DENTRY_PINNED : 0; }
+/* In proc nobody makes a name: one that is not there is just that, as 6.1 answers before it asks for any right. */
+static bool makes_names(const struct inode *dir) { return dir->super != proc_super(); }
+
+static u32 pin_flag(const struct inode *made) { return inode_names_stay(made) ? DENTRY_PINNED : 0; }
 
 static bool layered(const struct dentry *dir) { return dir->inode->flags & INODE_LAYERED; }
 
 /* Making. */
 
+u32 name_made_mode(const struct inode *dir, u32 mode) {
+    const u32 runs_as_group = S_ISGID | S_IXGRP;
+    const struct credentials *cred = cred_current();
+    struct fs_root *fs = fs_current();
+
+    if ((mode & S_IFMT) != S_IFDIR && (mode & runs_as_group) == runs_as_group && (dir->mode & S_ISGID) &&
+        !cred_in_group(cred, dir->gid, cred->fsgid) && !capable(CAP_FSETID))
+        mode &= ~(u32)S_ISGID;
+    return mode & ~(fs ? fs->umask : 0);
+}
+
 int name_create_in(struct dentry *dir, const char *name, size_t bytes, u32 mode, u64 rdev, struct dentry **out) {
     struct inode *parent = dir->inode;
-    struct fs_root *fs = fs_current();
     struct dentry *d;
-    int error = may_create(parent);
+    int error = makes_names(parent) ? may_create(parent) : -ENOENT;
 
     if (error)
         return error;
@@ -61,12 +74,12 @@ int name_create_in(struct dentry *dir, const char *name, size_t bytes, u32 mode,
     d = dentry_make(dir, name, bytes);
     if (!d)
         return -ENOMEM;
-    struct inode *inode = parent->ops->create(parent, name, bytes, mode & ~(fs ? fs->umask : 0), rdev);
+    struct inode *inode = parent->ops->create(parent, name, bytes, name_made_mode(parent, mode), rdev);
     if (is_err(inode)) {
         dentry_put(d);
         return (int)ptr_err(inode);
     }
-    dentry_insert(d, inode, pin_flag(parent));
+    dentry_insert(d, inode, pin_flag(inode));
     *out = d;
     return 0;
 }
@@ -88,7 +101,7 @@ static int begin_making(struct walk *w, int at, const char *name, bool directory
         return -EEXIST;
     }
     if (error == -ENOENT)
-        error = w->slash && !directory ? -ENOENT : 0;
+        error = (w->slash && !directory) || !makes_names(path_inode(&w->path)) ? -ENOENT : 0;
     return error;
 }
 
@@ -155,7 +168,7 @@ int name_symlink(const char *target, int at, const char *name) {
         if (!error && is_err(made))
             error = (int)ptr_err(made);
         if (!error)
-            dentry_insert(d, made, pin_flag(dir));
+            dentry_insert(d, made, pin_flag(made));
         mutex_unlock(&dir->lock);
         if (!error)
             notify_name(dir, w.name, w.bytes, made, IN_CREATE);
@@ -166,15 +179,26 @@ int name_symlink(const char *target, int at, const char *name) {
     return error;
 }
 
+u64 protected_hardlinks = 1; /* as Debian sets it */
+
+/* A second name for somebody else's file is only for who could read and write it, and the file must give no rights to
+ * who runs it: else the name would keep what its owner removes. */
+static bool may_share(struct inode *inode) {
+    u32 type = inode->mode & S_IFMT, gives = inode->mode & (S_ISUID | S_ISGID | S_IXGRP);
+
+    if (!atomic_load_relaxed(&protected_hardlinks) || inode_owned(inode))
+        return true;
+    return type == S_IFREG && !(gives & S_ISUID) && (gives & (S_ISGID | S_IXGRP)) != (S_ISGID | S_IXGRP) &&
+           !inode_permission(inode, MAY_READ | MAY_WRITE);
+}
+
 static int may_link(const struct path *old, const struct walk *w) {
     struct inode *inode = path_inode(old);
 
     if (old->mount != w->path.mount)
         return -EXDEV;
-    if ((inode->mode & S_IFMT) == S_IFDIR || !path_inode(&w->path)->ops->link)
+    if ((inode->mode & S_IFMT) == S_IFDIR || !path_inode(&w->path)->ops->link || !may_share(inode))
         return -EPERM;
-    if (!inode->links && !(inode->flags & INODE_TMPFILE))
-        return -ENOENT;
     return 0;
 }
 
@@ -197,7 +221,7 @@ int name_link(const struct path *old, int at, const char *name) {
             error = dir->ops->link(dir, w.name, w.bytes, inode);
         if (!error) {
             inode_get(inode);
-            dentry_insert(d, inode, pin_flag(dir));
+            dentry_insert(d, inode, pin_flag(inode));
         }
         mutex_unlock(&dir->lock);
         if (!error) {
@@ -343,7 +367,7 @@ static int find_both(struct move *m) {
     m->directory = (m->old->inode->mode & S_IFMT) == S_IFDIR;
     error = dentry_lookup(m->to.path.dentry, m->to.name, m->to.bytes, &m->target);
     if (error == -ENOENT)
-        error = m->flags & RENAME_EXCHANGE ? -ENOENT : 0;
+        error = m->flags & RENAME_EXCHANGE || !makes_names(path_inode(&m->to.path)) ? -ENOENT : 0;
     else if (!error && (m->flags & RENAME_NOREPLACE))
         error = -EEXIST;
     return error;
@@ -377,6 +401,8 @@ static int check_rights(const struct move *m) {
     /* A directory that changes its parent has its ".." written. */
     if (!error && m->directory && from != to)
         error = inode_permission(m->old->inode, MAY_WRITE);
+    if (!error && exchange && (m->target->inode->mode & S_IFMT) == S_IFDIR && from != to)
+        error = inode_permission(m->target->inode, MAY_WRITE);
     if (!error && !from->ops->rename)
         error = -EPERM;
     return error;
@@ -392,7 +418,7 @@ static int prepare(struct move *m) {
 /* The file system has done it: now the cache. */
 static void commit(struct move *m) {
     if (m->flags & RENAME_EXCHANGE) {
-        dentry_exchange(m->old, m->target, m->old->inode->super->keeps_names);
+        dentry_exchange(m->old, m->target);
         return;
     }
     if (m->target) {
@@ -410,10 +436,11 @@ static int move_locked(struct move *m) {
 
     if (!error)
         error = check_shape(m);
-    if (!error)
-        error = check_rights(m);
     if (error || (m->target && m->target->inode == m->old->inode))
-        return error; /* two names of one file: nothing happens */
+        return error; /* two names of one file: nothing happens, whoever asks */
+    error = check_rights(m);
+    if (error)
+        return error;
 
     struct rename_names r = {
         .from = path_inode(&m->from.path),

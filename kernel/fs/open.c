@@ -25,7 +25,7 @@ static int may_open(struct inode *inode, int flags, bool made) {
     int wanted = access_wanted(flags);
 
     if ((flags & O_DIRECTORY) && type != S_IFDIR)
-        return type == S_IFLNK && (flags & O_NOFOLLOW) && !(flags & O_PATH) ? -ELOOP : -ENOTDIR;
+        return -ENOTDIR;
     if (flags & O_PATH)
         return 0;
     if (type == S_IFLNK)
@@ -70,7 +70,7 @@ static int open_truncating(struct inode *inode) {
     return error;
 }
 
-/* Opens what p names as f, which is blank (file_alloc.h) and ours from now on. */
+/* Opens what p names as f, which is blank (file_alloc.h) and ours from now on. made: whoever asks may in any case. */
 static struct file *open_inode(struct file *f, const struct path *p, int flags, bool made) {
     struct inode *inode = path_inode(p);
     bool regular = (inode->mode & S_IFMT) == S_IFREG;
@@ -121,6 +121,11 @@ static struct file *open_inode(struct file *f, const struct path *p, int flags, 
 struct file *file_open_path(const struct path *p, int flags) {
     struct file *f = file_blank();
     return f ? open_inode(f, p, flags & ~O_CREAT, false) : err_ptr(-ENOMEM);
+}
+
+struct file *file_open_allowed(const struct path *p, int flags) {
+    struct file *f = file_blank();
+    return f ? open_inode(f, p, flags & ~(O_CREAT | O_TRUNC), true) : err_ptr(-ENOMEM);
 }
 
 /* The last component does not exist, or did not a moment ago: make it. *out counted. */
@@ -184,17 +189,14 @@ static int walk_making(struct walk *w, int flags, u32 mode, bool *made) {
 /* O_TMPFILE: an inode without a name in this directory, and a path to it. */
 static int make_nameless(const struct path *dir, int flags, u32 mode, struct path *out) {
     struct inode *parent = path_inode(dir), *inode;
-    struct fs_root *fs = fs_current();
     char name[24];
     int error = inode_permission(parent, MAY_WRITE | MAY_EXEC);
 
     if (error)
         return error;
-    if (!(flags & (O_WRONLY | O_RDWR)))
-        return -EINVAL;
     if (!parent->ops->tmpfile)
         return -EOPNOTSUPP;
-    inode = parent->ops->tmpfile(parent, S_IFREG | (mode & 07777 & ~(fs ? fs->umask : 0)));
+    inode = parent->ops->tmpfile(parent, name_made_mode(parent, S_IFREG | (mode & 07777)));
     if (is_err(inode))
         return ptr_err(inode);
     if (!(flags & O_EXCL))
@@ -215,7 +217,7 @@ static struct file *open_once(struct file *f, int at, const char *name, int flag
     bool nameless = (flags & O_TMPFILE) == O_TMPFILE, made = nameless;
     struct path of_nameless;
     struct walk w;
-    int error = walk_begin(&w, at, name, lookup);
+    int error = walk_begin(&w, at, name, lookup | (nameless ? LOOKUP_DIRECTORY : 0));
 
     if (!error && (flags & O_CREAT) && !nameless)
         error = walk_making(&w, flags, mode, &made);
@@ -229,6 +231,8 @@ static struct file *open_once(struct file *f, int at, const char *name, int flag
     } else if (nameless) {
         f = open_inode(f, &of_nameless, flags & ~(O_TMPFILE | O_CREAT | O_TRUNC), true);
         path_put(&of_nameless);
+        if (!is_err(f))
+            f->flags |= O_TMPFILE; /* fcntl tells */
     } else {
         f = open_inode(f, &w.path, flags, made);
     }

@@ -11,6 +11,8 @@ ssize_t file_read(struct file *f, struct iov *to, u64 *position);
 ssize_t file_write(struct file *f, struct iov *from, u64 *position);
 bool file_seeks(const struct file *f);
 bool file_can_direct(const struct file *f); /* O_DIRECT is meant for such files */
+/* inode_may_grow: by the caller's RLIMIT_FSIZE. 0, or -EFBIG, with its signal. */
+int inode_may_grow(const struct inode *i, u64 bytes);
 /* inode_resize: truncate(2) after its permission checks: limits, privileges, then the file system. */
 int inode_resize(struct inode *i, u64 bytes);
 /* inode_change: set attributes (ATTR_*) from `new`; nothing is changed on error. i->lock not held. */

@@ -34,7 +34,7 @@ struct inode *path_inode(const struct path *p) {
 
 struct fs_root *fs_current(void) {
     struct task *t = task_current();
-    return t && t->process ? t->process->fs : NULL;
+    return t ? t->fs : NULL;
 }
 
 static void get_place(const struct path *place, struct spin *lock, struct path *out) {
@@ -142,10 +142,8 @@ static void step_to(struct walk *w, struct dentry *d) {
 }
 
 static int may_search(struct walk *w, struct inode *dir) {
-    if (unlikely(w->flags & LOOKUP_REAL_IDS)) {
-        const struct credentials *cred = cred_current();
-        return inode_permission_as(dir, MAY_EXEC, cred, cred->uid, cred->gid);
-    }
+    if (unlikely(w->flags & LOOKUP_REAL_IDS))
+        return inode_permission_real(dir, MAY_EXEC);
     return inode_permission(dir, MAY_EXEC);
 }
 
@@ -203,9 +201,13 @@ int walk_child(struct walk *w, struct dentry **out) {
 /* A link that leads to a place without a name of it: /proc/PID/fd/3. */
 static int follow_magic(struct walk *w, struct inode *link) {
     struct path target;
-    int error =
-        w->flags & (LOOKUP_NO_MAGIC | LOOKUP_BENEATH | LOOKUP_IN_ROOT) ? -ELOOP : link->ops->follow(link, &target);
+    int error = w->flags & LOOKUP_NO_MAGIC ? -ELOOP : link->ops->follow(link, &target);
 
+    if (!error && ((w->flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT)) ||
+                   ((w->flags & LOOKUP_NO_XDEV) && target.mount != w->path.mount))) {
+        path_put(&target);
+        error = -EXDEV;
+    }
     if (!error) {
         path_put(&w->path);
         w->path = target;
@@ -221,8 +223,15 @@ static int splice_target(struct walk *w, struct inode *link) {
 
     if (buffer)
         bytes = link->ops->readlink(link, buffer, PATH_MAX - 1);
-    if (bytes >= 0 && bytes + rest + 1 > PATH_MAX)
-        bytes = -ENAMETOOLONG;
+    if (bytes >= 0 && bytes + rest + 1 > PATH_MAX) { /* each alone is no longer than that; together they may be */
+        char *longer = kmalloc((size_t)bytes + rest + 1);
+        if (longer)
+            memcpy(longer, buffer, (size_t)bytes);
+        else
+            bytes = -ENOMEM;
+        kfree(buffer);
+        buffer = longer;
+    }
     if (bytes == 0)
         bytes = -ENOENT;
     if (bytes < 0) {
@@ -236,11 +245,25 @@ static int splice_target(struct walk *w, struct inode *link) {
     return 0;
 }
 
-static int follow_link(struct walk *w, struct inode *link) {
+u64 protected_symlinks = 1; /* as Debian sets it */
+
+/* In a directory where anybody makes names, a link leads only who made it, and who trusts the directory's owner. */
+static bool may_follow(const struct walk *w, const struct inode *link) {
+    const u32 anybodys = S_ISVTX | S_IWOTH;
+    const struct inode *dir = path_inode(&w->path);
+
+    return (dir->mode & anybodys) != anybodys || dir->uid == link->uid || cred_current()->fsuid == link->uid ||
+           !atomic_load_relaxed(&protected_symlinks);
+}
+
+/* final: it is what the whole name ends in; others are followed as they are, as on Linux. */
+static int follow_link(struct walk *w, struct inode *link, bool final) {
     int error;
 
     if (++w->links > LINKS_MOST || (w->flags & LOOKUP_NO_SYMLINKS))
         return -ELOOP;
+    if (final && !may_follow(w, link))
+        return -EACCES;
     inode_accessed(link);
     if (link->ops->follow)
         return follow_magic(w, link);
@@ -248,7 +271,7 @@ static int follow_link(struct walk *w, struct inode *link) {
         return -EINVAL;
     error = splice_target(w, link);
     if (!error && *w->rest == '/') {
-        if (w->flags & LOOKUP_BENEATH)
+        if ((w->flags & LOOKUP_BENEATH) || ((w->flags & LOOKUP_NO_XDEV) && w->path.mount != w->root.mount))
             return -EXDEV;
         path_put(&w->path);
         w->path = w->root;
@@ -262,7 +285,7 @@ int walk_follow(struct walk *w, struct dentry *link) {
 
     /* walk_parent had taken the name; what follows it is at most slashes. */
     w->rest = w->name + w->bytes;
-    error = follow_link(w, link->inode);
+    error = follow_link(w, link->inode, true);
     dentry_put(link);
     return error;
 }
@@ -306,7 +329,7 @@ static int step(struct walk *w) {
         /* What follows a link's name, its slashes included, follows its target. */
         if (w->slash)
             w->rest = w->name + w->bytes;
-        error = follow_link(w, child->inode);
+        error = follow_link(w, child->inode, final);
         dentry_put(child);
         return error;
     }

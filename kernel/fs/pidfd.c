@@ -10,7 +10,7 @@ static void release(struct file *f) { process_put(f->private_data); }
 static u32 poll(struct file *f, struct poll_table *table) {
     struct process *p = f->private_data;
     poll_wait(table, &p->thread_events);
-    return atomic_load(&p->zombie) ? POLLIN : 0;
+    return atomic_load(&p->zombie) ? POLLIN | POLLRDNORM : 0;
 }
 
 static const struct file_ops pidfd_ops = {.release = release, .poll = poll};
@@ -32,4 +32,15 @@ struct process *pidfd_process(const struct file *f) {
     if (p)
         process_get(p);
     return p;
+}
+
+int pidfd_fdinfo(const struct file *f, char *text, size_t bytes) {
+    struct process *p = pidfd_process(f), *there = p ? process_find(p->pid) : NULL;
+    int number = there && there == p ? p->pid : -1;
+    if (there)
+        process_put(there);
+    if (!p)
+        return 0;
+    process_put(p);
+    return ksnprintf(text, bytes, "Pid:\t%d\nNSpid:\t%d\n", number, number);
 }

@@ -15,9 +15,7 @@
  * readable (writable) wakes the next, whether it took something, failed or was interrupted: so none is lost.
  *
  * splice takes a chunk off, or reserves a slot for one, and lets go of the lock while the other file moves the bytes:
- * the slot stays counted as used, so what the other file does not take finds its place again.
- *
- * Not here: O_ASYNC. */
+ * the slot stays counted as used, so what the other file does not take finds its place again. */
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/limits.h>
@@ -210,9 +208,10 @@ static ssize_t fill_up(struct pipe *p, struct iov *from) {
     size_t end = c->offset + c->bytes;
     if (c->packet || end + odd > PAGE_SIZE)
         return 0;
-    size_t moved = iov_take(from, c->page + end, odd);
-    c->bytes += moved;
-    return moved == odd ? (ssize_t)moved : -EFAULT;
+    if (iov_take(from, c->page + end, odd) < odd) /* then none of it is written */
+        return -EFAULT;
+    c->bytes += odd;
+    return odd;
 }
 
 /* A fresh page with up to a page of bytes. Returns what was moved, -ENOMEM or -EFAULT. Holds p->lock. */
@@ -483,6 +482,7 @@ static void pipe_release(struct file *file) {
 }
 
 static const struct file_ops pipe_ops = {
+    .async = true,
     .open = fifo_open,
     .release = pipe_release,
     .read = pipe_read,
@@ -661,21 +661,19 @@ long pipe_get_size(struct file *f) {
     return (long)((struct pipe *)f->private_data)->slots * PAGE_SIZE;
 }
 
-/* Move the chunks to a ring of another size. Holds p->lock. */
+/* Move the chunks to a ring of another size. They keep their numbers: poll and who waits read head and tail without the
+ * lock, and tee remembers one. Holds p->lock. */
 static int change_ring(struct pipe *p, u32 slots) {
-    u32 used = p->head - p->tail;
-    if (used + p->reserved > slots)
+    if (p->head - p->tail + p->reserved > slots)
         return -EBUSY;
     struct chunk *ring = kzalloc(slots * sizeof(*ring));
     if (!ring)
         return -ENOMEM;
-    for (u32 n = 0; n < used; n++)
-        ring[n] = *chunk_at(p, p->tail + n);
+    for (u32 n = p->tail; n != p->head; n++)
+        ring[n & (slots - 1)] = *chunk_at(p, n);
     kfree(p->ring);
     p->ring = ring;
     p->slots = slots;
-    atomic_store(&p->tail, 0);
-    atomic_store(&p->head, used);
     return 0;
 }
 
@@ -698,7 +696,6 @@ long pipe_set_size(struct file *f, u64 bytes) {
     mutex_unlock(&p->lock);
     if (error)
         return error;
-    waitq_wake_all(&p->readers); /* who looked at head and tail in between may have read nonsense: look again */
-    waitq_wake_all(&p->writers);
+    waitq_wake_all(&p->writers); /* there may be room */
     return size;
 }

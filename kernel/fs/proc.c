@@ -9,10 +9,14 @@
 #include "fs/proc.h"
 #include "fs/shm.h"
 #include "lib/release.h"
+#include "task/pressure.h"
 #include "vm/space.h"
 
 #define DIR (S_IFDIR | 0555)
 #define FILE_R (S_IFREG | 0444)
+#define FILE_ALL (S_IFREG | 0666)
+#define PRESSURE(which, kind)                                                                                          \
+    { .name = which, .mode = FILE_ALL, .show = proc_pressure, .file_ops = &proc_pressure_ops, .data = kind }
 #define FILE_OWN (S_IFREG | 0400)
 #define FILE_RW (S_IFREG | 0644)
 #define LINK (S_IFLNK | 0777)
@@ -219,9 +223,9 @@ static const struct synth_node proc_node = {
             {.name = "partitions", .mode = FILE_R, .content = "major minor  #blocks  name\n\n"},
             {.name = "pressure",
              .mode = DIR,
-             .children = (const struct synth_node[]){{.name = "cpu", .mode = FILE_R, .show = proc_pressure},
-                                                     {.name = "io", .mode = FILE_R, .show = proc_pressure},
-                                                     {.name = "memory", .mode = FILE_R, .show = proc_pressure},
+             .children = (const struct synth_node[]){PRESSURE("cpu", PRESSURE_CPU),
+                                                     PRESSURE("io", PRESSURE_IO),
+                                                     PRESSURE("memory", PRESSURE_MEMORY),
                                                      {.name = NULL}}},
             {.name = "self", .mode = LINK, .readlink = self_readlink},
             {.name = "slabinfo", .mode = FILE_OWN, .show = proc_slabinfo},

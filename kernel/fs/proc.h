@@ -50,11 +50,14 @@ int proc_root(struct synth *s, struct path *out);
 int proc_mounts(struct synth *s, struct text *t);
 int proc_mountinfo(struct synth *s, struct text *t);
 
+/* proc_pressure.c */
+int proc_pressure(struct synth *s, struct text *t);
+extern const struct file_ops proc_pressure_ops;
+
 /* proc_system.c */
 int proc_meminfo(struct synth *s, struct text *t);
 int proc_swaps(struct synth *s, struct text *t);
 int proc_vmstat(struct synth *s, struct text *t);
-int proc_pressure(struct synth *s, struct text *t);
 int proc_zoneinfo(struct synth *s, struct text *t);
 int proc_system_stat(struct synth *s, struct text *t);
 int proc_cpuinfo(struct synth *s, struct text *t);

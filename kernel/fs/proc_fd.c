@@ -2,6 +2,7 @@
 #include "fs/event.h"
 #include "fs/file.h"
 #include "fs/mount.h"
+#include "fs/pidfd.h"
 #include "fs/proc.h"
 #include "vm/slab.h"
 
@@ -63,6 +64,7 @@ static int fdinfo_show(struct synth *s, struct text *t) {
         text_print(t, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t%d\nino:\t%lu\n", (unsigned long)position,
                    (f->flags & ~once) | cloexec, f->path.mount ? f->path.mount->id : 0, (unsigned long)f->inode->ino);
         text_add(t, more, event_fdinfo(f, more, sizeof(more)));
+        text_add(t, more, pidfd_fdinfo(f, more, sizeof(more)));
         file_put(f);
     }
     if (files)

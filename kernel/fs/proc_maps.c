@@ -278,12 +278,26 @@ int proc_numa_maps(struct synth *s, struct text *t) {
 
 /* ---- mem: the bytes of a process, at their own addresses ---- */
 
+/* Whoever may look may do so until the next execve: what begins then may have more rights. */
 static int mem_open(struct inode *inode, struct file *file) {
-    return may_inspect(synth_of(inode)->process) ? 0 : -EACCES;
+    struct process *p = synth_of(inode)->process;
+    file->private_data = (void *)(u64)atomic_load(&p->execs);
+    return may_inspect(p) ? 0 : -EACCES;
+}
+
+/* The memory of the program that was opened, counted; NULL: it has ended. */
+static struct space *opened_space(struct file *file) {
+    struct synth *s = synth_of(file->inode);
+    struct space *space = proc_space(s);
+    if (space && (u64)file->private_data != atomic_load(&s->process->execs)) {
+        space_put(space);
+        space = NULL;
+    }
+    return space;
 }
 
 static ssize_t mem_move(struct file *file, struct iov *v, u64 *position, bool write) {
-    struct space *space = proc_space(synth_of(file->inode));
+    struct space *space = opened_space(file);
     ssize_t done = 0, error = 0;
     char *page = kmalloc(PAGE_SIZE);
 
@@ -353,17 +367,17 @@ static u64 pagemap_word(struct space *space, u64 address, bool show_frames) {
 }
 
 static ssize_t pagemap_read(struct file *file, struct iov *to, u64 *position) {
-    struct space *space = proc_space(synth_of(file->inode));
+    struct space *space = opened_space(file);
     bool show_frames = capable(CAP_SYS_ADMIN);
     ssize_t done = 0;
 
     if (*position % sizeof(u64) || to->bytes % sizeof(u64))
         done = -EINVAL;
     while (space && done >= 0 && to->bytes) {
-        u64 address = *position / sizeof(u64) * PAGE_SIZE;
-        if (address >= USER_TOP)
+        u64 page = *position / sizeof(u64);
+        if (page >= USER_TOP / PAGE_SIZE) /* as pages: a position may be so far off that its address wraps */
             break;
-        u64 word = pagemap_word(space, address, show_frames);
+        u64 word = pagemap_word(space, page * PAGE_SIZE, show_frames);
         if (iov_put(to, &word, sizeof(word)) != sizeof(word)) {
             done = done ? done : -EFAULT;
             break;

@@ -110,7 +110,7 @@ static bool group_at(struct process *p, u32 i, u32 *gid) {
     spin_lock(&p->lock);
     bool there = i < p->cred.group_count;
     if (there)
-        *gid = p->cred.groups[i];
+        *gid = p->cred.groups->gids[i];
     spin_unlock(&p->lock);
     return there;
 }
@@ -267,18 +267,22 @@ static void stat_memory(struct synth *s, struct stat_memory *m) {
 static void stat_family(struct synth *s, struct task *task, struct text *t) {
     struct process *p = s->process;
     struct tty *tty = tty_of_process(p);
-    u64 user, system, faults = s->tid && task ? task->faults_minor : process_faults(p);
-    if (s->tid && task)
+    u64 user, system;
+    struct faults faults;
+    if (s->tid && task) {
         task_times(task, &user, &system);
-    else
+        faults = (struct faults){task->faults_minor, task->faults_major};
+    } else {
         process_cpu_time(p, &user, &system);
+        faults = process_faults(p);
+    }
     u32 flags = p->kernel ? PF_KTHREAD : PF_RANDOMIZE | (p->executed ? 0 : PF_FORKNOEXEC);
     text_print(t, "%d %d %d %d %d %u ", process_parent_pid(p), p->pgid, p->sid, tty ? (int)tty->device : 0,
                tty ? tty->foreground : -1, flags);
     if (tty)
         tty_put(tty);
-    text_print(t, "%lu %lu %lu %lu ", (unsigned long)faults, (unsigned long)p->children_faults_minor,
-               (unsigned long)p->faults_major, (unsigned long)p->children_faults_major);
+    text_print(t, "%lu %lu %lu %lu ", (unsigned long)faults.minor, (unsigned long)p->children_faults_minor,
+               (unsigned long)faults.major, (unsigned long)p->children_faults_major);
     text_print(t, "%lu %lu %lu %lu ", TICKS(user), TICKS(system), TICKS(p->children_user_ns),
                TICKS(p->children_system_ns));
 }
@@ -554,8 +558,8 @@ int proc_oom_adj_store(struct synth *s, char *text, size_t bytes) {
 
 /* ---- syscall: where a task sleeps ---- */
 
-/* Its registers hold still while it is on its process's list and its end needs the lock; a task that runs is "running".
- */
+/* Its registers hold still while it is on its process's list and its end needs the lock, or when it is the one that
+ * asks; another that runs is "running". */
 int proc_syscall(struct synth *s, struct text *t) {
     struct task *task = proc_task(s);
     struct process *p = s->process;
@@ -565,7 +569,7 @@ int proc_syscall(struct synth *s, struct text *t) {
     if (!task)
         return -ESRCH;
     spin_lock(&p->signal_lock);
-    sleeps = !list_empty(&task->thread_link) && atomic_load(&task->state) == TASK_SLEEPING;
+    sleeps = !list_empty(&task->thread_link) && (task == task_current() || atomic_load(&task->state) == TASK_SLEEPING);
     if (sleeps)
         r = *arch_task_regs(&task->arch);
     spin_unlock(&p->signal_lock);

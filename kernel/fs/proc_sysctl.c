@@ -4,11 +4,13 @@
  * Knobs of things that we do not have (yet) keep what is written to them where Linux's programs write them as a matter
  * of course, and say so here by having a variable of their own. */
 
+#include "fs/inode.h"
 #include "fs/inotify.h"
 #include "fs/pipe.h"
 #include "fs/proc.h"
 #include "fs/pty.h"
 #include "fs/shm.h"
+#include "fs/swapfile.h"
 #include "lib/random.h"
 #include "lib/release.h"
 #include "main.h"
@@ -23,7 +25,6 @@
 #include "vm/space.h"
 #include "vm/swap.h"
 #include "vm/writeback.h"
-#include "vm/zswap.h"
 
 #define REPORT_BYTES (64 * KiB) /* of vm_check: findings are cut off there */
 
@@ -165,9 +166,11 @@ static int store_policy(struct synth *s, char *text, size_t bytes) { return vm_p
 static u64 zswap_percent; /* of memory that the compressed tier may have: Linux's zswap.max_pool_percent */
 
 static int store_zswap(struct synth *s, char *text, size_t bytes) {
+    u64 was = zswap_percent;
     int error = synth_store_value(s->node, text);
-    u64 frames = frame_count * zswap_percent / 100;
-    return error ? error : zswap_set_limit(frames);
+    error = error ? error : swap_set_tier(frame_count * zswap_percent / 100);
+    zswap_percent = error ? was : zswap_percent;
+    return error;
 }
 
 static u64 check_at_end; /* --sysctl vm.check=1: report.c looks for it */
@@ -299,8 +302,7 @@ static const struct synth_node vm_children[] = {
 /* ---- fs ---- */
 
 static u64 file_max = ~0UL >> 1, nr_open = 1048576, pipe_soft = 16384, pipe_hard, aio_max = 65536, lease_time = 45,
-           protected_hardlinks = 1, protected_symlinks = 1, protected_fifos, protected_regular, suid_dumpable,
-           epoll_watches = 1UL << 20;
+           protected_fifos, protected_regular, suid_dumpable, epoll_watches = 1UL << 20;
 
 static int show_file_nr(struct synth *s, struct text *t) {
     text_print(t, "0\t0\t%lu\n", (unsigned long)file_max); /* open files are not counted */
@@ -329,6 +331,21 @@ static const struct synth_node fs_children[] = {
               .value = &inotify_instances_most,
               .most = 1UL << 31},
              {.name = "max_user_watches", .mode = S_IFREG | 0644, .value = &inotify_watches_most, .most = 1UL << 31},
+             {.name = NULL},
+         }},
+    {.name = "mqueue",
+     .mode = S_IFDIR | 0555,
+     .children =
+         (const struct synth_node[]){
+             {.name = "msg_default", .mode = S_IFREG | 0644, .value = &mq_messages_usual, .least = 1, .most = 65536},
+             {.name = "msg_max", .mode = S_IFREG | 0644, .value = &mq_messages_most, .least = 1, .most = 65536},
+             {.name = "msgsize_default",
+              .mode = S_IFREG | 0644,
+              .value = &mq_bytes_usual,
+              .least = 128,
+              .most = 16 * MiB},
+             {.name = "msgsize_max", .mode = S_IFREG | 0644, .value = &mq_bytes_most, .least = 128, .most = 16 * MiB},
+             {.name = "queues_max", .mode = S_IFREG | 0644, .value = &mq_queues_most, .most = 1UL << 31},
              {.name = NULL},
          }},
     {.name = "lease-break-time", .mode = S_IFREG | 0644, .value = &lease_time, .most = 1UL << 31},

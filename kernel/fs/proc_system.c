@@ -3,7 +3,6 @@
 
 #include "arch/x86_64/identify.h"
 #include "fs/proc.h"
-#include "task/pressure.h"
 #include "task/times.h"
 #include "vm/background.h"
 #include "vm/epoch.h"
@@ -29,8 +28,9 @@ struct memory {
     struct swap_totals swap;
     struct zswap_totals zswap;
     u64 total, available, kernel_stacks, committed;
-    u64 mapped, dirty; /* frames of files and shared memory that are mapped; of files, to be written back */
-    u64 locked;        /* present in locked mappings; what two processes lock counts twice */
+    u64 mapped,
+        dirty;  /* frames of files and shared memory that are mapped; of files, to be written back or on the way */
+    u64 locked; /* present in locked mappings; what two processes lock counts twice */
 };
 
 /* What no counter keeps is counted here, frame by frame. */
@@ -41,7 +41,6 @@ static void look_at_frames(struct memory *m) {
         if (class != FRAME_FILE && class != FRAME_SHMEM)
             continue;
         m->mapped += atomic_load_relaxed(&f->mapped) != 0;
-        m->dirty += class == FRAME_FILE && atomic_load_relaxed(&f->flags) & FRAME_DIRTY;
     }
 }
 
@@ -78,8 +77,9 @@ static u64 locked_pages(void) {
 }
 
 static void look(struct memory *m) {
-    m->mapped = m->dirty = 0;
+    m->mapped = 0;
     look_at_frames(m);
+    m->dirty = writeback_pages();
     m->locked = locked_pages();
     frame_totals(&m->now);
     m->total = m->now.given - m->now.frames[FRAME_RESERVED];
@@ -251,6 +251,7 @@ int proc_vmstat(struct synth *s, struct text *t) {
     };
     for (unsigned i = 0; i < array_count(tier); i++)
         text_print(t, "quire_zswap_%s %lu\n", tier[i].name, (unsigned long)tier[i].value);
+    text_print(t, "quire_swap_discarded %lu\n", (unsigned long)atomic_load_relaxed(&swap_discarded));
     for (unsigned e = 0; e < VM_EVENTS; e++)
         text_print(t, "quire_%s %lu\n", event_name(e), (unsigned long)event_total(e));
     return 0;
@@ -267,27 +268,6 @@ int proc_zoneinfo(struct synth *s, struct text *t) {
     text_print(t, "        low      %lu\n        high     %lu\n        spanned  %lu\n        present  %lu\n",
                (unsigned long)m.low, (unsigned long)m.high, (unsigned long)frame_count, (unsigned long)f.given);
     text_print(t, "        managed  %lu\n        cma      0\n", (unsigned long)(f.given - f.frames[FRAME_RESERVED]));
-    return 0;
-}
-
-/* ---- pressure ---- */
-
-static void pressure_line(struct text *t, const char *name, const u64 averages[3], u64 ns) {
-    text_print(t, "%s", name);
-    for (unsigned i = 0; i < 3; i++) {
-        static const char *const spans[3] = {"10", "60", "300"};
-        unsigned long hundredths = (unsigned long)(averages[i] * 100 / PRESSURE_ONE);
-        text_print(t, " avg%s=%lu.%02lu", spans[i], hundredths / 100, hundredths % 100);
-    }
-    text_print(t, " total=%lu\n", (unsigned long)ns / 1000);
-}
-
-int proc_pressure(struct synth *s, struct text *t) {
-    const char *name = s->node->name;
-    struct pressure_figures f;
-    pressure_look(name[0] == 'c' ? PRESSURE_CPU : name[0] == 'i' ? PRESSURE_IO : PRESSURE_MEMORY, &f);
-    pressure_line(t, "some", f.some, f.some_ns);
-    pressure_line(t, "full", f.full, f.full_ns);
     return 0;
 }
 

@@ -333,6 +333,7 @@ static void master_release(struct file *file) {
 }
 
 static const struct file_ops master_ops = {
+    .async = true,
     .release = master_release,
     .read = master_read,
     .write = master_write,
@@ -375,7 +376,7 @@ static bool enlist(struct pty *p) {
     return found;
 }
 
-/* The inode's first reference is its last step: until then nobody finds it. */
+/* The inode's private_data is its last step: until then nobody finds it (pty_slave), as it has no operations. */
 static void pty_init(struct pty *p, struct super *devpts) {
     tty_init(&p->tty, &slave_ops, NULL);
     p->tty.settings.c_cflag &= ~HUPCL;
@@ -387,10 +388,10 @@ static void pty_init(struct pty *p, struct super *devpts) {
     inode_init(&p->inode, devpts, S_IFCHR | 0620);
     p->inode.ops = &slave_inode_ops;
     p->inode.file_ops = &tty_file_ops;
-    p->inode.private_data = &p->tty;
     p->inode.gid = TTY_GROUP;
     p->inode.ino = p->number + 3; /* 1 is the directory, 2 its ptmx */
     p->inode.rdev = p->tty.device;
+    atomic_store(&p->inode.private_data, (void *)&p->tty);
 }
 
 int pty_open_master(struct file *file) {
@@ -414,7 +415,8 @@ struct inode *pty_slave(u64 number) {
     struct inode *found = NULL;
     spin_lock(&ptys_lock);
     list_for_each(p, &ptys, link) {
-        if (p->number == number && !atomic_load(&p->master_closed) && inode_try_get(&p->inode))
+        if (p->number == number && atomic_load(&p->inode.private_data) && !atomic_load(&p->master_closed) &&
+            inode_try_get(&p->inode))
             found = &p->inode;
     }
     spin_unlock(&ptys_lock);

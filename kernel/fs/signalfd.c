@@ -24,6 +24,14 @@ struct signalfd {
 };
 static const struct file_ops signalfd_ops;
 
+/* Does it tell of a file? By F_SETSIG any signal may, but for those whose codes mean something of their own. */
+static bool of_file(const siginfo_t *in) {
+    const u64 own_codes = signal_bit(SIGILL) | signal_bit(SIGFPE) | signal_bit(SIGSEGV) | signal_bit(SIGBUS) |
+                          signal_bit(SIGTRAP) | signal_bit(SIGCHLD) | signal_bit(SIGSYS);
+    return in->si_code == SI_SIGIO ||
+           (in->si_code > 0 && in->si_code <= NSIGPOLL && !(signal_bit(in->si_signo) & own_codes));
+}
+
 /* What is meaningful depends on who sent it: signalfd(2). */
 static void describe(struct signalfd_siginfo *out, const siginfo_t *in) {
     *out = (struct signalfd_siginfo){.ssi_signo = in->si_signo, .ssi_errno = in->si_errno, .ssi_code = in->si_code};
@@ -38,7 +46,7 @@ static void describe(struct signalfd_siginfo *out, const siginfo_t *in) {
         out->ssi_status = in->si_status;
         out->ssi_utime = in->si_utime;
         out->ssi_stime = in->si_stime;
-    } else if (in->si_code > 0 && in->si_code != SI_KERNEL && in->si_signo == SIGPOLL) {
+    } else if (of_file(in)) {
         out->ssi_band = in->si_band;
         out->ssi_fd = in->si_fd;
     } else if (in->si_code > 0 && in->si_code != SI_KERNEL) {

@@ -48,9 +48,41 @@ static void *buffer_alloc(size_t wanted, size_t *bytes) {
     return buffer;
 }
 
+/* ---- regular files: the host's position is the description's; pread and pwrite move it and move it back ---- */
+
+/* The position where `position` is not the description's own: moved to; *back: where to return. */
+static s64 position_enter(struct stream *s, struct file *file, u64 *position, s64 *back) {
+    *back = -1;
+    if (!is_regular(s) || position == &file->position)
+        return 0;
+    *back = host_seek(s->number, 0, SEEK_CUR);
+    s64 there = *back < 0 ? *back : host_seek(s->number, *position, SEEK_SET);
+    return min(there, (s64)0);
+}
+
+/* One exchange. Of a regular file at *position, which goes on. User memory is not touched under the mutex: a page of it
+ * may be one of this file, which is to be filled. */
+static ssize_t exchange(struct stream *s, struct file *file, u64 *position, void *buffer, size_t bytes, bool write) {
+    bool regular = is_regular(s), nowait = !regular && file->flags & O_NONBLOCK;
+    s64 back = -1;
+    if (regular)
+        mutex_lock(&s->mutex);
+    ssize_t n = position_enter(s, file, position, &back);
+    if (!n)
+        n = write ? host_write_stream(s->number, buffer, bytes, nowait)
+                  : host_read_stream(s->number, buffer, bytes, nowait);
+    if (back >= 0)
+        (void)host_seek(s->number, back, SEEK_SET);
+    if (regular)
+        mutex_unlock(&s->mutex);
+    if (regular && n > 0)
+        *position += n;
+    return n;
+}
+
 /* ---- read and write: what the host's descriptor does next ---- */
 
-static ssize_t read_next(struct stream *s, struct iov *to, bool nowait) {
+static ssize_t read_next(struct stream *s, struct file *file, struct iov *to, u64 *position) {
     size_t room, done = 0;
     ssize_t got = 0;
     void *buffer = to->bytes ? buffer_alloc(to->bytes, &room) : NULL;
@@ -58,7 +90,7 @@ static ssize_t read_next(struct stream *s, struct iov *to, bool nowait) {
         return to->bytes ? -ENOMEM : 0;
     do {
         size_t asked = min(room, to->bytes);
-        got = host_read_stream(s->number, buffer, asked, nowait);
+        got = exchange(s, file, position, buffer, asked, false);
         size_t moved = got > 0 ? iov_put(to, buffer, got) : 0;
         done += moved;
         if (got > 0 && moved < (size_t)got)
@@ -71,7 +103,7 @@ static ssize_t read_next(struct stream *s, struct iov *to, bool nowait) {
     return done ? (ssize_t)done : got == -EINTR ? -ERESTARTSYS : got;
 }
 
-static ssize_t write_next(struct stream *s, struct iov *from, bool nowait) {
+static ssize_t write_next(struct stream *s, struct file *file, struct iov *from, u64 *position) {
     size_t room, done = 0;
     ssize_t error = 0;
     char *buffer = from->bytes ? buffer_alloc(from->bytes, &room) : NULL;
@@ -80,7 +112,7 @@ static ssize_t write_next(struct stream *s, struct iov *from, bool nowait) {
     while (from->bytes && !error) {
         size_t asked = min(room, from->bytes), taken = iov_take(from, buffer, asked), at = 0;
         while (at < taken && !error) {
-            ssize_t wrote = host_write_stream(s->number, buffer + at, taken - at, nowait);
+            ssize_t wrote = exchange(s, file, position, buffer + at, taken - at, true);
             if (wrote > 0)
                 at += wrote;
             else
@@ -93,6 +125,8 @@ static ssize_t write_next(struct stream *s, struct iov *from, bool nowait) {
     kfree(buffer);
     if (error == -EPIPE)
         signal_broken_pipe();
+    if (error == -EFBIG && !done) /* a limit of the host's (ulimit -f), which is its program's, too */
+        signal_task(task_current(), SIGXFSZ, NULL);
     return done ? (ssize_t)done : error == -EINTR ? -ERESTARTSYS : error;
 }
 
@@ -118,38 +152,13 @@ static u32 ask(struct stream *s, u32 mode, bool set_watch) {
     return events;
 }
 
-/* ---- regular files: the host's position is the description's; pread and pwrite move it and move it back ---- */
-
-/* The position where `position` is not the description's own: moved to; *back: where to return. */
-static s64 position_enter(struct stream *s, struct file *file, u64 *position, s64 *back) {
-    *back = -1;
-    if (!is_regular(s) || position == &file->position)
-        return 0;
-    *back = host_seek(s->number, 0, SEEK_CUR);
-    s64 there = *back < 0 ? *back : host_seek(s->number, *position, SEEK_SET);
-    return min(there, (s64)0);
-}
-
 static ssize_t stream_transfer(struct file *file, struct iov *v, u64 *position,
-                               ssize_t (*transfer)(struct stream *, struct iov *, bool)) {
+                               ssize_t (*transfer)(struct stream *, struct file *, struct iov *, u64 *)) {
     struct stream *s = file->private_data;
-    if (!is_regular(s)) {
-        ssize_t result = transfer(s, v, file->flags & O_NONBLOCK);
-        /* An edge-triggered epoll stays registered and does not ask again: it is told of what comes after this. */
-        if (!list_empty(&s->ready.sleepers))
-            (void)ask(s, file->mode, true);
-        return result;
-    }
-    s64 back;
-    mutex_lock(&s->mutex);
-    ssize_t result = position_enter(s, file, position, &back);
-    if (result == 0)
-        result = transfer(s, v, false);
-    if (back >= 0)
-        (void)host_seek(s->number, back, SEEK_SET);
-    mutex_unlock(&s->mutex);
-    if (result > 0)
-        *position += result;
+    ssize_t result = transfer(s, file, v, position);
+    /* An edge-triggered epoll stays registered and does not ask again: it is told of what comes after this. */
+    if (!is_regular(s) && !list_empty(&s->ready.sleepers))
+        (void)ask(s, file->mode, true);
     return result;
 }
 
@@ -210,6 +219,7 @@ static int stream_reopen(struct inode *inode, struct file *file) {
 }
 
 static const struct file_ops stream_ops = {
+    .async = true,
     .open = stream_reopen,
     .read = stream_read,
     .write = stream_write,

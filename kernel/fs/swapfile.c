@@ -15,16 +15,19 @@
 #include "fs/swapfile.h"
 #include "lib/random.h"
 #include "main.h"
+#include "task/background.h"
 #include "task/task.h"
 #include "vm/commit.h"
+#include "vm/machine.h"
 #include "vm/slab.h"
+#include "vm/zswap.h"
 
 /* swapon(2)'s flags: of linux/swap.h, which needs the kernel's own headers. */
 #define SWAP_FLAG_PREFER 0x8000
 #define SWAP_FLAG_PRIO_MASK 0x7fff
 #define SWAP_FLAG_DISCARD 0x10000       /* all of it now ... */
 #define SWAP_FLAG_DISCARD_ONCE 0x20000  /* ... only that, ... */
-#define SWAP_FLAG_DISCARD_PAGES 0x40000 /* ... and freed pages: here, not */
+#define SWAP_FLAG_DISCARD_PAGES 0x40000 /* ... only freed pages. Neither: both */
 #define SWAP_FLAGS                                                                                                     \
     (SWAP_FLAG_PREFER | SWAP_FLAG_PRIO_MASK | SWAP_FLAG_DISCARD | SWAP_FLAG_DISCARD_ONCE | SWAP_FLAG_DISCARD_PAGES)
 
@@ -44,11 +47,12 @@ struct header {
 _Static_assert(sizeof(struct header) == 1536, "as in Linux's union swap_header");
 
 struct swap_file {
-    struct block_device *block;
+    struct block_device *block; /* NULL: the compressed tier's own */
     struct swap_device *device; /* NULL: no such area */
     char name[64];
 };
 static struct swap_file files[AREAS_MOST]; /* by the number of the area */
+static struct swap_device nothing_below;   /* the device of the compressed tier's own area (vm/area.h) */
 static struct mutex changing = MUTEX_INIT(changing), listing = MUTEX_INIT(listing);
 
 /* ---- the header ---- */
@@ -98,12 +102,15 @@ static int begin(struct block_device *block, const char *name, int flags, struct
     if ((flags & SWAP_FLAG_DISCARD) && !((flags & SWAP_FLAG_DISCARD_PAGES) && !(flags & SWAP_FLAG_DISCARD_ONCE)) &&
         d->discard)
         d->discard(d, 1, pages - 1);
+    bool freed = (flags & SWAP_FLAG_DISCARD) && !(flags & SWAP_FLAG_DISCARD_ONCE) && d->discard && !discarder_start();
     mutex_lock(&listing);
     int area = area_add(d, pages, flags & SWAP_FLAG_PREFER ? flags & SWAP_FLAG_PRIO_MASK : -1, h->bad, h->bad_count);
     if (area >= 0) {
         files[area] = (struct swap_file){block, d, ""};
         ksnprintf(files[area].name, sizeof(files[area].name), "%s", name);
     }
+    if (area >= 0 && freed)
+        area_discards((unsigned)area);
     mutex_unlock(&listing);
     if (area < 0)
         swap_off_block(d);
@@ -189,8 +196,7 @@ static int stop_or_go_on(void) {
         return -EINTR;
     if (!frame_available() && !vm_reclaim(SWAP_CLUSTER))
         return -ENOMEM;
-    if (cpu_self()->need_resched)
-        schedule();
+    machine_breathe();
     return 0;
 }
 
@@ -216,11 +222,11 @@ static int end(struct swap_file *f) {
             break;
         mutex_lock(&listing);
         gone = area_remove(area);
-        if (gone) {
+        if (gone && f->block) {
             swap_off_block(f->device);
             block_unclaim(f->block);
-            f->device = NULL;
         }
+        f->device = gone ? NULL : f->device;
         mutex_unlock(&listing);
     }
     return error;
@@ -243,6 +249,37 @@ long swap_off(const char __user *name) {
     while (f < files + AREAS_MOST && !(f->device && f->block == block))
         f++;
     error = f < files + AREAS_MOST ? end(f) : -EINVAL;
+    mutex_unlock(&changing);
+    return error;
+}
+
+/* ---- the compressed tier ---- */
+
+/* Slots for each frame of the tier: pages compress to a sixteenth at best, or repeat a word; counts cost little. */
+#define TIER_SLOTS 16
+
+static int tier_begin(u64 frames) {
+    mutex_lock(&listing);
+    int area = area_add(&nothing_below, 1 + frames * TIER_SLOTS, -1, NULL, 0);
+    if (area >= 0)
+        files[area] = (struct swap_file){NULL, &nothing_below, "zswap"};
+    mutex_unlock(&listing);
+    return area < 0 ? area : 0;
+}
+
+int swap_set_tier(u64 frames) {
+    struct swap_file *own = NULL;
+    bool any = false;
+    mutex_lock(&changing);
+    for (struct swap_file *f = files; f < files + AREAS_MOST; f++) {
+        any |= f->device != NULL;
+        own = f->device == &nothing_below ? f : own;
+    }
+    int error = !frames && own ? end(own) : 0;
+    if (!error)
+        error = zswap_set_limit(frames);
+    if (!error && frames && !any)
+        error = tier_begin(frames);
     mutex_unlock(&changing);
     return error;
 }

@@ -230,9 +230,10 @@ struct reading {
     struct mutex lock;
     struct text text;
     bool made;
+    void *own;
 };
 
-static int text_open(struct inode *inode, struct file *file) {
+int synth_text_open(struct inode *inode, struct file *file) {
     struct synth *s = synth_of(inode);
     if (s->node->guarded && !may_inspect(s->process))
         return -EACCES;
@@ -244,13 +245,15 @@ static int text_open(struct inode *inode, struct file *file) {
     return 0;
 }
 
-static void text_release(struct file *file) {
+void synth_text_release(struct file *file) {
     struct reading *r = file->private_data;
     if (!r) /* the open failed */
         return;
     text_free(&r->text);
     kfree(r);
 }
+
+void **synth_text_own(struct file *file) { return &((struct reading *)file->private_data)->own; }
 
 /* The next piece of the text. */
 static int make_piece(struct synth *s, struct text *t) {
@@ -286,7 +289,7 @@ static int find_piece(struct synth *s, struct reading *r, u64 position) {
     return error;
 }
 
-static ssize_t text_read(struct file *file, struct iov *to, u64 *position) {
+ssize_t synth_text_read(struct file *file, struct iov *to, u64 *position) {
     struct synth *s = synth_of(file->inode);
     struct reading *r = file->private_data;
     struct text *t = &r->text;
@@ -356,9 +359,9 @@ static const struct inode_ops file_inode_ops = {
     .release = synth_release,
 };
 static const struct file_ops text_ops = {
-    .open = text_open,
-    .release = text_release,
-    .read = text_read,
+    .open = synth_text_open,
+    .release = synth_text_release,
+    .read = synth_text_read,
     .write = text_write,
     .seek = synth_seek,
 };

@@ -64,6 +64,12 @@ static inline struct synth *synth_of(struct inode *i) { return container_of(i, s
 int synth_mount(struct super *super, const struct synth_node *root);
 /* synth_store_value: what a write does to a node with a value. -EINVAL: no number, or out of its bounds. */
 int synth_store_value(const struct synth_node *n, const char *text);
+/* synth_text_*: what every text file does, for those with operations of their own. synth_text_own: what such a one
+ * keeps with the open file; NULL at first. */
+int synth_text_open(struct inode *inode, struct file *file);
+void synth_text_release(struct file *file);
+ssize_t synth_text_read(struct file *file, struct iov *to, u64 *position);
+void **synth_text_own(struct file *file);
 /* synth_seek: the seek of files whose size nobody knows. */
 s64 synth_seek(struct file *file, s64 offset, int whence);
 /* parse_number: decimal, or hexadecimal after 0x, octal after 0; one number and nothing else. False: not that. */

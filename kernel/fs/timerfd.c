@@ -126,6 +126,21 @@ static u64 deadline_of(struct timerfd *f, u64 value_ns, bool absolute) {
     return value_ns < SLEEP_FOREVER - now ? now + value_ns : SLEEP_FOREVER - 1;
 }
 
+/* Holds f->lock; the timer is off. */
+static void arm(struct timerfd *f, u64 value_ns, bool absolute) {
+    u64 now = clock_ns(), wall = clock_wall_ns();
+    if (absolute && f->wall && f->interval_ns && value_ns < wall) {
+        /* What has come of its intervals counts, and what comes keeps step with them: from a time that may be before
+         * the monotonic clock's first. */
+        u64 late = wall - value_ns;
+        atomic_store(&f->ticks, late / f->interval_ns + 1);
+        timer_arm(&f->timer, now + f->interval_ns - late % f->interval_ns);
+        waitq_wake_all(&f->queue);
+    } else {
+        timer_arm(&f->timer, deadline_of(f, value_ns, absolute));
+    }
+}
+
 int timerfd_set(struct file *file, const struct timerfd_setting *setting, bool absolute, struct timerfd_setting *old) {
     struct timerfd *f = file->private_data;
     if (file->ops != &timerfd_ops)
@@ -137,7 +152,7 @@ int timerfd_set(struct file *file, const struct timerfd_setting *setting, bool a
     atomic_store(&f->ticks, 0);
     f->interval_ns = setting->interval_ns;
     if (setting->value_ns)
-        timer_arm(&f->timer, deadline_of(f, setting->value_ns, absolute));
+        arm(f, setting->value_ns, absolute);
     mutex_unlock(&f->lock);
     return 0;
 }

@@ -49,12 +49,26 @@ static u32 hash_of(const struct tree *t, u64 dev, u64 ino) {
     return (u32)(hash >> 32);
 }
 
-/* An inode of the table, counted, or NULL. The stripe's lock is held. */
-static struct tree_inode *table_find(const struct tree *t, u64 dev, u64 ino, u32 hash) {
-    for (struct tree_inode *ti = buckets[hash & bucket_mask]; ti; ti = ti->hash_next)
-        if (ti->inode.ino == ino && ti->inode.dev == dev && tree_of(&ti->inode) == t && inode_try_get(&ti->inode))
-            return ti;
-    return NULL;
+/* An inode of the table with new's number, counted; NULL: new is in the table. What is of another type is another file,
+ * which had the number before. */
+static struct tree_inode *table_find_or_add(const struct tree *t, struct tree_inode *new) {
+    const struct inode *i = &new->inode;
+    u32 hash = hash_of(t, i->dev, i->ino);
+    struct spin *lock = &stripes[hash % STRIPES].lock;
+    struct tree_inode **head = &buckets[hash & bucket_mask], *ti;
+
+    spin_lock(lock);
+    for (ti = *head; ti; ti = ti->hash_next)
+        if (ti->inode.ino == i->ino && ti->inode.dev == i->dev && tree_of(&ti->inode) == t &&
+            !((ti->inode.mode ^ i->mode) & S_IFMT) && inode_try_get(&ti->inode))
+            break;
+    if (!ti) {
+        new->flags |= TREE_INODE_HASHED;
+        new->hash_next = *head;
+        *head = new;
+    }
+    spin_unlock(lock);
+    return ti;
 }
 
 static void table_remove(struct tree_inode *ti) {
@@ -102,8 +116,6 @@ static void set_ops(struct tree *t, struct tree_inode *ti) {
 struct inode *tree_from_lower(struct tree *t, struct lower_node *node, const struct lower_attr *a) {
     struct tree_inode *new = slab_alloc_zeroed(inode_cache), *found;
     u64 dev = a->dev ? a->dev : t->super.dev; /* 9p does not say st_dev; it makes numbers unique all the same */
-    u32 hash = hash_of(t, dev, a->ino);
-    struct spin *lock = &stripes[hash % STRIPES].lock;
 
     if (!new) {
         t->lower->ops->put(t->lower, node);
@@ -119,20 +131,14 @@ struct inode *tree_from_lower(struct tree *t, struct lower_node *node, const str
     object_init(&new->inode.object, t->mode == TREE_THROUGH ? &tree_through_pages : &tree_layered_pages, a->bytes);
     set_ops(t, new);
 
-    spin_lock(lock);
-    found = table_find(t, dev, a->ino, hash);
-    if (!found) {
-        new->flags |= TREE_INODE_HASHED;
-        new->hash_next = buckets[hash & bucket_mask];
-        buckets[hash & bucket_mask] = new;
+    while ((found = table_find_or_add(t, new)) && t->mode == TREE_THROUGH && !through_adopt(found, node)) {
+        table_remove(found);
+        inode_put(&found->inode);
     }
-    spin_unlock(lock);
     if (!found)
         return &new->inode;
-    if (found->flags & TREE_INODE_STALE) {
-        through_adopt(found, node);
-        new->lower = NULL;
-    }
+    if (t->mode == TREE_THROUGH)
+        new->lower = NULL;  /* it was taken */
     inode_put(&new->inode); /* and its node with it */
     return &found->inode;
 }
@@ -164,6 +170,8 @@ struct inode *tree_make(struct tree *t, struct inode *dir, u32 mode, u64 rdev) {
         return err_ptr(-ENOMEM);
     inode_init(i, &t->super, mode);
     i->rdev = rdev;
+    if (t->mode == TREE_THROUGH)
+        i->flags |= INODE_HERE;
     if (dir) {
         i->dev = dir->dev;
         if (dir->mode & S_ISGID) {
@@ -247,8 +255,11 @@ static void made(struct tree *t, struct inode *i) {
     }
 }
 
-/* An overlay's inode has lost its last name. */
+/* An inode has lost its last name. */
 static void forgotten(struct tree *t, struct tree_inode *ti) {
+    /* The lower may give the number to another file while somebody still has this one. */
+    if (t->mode == TREE_THROUGH)
+        table_remove(ti);
     if (t->mode != TREE_OVERLAY)
         return;
     if (atomic_and(&ti->flags, ~TREE_INODE_MADE) & TREE_INODE_MADE)
@@ -282,9 +293,10 @@ static struct inode *lookup(struct inode *dir, const char *name, size_t bytes) {
 
 static struct inode *create(struct inode *dir, const char *name, size_t bytes, u32 mode, u64 rdev) {
     struct tree *t = tree_of(dir);
+    bool special = (mode & S_IFMT) != S_IFREG && (mode & S_IFMT) != S_IFDIR;
     struct inode *i;
 
-    if (t->mode == TREE_THROUGH) {
+    if (t->mode == TREE_THROUGH && !special) {
         i = through_create(dir, name, bytes, mode, rdev, NULL);
     } else {
         i = tree_make(t, dir, mode, rdev);
@@ -328,12 +340,13 @@ static int link(struct inode *dir, const char *name, size_t bytes, struct inode 
     mutex_lock(&target->lock);
     if (!target->links && !(target->flags & INODE_TMPFILE))
         error = -ENOENT; /* its last name went meanwhile */
-    if (!error && t->mode == TREE_THROUGH)
+    if (!error && t->mode == TREE_THROUGH && tree_inode(target)->lower)
         error = through_link(dir, name, bytes, tree_inode(target));
     if (!error) {
         if (!target->links && !tree_inode(target)->lower)
             made(t, target);
         tree_changed(tree_inode(target));
+        atomic_and(&target->flags, ~INODE_TMPFILE); /* it had a name now: when that is gone, it is gone */
         target->links++;
         inode_touch(target, false);
         inode_touch(dir, true);
@@ -367,7 +380,7 @@ static void lose_name(struct inode *dir, struct inode *victim, bool directory) {
 static int unlink(struct inode *dir, const char *name, size_t bytes, struct inode *victim, bool directory) {
     int error = directory ? tree_dir_empty(victim) : 0;
 
-    if (!error && tree_of(dir)->mode == TREE_THROUGH)
+    if (!error && tree_of(dir)->mode == TREE_THROUGH && tree_inode(victim)->lower)
         error = through_unlink(dir, name, bytes, tree_inode(victim), directory);
     if (!error) {
         lose_name(dir, victim, directory);
@@ -411,8 +424,7 @@ static int rename(const struct rename_names *r) {
 
 static struct inode *tmpfile(struct inode *dir, u32 mode) {
     struct tree *t = tree_of(dir);
-    /* A nameless file of the lower has no node that a link could name: write-through has none. */
-    struct inode *i = t->mode == TREE_THROUGH ? err_ptr(-EOPNOTSUPP) : tree_make(t, dir, mode, 0);
+    struct inode *i = t->mode == TREE_THROUGH ? through_tmpfile(dir, mode) : tree_make(t, dir, mode, 0);
 
     if (!is_err(i))
         i->links = 0;
@@ -454,11 +466,7 @@ static ssize_t readlink(struct inode *i, char *buffer, size_t bytes) {
     return (ssize_t)bytes;
 }
 
-static int getattr(struct inode *i) {
-    if (tree_of(i)->mode == TREE_THROUGH)
-        through_refresh(tree_inode(i));
-    return 0;
-}
+static int getattr(struct inode *i) { return tree_of(i)->mode == TREE_THROUGH ? through_refresh(tree_inode(i)) : 0; }
 
 static int setattr(struct inode *i, u32 valid) {
     if (tree_of(i)->mode == TREE_THROUGH)

@@ -14,7 +14,7 @@
 enum tree_mode {
     TREE_MEMORY,  /* tmpfs: no lower */
     TREE_OVERLAY, /* writes stay in memory */
-    TREE_THROUGH, /* each change goes to the lower first */
+    TREE_THROUGH, /* each change goes to the lower first; but FIFOs, sockets and devices live in memory */
     TREE_READ_ONLY,
 };
 
@@ -98,18 +98,19 @@ int tree_dir_empty(struct inode *dir); /* no entry that is not removed: 0, -ENOT
 int through_open(struct tree_inode *ti, struct file *f);
 void through_release(struct tree_inode *ti);
 struct inode *through_create(struct inode *dir, const char *name, size_t bytes, u32 mode, u64 rdev, const char *target);
+struct inode *through_tmpfile(struct inode *dir, u32 mode); /* O_TMPFILE: a file that is hidden from the start */
 int through_unlink(struct inode *dir, const char *name, size_t bytes, struct tree_inode *victim, bool directory);
 int through_rename(const struct rename_names *r);
 int through_link(struct inode *dir, const char *name, size_t bytes, struct tree_inode *target); /* target locked */
-void through_adopt(struct tree_inode *ti,
-                   struct lower_node *node); /* a node that a lookup has found for it: takes it */
+/* through_adopt: a node that a lookup has found for it: takes it. false: the inode is in use, the node the caller's. */
+bool through_adopt(struct tree_inode *ti, struct lower_node *node);
 void through_put_nodes(struct tree_inode *ti);
 int through_zero(struct tree_inode *ti, u64 start, u64 end); /* make [start, end) read as zeroes on the lower */
 int through_setattr(struct tree_inode *ti, u32 valid);
 int through_resize(struct tree_inode *ti, u64 bytes);
 ssize_t through_write(struct tree_inode *ti, struct iov *from, u64 position);
-int through_write_back(struct object *o, u64 index, struct frame *f);
-void through_refresh(struct tree_inode *ti);        /* attributes from the lower */
+int through_write_back(struct object *o, u64 index, struct frame **frames, unsigned count);
+int through_refresh(struct tree_inode *ti);         /* attributes from the lower; -ESTALE: its name is another file's */
 bool through_hides(const char *name, size_t bytes); /* a name that stands for a removed open file */
 
 /* tree_xattr.c */

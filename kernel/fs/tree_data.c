@@ -16,6 +16,7 @@
 #include "fs/tree.h"
 #include "task/task.h"
 #include "vm/commit.h"
+#include "vm/machine.h"
 #include "vm/radix.h"
 #include "vm/space.h"
 
@@ -91,12 +92,6 @@ static ssize_t read_page(struct vm_file *f, struct tree_inode *ti, struct iov *t
     return done;
 }
 
-/* Long copies let others run. */
-static void breathe(void) {
-    if (cpu_self()->need_resched)
-        schedule();
-}
-
 static ssize_t tree_read(struct file *f, struct iov *to, u64 *position) {
     struct tree_inode *ti = tree_inode(f->inode);
     size_t done = 0;
@@ -112,11 +107,15 @@ static ssize_t tree_read(struct file *f, struct iov *to, u64 *position) {
             done += (size_t)n;
             *position += (u64)n;
         }
+        if (n == -ENODATA) { /* it has been cut meanwhile: as the size says now */
+            n = 0;
+            continue;
+        }
         if (n < (ssize_t)here) {
             n = n < 0 ? n : -EFAULT;
             break;
         }
-        breathe();
+        machine_breathe();
     }
     if (!(f->flags & O_NOATIME))
         inode_accessed(f->inode);
@@ -167,7 +166,7 @@ ssize_t tree_take_to_pages(struct tree_inode *ti, struct iov *from, u64 position
             n = n < 0 ? n : -EFAULT;
             break;
         }
-        breathe();
+        machine_breathe();
     }
     if (done && position + done > size_of(ti))
         set_size(ti, position + done);
@@ -181,10 +180,13 @@ static ssize_t write_limit(struct tree_inode *ti, u64 position, size_t bytes) {
 
     if (ti->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
         return -EPERM;
+    /* As Linux, which asks page by page: of the page in which the file ends nothing is written, or all that was wanted.
+     */
     if ((ti->seals & F_SEAL_GROW) && position + bytes > size_of(ti)) {
-        if (position >= size_of(ti))
+        u64 whole = size_of(ti) & PAGE_MASK;
+        if (position >= whole)
             return -EPERM;
-        bytes = size_of(ti) - position;
+        bytes = whole - position;
     }
     if (position >= limit) {
         signal_task(task_current(), SIGXFSZ, NULL);
@@ -226,29 +228,39 @@ static ssize_t tree_write(struct file *f, struct iov *from, u64 *position) {
 
 /* Sizes and holes. */
 
+static int resize_pages(struct tree_inode *ti, u64 bytes) {
+    struct object *o = &ti->inode.object;
+    struct frame *tail = NULL;
+    int error = 0;
+
+    mutex_lock(&o->mutex);
+    if (tree_of(&ti->inode)->mode != TREE_THROUGH) /* else the lower has done its part, and has the page */
+        error = object_hold_tail(o, bytes, &tail);
+    if (!error && bytes < ti->lower_bytes)
+        atomic_store(&ti->lower_bytes, bytes);
+    if (!error)
+        object_resize(o, bytes);
+    mutex_unlock(&o->mutex);
+    if (tail)
+        frame_unpin(tail);
+    return error;
+}
+
 int tree_resize(struct inode *inode, u64 bytes) {
     struct tree_inode *ti = tree_inode(inode);
     u64 size = size_of(ti);
-    struct frame *tail = NULL;
     int error = 0;
 
     if ((bytes < size && (ti->seals & F_SEAL_SHRINK)) || (bytes > size && (ti->seals & F_SEAL_GROW)))
         return -EPERM;
+    mutex_lock(&inode->object.storing); /* a page past the new end would make the lower's file longer again */
     if (tree_of(inode)->mode == TREE_THROUGH)
         error = through_resize(ti, bytes);
-    if (error)
-        return error;
-    tree_changed(ti);
-    mutex_lock(&inode->object.mutex);
-    if (tree_of(inode)->mode != TREE_THROUGH) /* else the lower has done its part, and has the page */
-        error = object_hold_tail(&inode->object, bytes, &tail);
-    if (!error && bytes < ti->lower_bytes)
-        atomic_store(&ti->lower_bytes, bytes);
-    if (!error)
-        object_resize(&inode->object, bytes);
-    mutex_unlock(&inode->object.mutex);
-    if (tail)
-        frame_unpin(tail);
+    if (!error) {
+        tree_changed(ti);
+        error = resize_pages(ti, bytes);
+    }
+    mutex_unlock(&inode->object.storing);
     if (!error)
         inode_touch(inode, true);
     return error;
@@ -279,7 +291,8 @@ static int punch(struct tree_inode *ti, u64 start, u64 end) {
         return 0;
     if (start < first && (!is_hole(ti, start >> PAGE_SHIFT) || object_has(o, start >> PAGE_SHIFT)))
         error = zero_part(ti, start, min(first, end));
-    if (!error && past < end && past >= first)
+    if (!error && past < end && past >= first &&
+        (!is_hole(ti, past >> PAGE_SHIFT) || object_has(o, past >> PAGE_SHIFT)))
         error = zero_part(ti, past, end);
     for (u64 at = first; !error && at < past && at < ti->lower_bytes; at += PAGE_SIZE) {
         error = zero_part(ti, at, at + PAGE_SIZE);
@@ -316,6 +329,17 @@ static int make_pages(struct tree_inode *ti, u64 start, u64 end) {
     return error == -ENOMEM ? -ENOSPC : error;
 }
 
+/* Before any page is made. Files in memory are asked even if they are not to grow, as on Linux. */
+static int may_allocate(struct tree_inode *ti, int mode, u64 end) {
+    int error = 0;
+
+    if (mode & FALLOC_FL_PUNCH_HOLE)
+        return 0;
+    if (!(mode & FALLOC_FL_KEEP_SIZE) || ti->inode.object.ops->promise)
+        error = inode_may_grow(&ti->inode, end);
+    return !error && (ti->seals & F_SEAL_GROW) && end > size_of(ti) ? -EPERM : error;
+}
+
 static int tree_fallocate(struct file *f, int mode, u64 offset, u64 bytes) {
     struct tree_inode *ti = tree_inode(f->inode);
     bool zeroes = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE), through;
@@ -328,6 +352,8 @@ static int tree_fallocate(struct file *f, int mode, u64 offset, u64 bytes) {
     mutex_lock(&ti->inode.lock);
     if (zeroes && (ti->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
         error = -EPERM;
+    if (!error)
+        error = may_allocate(ti, mode, end);
     if (!error)
         tree_changed(ti);
     if (!error && zeroes)
@@ -382,11 +408,11 @@ static s64 tree_seek(struct file *f, s64 offset, int whence) {
         break;
     case SEEK_CUR:
         if (__builtin_add_overflow((s64)f->position, offset, &to))
-            return -EOVERFLOW;
+            return -EINVAL;
         break;
     case SEEK_END:
         if (__builtin_add_overflow(size, offset, &to))
-            return -EOVERFLOW;
+            return -EINVAL;
         break;
     case SEEK_DATA:
     case SEEK_HOLE:

@@ -40,8 +40,11 @@ static int open_dir(struct inode *inode, struct file *f) {
     struct tree *t = tree_of(inode);
     int error = 0;
 
-    if (!ti->lower)
+    if (!ti->lower ||
+        (inode->flags & INODE_DEAD)) /* a removed one opens, and lists nothing: the lower has it no more */
         return 0;
+    if (t->mode == TREE_THROUGH && through_refresh(ti) == -ESTALE)
+        return -ESTALE;
     if (t->lower->ops->open && !(ti->flags & TREE_INODE_READABLE))
         error = t->lower->ops->open(t->lower, ti->lower, false);
     if (!error)

@@ -6,16 +6,23 @@
  * reference and eviction.
  *
  * A node goes by a path on the server: when the name that it was found by goes and the file has others, the node is of
- * no more use. So each link made here is looked up at once, as a node in reserve; without one, the inode is stale until
- * a lookup brings a new node. Replaced nodes are kept to the end: somebody may be using them.
+ * no more use, and leads to another file once the name is given to one. So each link made here is looked up at once, as
+ * a node in reserve; without one, the inode is stale until a lookup brings a new node. Replaced nodes are kept to the
+ * end: somebody may be using them. What the host puts in a file's place has another number: the name is forgotten, and
+ * looked up again.
  *
  * A file removed while open: QEMU's server answers by path, so the file is renamed to ".quire-hidden-N" in its
- * directory and removed when the last description closes. */
+ * directory and removed when the last description closes. One that never had a name (O_TMPFILE) begins so.
+ *
+ * FIFOs, sockets and device nodes that are made here have no node: that server refuses to make them (it opens what it
+ * has made, to set its mode), and to the host's programs they would be of no use. They live in memory, under names that
+ * are pinned in the name cache and hide the lower's of the same name. */
 #include <linux/fs.h>
 
 #include "fs/inode.h"
 #include "fs/io.h"
 #include "fs/tree.h"
+#include "lib/errseq.h"
 #include "task/task.h"
 #include "vm/slab.h"
 
@@ -40,6 +47,18 @@ static size_t hidden_name(char *out, size_t size, u32 number) {
     return (size_t)ksnprintf(out, size, HIDDEN "%u", number);
 }
 
+/* Are these the attributes of this file, not of another that has its name now? */
+static bool is_own(const struct tree_inode *ti, const struct lower_attr *a) {
+    return a->ino == ti->inode.ino && !((a->mode ^ ti->inode.mode) & S_IFMT);
+}
+
+static bool leads_here(struct tree_inode *ti, struct lower_node *node) {
+    struct lower *l = lower_of(ti);
+    struct lower_attr a;
+
+    return !l->ops->getattr(l, node, &a) && is_own(ti, &a);
+}
+
 /* Attributes and pages follow the lower. inode.lock held. */
 static void take_newer(struct tree_inode *ti, const struct lower_attr *a) {
     struct object *o = &ti->inode.object;
@@ -50,13 +69,17 @@ static void take_newer(struct tree_inode *ti, const struct lower_attr *a) {
     tree_take_attr(ti, a);
     if (!regular)
         o->size = a->bytes;
-    if (!regular || !other || o->dirty)
+    if (!regular || !other)
         return;
-    mutex_lock(&o->mutex);
-    atomic_store(&ti->lower_bytes, a->bytes);
-    object_resize(o, a->bytes);
-    mutex_unlock(&o->mutex);
-    object_drop(o, 0, ~0UL >> PAGE_SHIFT);
+    mutex_lock(&o->storing); /* what becomes dirty meanwhile does not go there yet */
+    if (!o->dirty) {
+        mutex_lock(&o->mutex);
+        atomic_store(&ti->lower_bytes, a->bytes);
+        object_resize(o, a->bytes);
+        mutex_unlock(&o->mutex);
+        object_drop(o, 0, ~0UL >> PAGE_SHIFT);
+    }
+    mutex_unlock(&o->storing);
 }
 
 /* After a change of our own: the lower's new times are ours, and say nothing about the pages. inode.lock held. */
@@ -64,7 +87,7 @@ static void take_own(struct tree_inode *ti) {
     struct lower *l = lower_of(ti);
     struct lower_attr a;
 
-    if (!ti->hidden && !l->ops->getattr(l, ti->lower, &a))
+    if (!ti->hidden && !l->ops->getattr(l, ti->lower, &a) && is_own(ti, &a))
         tree_take_attr(ti, &a);
 }
 
@@ -73,15 +96,23 @@ static int refresh_locked(struct tree_inode *ti) {
     struct lower_attr a;
     int error = ti->hidden ? 0 : l->ops->getattr(l, ti->lower, &a);
 
-    if (!error && !ti->hidden)
-        take_newer(ti, &a);
-    return error;
+    if (error || ti->hidden)
+        return error;
+    if (!is_own(ti, &a))
+        return -ESTALE; /* another lookup of the name brings the file that has it now */
+    take_newer(ti, &a);
+    return 0;
 }
 
-void through_refresh(struct tree_inode *ti) {
+int through_refresh(struct tree_inode *ti) {
+    int error;
+
+    if (!ti->lower)
+        return 0;
     mutex_lock(&ti->inode.lock);
-    (void)refresh_locked(ti); /* what is cached is shown when the lower does not answer */
+    error = refresh_locked(ti);
     mutex_unlock(&ti->inode.lock);
+    return error;
 }
 
 int through_open(struct tree_inode *ti, struct file *f) {
@@ -104,20 +135,27 @@ int through_open(struct tree_inode *ti, struct file *f) {
     return error;
 }
 
-void through_release(struct tree_inode *ti) {
+/* The hidden file of an inode goes. inode.lock held, or nobody else knows the inode. Returns the directory, to be put,
+ * or NULL. */
+static struct tree_inode *drop_hidden(struct tree_inode *ti) {
     struct lower *l = lower_of(ti);
-    struct tree_inode *dir = NULL;
+    struct tree_inode *dir = ti->hidden_in;
     char name[32];
+
+    if (dir) /* a stray hidden file is all that can be left */
+        (void)l->ops->unlink(l, dir->lower, name, hidden_name(name, sizeof(name), ti->hidden), false);
+    ti->hidden_in = NULL;
+    return dir;
+}
+
+void through_release(struct tree_inode *ti) {
+    struct tree_inode *dir = NULL;
 
     if (ti->inode.object.dirty)
         (void)object_sync(&ti->inode.object, 0, ~0UL >> PAGE_SHIFT); /* the object keeps the error for fsync */
     mutex_lock(&ti->inode.lock);
-    if (--ti->opens == 0 && ti->hidden) {
-        dir = ti->hidden_in;
-        size_t bytes = hidden_name(name, sizeof(name), ti->hidden);
-        (void)l->ops->unlink(l, dir->lower, name, bytes, false); /* a stray hidden file is all that can be left */
-        ti->hidden_in = NULL;
-    }
+    if (--ti->opens == 0)
+        dir = drop_hidden(ti);
     mutex_unlock(&ti->inode.lock);
     if (dir)
         inode_put(&dir->inode);
@@ -145,6 +183,23 @@ struct inode *through_create(struct inode *dir, const char *name, size_t bytes, 
     return error ? err_ptr(error) : tree_from_lower(tree_of(dir), node, &a);
 }
 
+struct inode *through_tmpfile(struct inode *dir, u32 mode) {
+    struct inode *i;
+    char name[32];
+    u32 number;
+
+    do { /* another run may have left one */
+        number = atomic_add(&hidden_last, 1);
+        i = through_create(dir, name, hidden_name(name, sizeof(name), number), mode, 0, NULL);
+    } while (is_err(i) && ptr_err(i) == -EEXIST);
+    if (!is_err(i)) {
+        inode_get(dir);
+        tree_inode(i)->hidden_in = tree_inode(dir);
+        tree_inode(i)->hidden = number;
+    }
+    return i;
+}
+
 static void keep_node(struct tree_inode *ti, struct lower_node *node, bool used) {
     struct lower *l = lower_of(ti);
     struct old_node *old = kmalloc(sizeof(*old));
@@ -159,7 +214,10 @@ static void keep_node(struct tree_inode *ti, struct lower_node *node, bool used)
 
 void through_put_nodes(struct tree_inode *ti) {
     struct lower *l = lower_of(ti);
+    struct tree_inode *dir = drop_hidden(ti); /* it could not be opened */
 
+    if (dir)
+        inode_put(&dir->inode);
     while (ti->others) {
         struct old_node *old = ti->others;
         ti->others = old->next;
@@ -175,21 +233,50 @@ static void replace_node(struct tree_inode *ti, struct lower_node *node) {
     atomic_and(&ti->flags, ~(TREE_INODE_STALE | TREE_INODE_READABLE | TREE_INODE_WRITABLE));
 }
 
-void through_adopt(struct tree_inode *ti, struct lower_node *node) {
-    mutex_lock(&ti->inode.lock);
-    if (ti->flags & TREE_INODE_STALE)
+bool through_adopt(struct tree_inode *ti, struct lower_node *node) {
+    struct lower *l = lower_of(ti);
+
+    /* The directory where it was found is locked: after what happened on the host, that may be below this one, or it.
+     */
+    if ((ti->inode.mode & S_IFMT) != S_IFDIR)
+        mutex_lock(&ti->inode.lock);
+    else if (!mutex_try(&ti->inode.lock))
+        return false;
+    if (leads_here(ti, ti->lower)) {
+        atomic_and(&ti->flags, ~TREE_INODE_STALE);
+        l->ops->put(l, node);
+    } else {
         replace_node(ti, node);
-    else
-        keep_node(ti, node, false);
+    }
     mutex_unlock(&ti->inode.lock);
+    return true;
+}
+
+/* A file of O_TMPFILE gets its first name, or a hidden one its own again. target is locked. */
+static int unhide(struct tree_inode *target, struct lower_node *parent, const char *name, size_t bytes) {
+    struct lower *l = lower_of(target);
+    struct tree_inode *dir = target->hidden_in;
+    char hidden[32];
+    size_t hidden_bytes = hidden_name(hidden, sizeof(hidden), target->hidden);
+    int error = l->ops->rename(l, dir->lower, hidden, hidden_bytes, parent, name, bytes);
+
+    if (!error) {
+        target->hidden = 0;
+        target->hidden_in = NULL;
+        inode_put(&dir->inode);
+    }
+    return error;
 }
 
 int through_link(struct inode *dir, const char *name, size_t bytes, struct tree_inode *target) {
     struct lower *l = lower_of(target);
     struct lower_node *parent = tree_inode(dir)->lower, *node;
     struct lower_attr a;
-    int error = l->ops->link(l, parent, name, bytes, target->lower);
+    int error;
 
+    if (target->hidden_in)
+        return unhide(target, parent, name, bytes);
+    error = l->ops->link(l, parent, name, bytes, target->lower);
     if (!error && !l->ops->lookup(l, parent, name, bytes, &node, &a))
         keep_node(target, node, false);
     return error;
@@ -197,13 +284,10 @@ int through_link(struct inode *dir, const char *name, size_t bytes, struct tree_
 
 /* A name is gone, others are left: does the node still lead to the file? inode.lock held. */
 static void check_node(struct tree_inode *ti) {
-    struct lower *l = lower_of(ti);
-    struct lower_attr a;
-
-    if (l->ops->getattr(l, ti->lower, &a) != -ENOENT)
+    if (leads_here(ti, ti->lower))
         return;
     for (struct old_node *old = ti->others; old; old = old->next) {
-        if (old->used || l->ops->getattr(l, old->node, &a))
+        if (old->used || !leads_here(ti, old->node))
             continue;
         struct lower_node *node = old->node;
         old->node = ti->lower; /* they change places */
@@ -270,25 +354,45 @@ static int exchange(const struct rename_names *r) {
     return error;
 }
 
+/* Where either has no node: what the lower has of it. */
+static int rename_partly(const struct rename_names *r) {
+    struct tree_inode *from = tree_inode(r->from), *to = tree_inode(r->to);
+    struct tree_inode *victim = r->replaced ? tree_inode(r->replaced) : NULL;
+    struct lower *l = lower_of(from);
+
+    if (tree_inode(r->moved)->lower)
+        return l->ops->rename(l, from->lower, r->name, r->bytes, to->lower, r->new_name, r->new_bytes);
+    if (victim && victim->lower && r->exchange)
+        return l->ops->rename(l, to->lower, r->new_name, r->new_bytes, from->lower, r->name, r->bytes);
+    return victim && victim->lower ? through_unlink(r->to, r->new_name, r->new_bytes, victim, false) : 0;
+}
+
 int through_rename(const struct rename_names *r) {
     struct tree_inode *from = tree_inode(r->from), *to = tree_inode(r->to);
     struct lower *l = lower_of(from);
     struct tree_inode *victim = r->replaced ? tree_inode(r->replaced) : NULL;
-    bool file = victim && (victim->inode.mode & S_IFMT) != S_IFDIR;
+    bool file = victim && (victim->inode.mode & S_IFMT) != S_IFDIR, hidden = false;
     int error = 0;
 
+    if (!tree_inode(r->moved)->lower || (victim && !victim->lower))
+        return rename_partly(r);
     if (r->exchange)
         return exchange(r);
+    if (file)
+        mutex_lock(&victim->inode.lock);
     /* The replaced file may be open: it gets its hidden name before the new one takes its place. */
-    if (file && victim->opens && victim->inode.links <= 1)
-        error = through_unlink(r->to, r->new_name, r->new_bytes, victim, false);
+    if (file && victim->opens && victim->inode.links <= 1) {
+        error = hide(to, r->new_name, r->new_bytes, victim);
+        hidden = !error;
+    }
     if (!error)
         error = l->ops->rename(l, from->lower, r->name, r->bytes, to->lower, r->new_name, r->new_bytes);
-    if (!error && file && victim->inode.links > 1) {
-        mutex_lock(&victim->inode.lock);
+    if (error && hidden)
+        (void)unhide(victim, to->lower, r->new_name, r->new_bytes);
+    if (!error && file && victim->inode.links > 1)
         check_node(victim);
+    if (file)
         mutex_unlock(&victim->inode.lock);
-    }
     return error;
 }
 
@@ -309,6 +413,8 @@ int through_setattr(struct tree_inode *ti, u32 valid) {
     u32 there = 0;
     int error;
 
+    if (!ti->lower)
+        return 0;
     for (unsigned n = 0; n < array_count(map); n++)
         there |= valid & map[n].here ? map[n].there : 0;
     error = l->ops->setattr(l, ti->lower, there, &a);
@@ -332,11 +438,17 @@ int through_resize(struct tree_inode *ti, u64 bytes) {
 
 /* Contents. */
 
-/* What was written to the lower goes into the pages that are cached. */
+/* What was written to the lower goes into the pages that are cached; into one that is being read too, once it is there:
+ * the lower may have given it as it was before. One that cannot be read is not cached. */
 static void update_pages(struct tree_inode *ti, const char *from, size_t bytes, u64 position) {
+    struct object *o = &ti->inode.object;
+
     while (bytes) {
         size_t here = min(bytes, PAGE_SIZE - position % PAGE_SIZE);
-        struct frame *frame = object_peek(&ti->inode.object, position >> PAGE_SHIFT);
+        u64 index = position >> PAGE_SHIFT;
+        struct frame *frame = object_peek(o, index);
+        if (!frame && object_has(o, index) && object_get(o, index, OBJECT_READ, &frame))
+            frame = NULL;
         if (frame) {
             memcpy((char *)frame_va(frame) + position % PAGE_SIZE, from, here);
             frame_unpin(frame);
@@ -353,14 +465,20 @@ static ssize_t write_chunk(struct tree_inode *ti, const char *buffer, size_t byt
     size_t done = 0;
     ssize_t n = 0;
 
+    mutex_lock(&ti->inode.object.storing); /* a page as it was before this may be on its way there */
     while (done < bytes) {
         n = l->ops->write(l, ti->lower, buffer + done, bytes - done, position + done);
         if (n <= 0)
             break;
         done += (size_t)n;
     }
-    if (done)
+    if (done) {
+        /* Before the pages are looked for: who reads the last one from now on takes from the lower what was just
+         * written behind the file's old end. */
+        atomic_store(&ti->lower_bytes, max(ti->lower_bytes, position + done));
         update_pages(ti, buffer, done, position);
+    }
+    mutex_unlock(&ti->inode.object.storing);
     return done ? (ssize_t)done : n;
 }
 
@@ -370,7 +488,6 @@ static void grow(struct tree_inode *ti, u64 end) {
     if (end <= o->size)
         return;
     mutex_lock(&o->mutex);
-    atomic_store(&ti->lower_bytes, end);
     object_resize(o, end);
     mutex_unlock(&o->mutex);
 }
@@ -411,18 +528,24 @@ int through_zero(struct tree_inode *ti, u64 start, u64 end) {
     return n < 0 ? (int)n : 0;
 }
 
-int through_write_back(struct object *o, u64 index, struct frame *f) {
+/* A write that ends early goes on with the page that it ended in. */
+int through_write_back(struct object *o, u64 index, struct frame **frames, unsigned count) {
     struct tree_inode *ti = container_of(o, struct tree_inode, inode.object);
     struct lower *l = lower_of(ti);
     u64 at = index << PAGE_SHIFT, size = atomic_load(&o->size);
-    size_t bytes = at < size ? (size_t)min(size - at, PAGE_SIZE) : 0, done = 0;
+    size_t bytes = at < size ? (size_t)min(size - at, (u64)count << PAGE_SHIFT) : 0, done = 0;
+    ssize_t n = 1;
 
-    while (done < bytes) {
-        ssize_t n = l->ops->write(l, ti->lower, (char *)frame_va(f) + done, bytes - done, at + done);
-        if (n <= 0)
-            return n < 0 ? (int)n : -EIO;
-        done += (size_t)n;
+    while (done < bytes && n > 0) {
+        size_t whole = done & PAGE_MASK;
+        n = l->ops->write_pages(l, ti->lower, frames + (whole >> PAGE_SHIFT), bytes - whole, at + whole);
+        if (n > 0 && whole + (size_t)n <= done)
+            n = -EIO; /* no further than before */
+        done = n > 0 ? whole + (size_t)n : done;
     }
-    atomic_or(&ti->flags, TREE_INODE_WROTE);
-    return 0;
+    if (n > 0)
+        atomic_or(&ti->flags, TREE_INODE_WROTE);
+    else
+        errseq_set(&ti->inode.super->errors, n < 0 ? (int)n : -EIO);
+    return n > 0 ? 0 : n < 0 ? (int)n : -EIO;
 }

@@ -124,7 +124,7 @@ int tree_setxattr(struct inode *i, const char *name, const void *value, size_t b
     if (t->mode == TREE_MEMORY && !strncmp(name, XATTR_USER_PREFIX, XATTR_USER_PREFIX_LEN))
         return -EOPNOTSUPP; /* as Linux 6.1's tmpfs */
     mutex_lock(&i->lock);
-    if (t->mode != TREE_THROUGH)
+    if (t->mode != TREE_THROUGH || !ti->lower)
         error = set_here(ti, name, value, bytes, flags);
     else if (t->lower->ops->setxattr)
         error = t->lower->ops->setxattr(t->lower, ti->lower, name, value, bytes, flags);

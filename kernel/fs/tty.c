@@ -600,12 +600,14 @@ static ssize_t tty_write(struct file *file, struct iov *from, u64 *position) {
             break;
         size_t most = min(from->bytes, (size_t)TTY_CHUNK);
         mutex_lock(&t->output);
-        echo_show(t); /* what was typed before comes before: the reader may have been quicker than its echo */
+        echo_show(t);       /* what was typed before comes before: the reader may have been quicker than its echo */
+        if (!has_room(t)) { /* somebody else was quicker, or that echo was: wait again, with nothing taken yet */
+            output_end(t);
+            continue;
+        }
         size_t taken = iov_take(from, t->raw, most);
         ssize_t shown = taken ? show(t, t->raw, taken) : -EFAULT;
         output_end(t);
-        if (shown == -EAGAIN)
-            continue; /* somebody else was quicker: wait again */
         if (shown < 0)
             error = shown == -EINTR ? -ERESTARTSYS : shown;
         else
@@ -664,6 +666,10 @@ int tty_open(struct tty *t, struct file *file) {
     return error;
 }
 
+int tty_group_of(const struct file *f) {
+    return f->ops == &tty_file_ops ? atomic_load_relaxed(&((struct tty *)f->private_data)->foreground) : -1;
+}
+
 int tty_open_current(struct file *file) {
     struct tty *t = tty_of_process(process_current());
     int error = t ? tty_open(t, file) : -ENXIO;
@@ -673,6 +679,7 @@ int tty_open_current(struct file *file) {
 }
 
 const struct file_ops tty_file_ops = {
+    .async = true,
     .open = tty_file_open,
     .release = tty_file_release,
     .read = tty_read,

@@ -90,6 +90,7 @@ int tty_open_current(struct file *file);
 /* Job control (tty_job.c). tty_adopt: t becomes the controlling terminal of p, the leader of its session; only_if_free:
  * if p leads one, has no terminal, and t no session. tty_session_end: task.h. */
 void tty_adopt(struct tty *t, struct process *p, bool only_if_free);
+int tty_group_of(const struct file *f); /* the group in front of the terminal, 0: none; -1: the file is no terminal */
 struct tty *tty_of_process(struct process *p); /* its controlling terminal, counted; NULL: none */
 void tty_get(struct tty *t);
 void tty_put(struct tty *t); /* may sleep */

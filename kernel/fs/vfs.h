@@ -23,6 +23,13 @@ struct iov; /* io.h: where bytes come from or go: user or kernel memory, scatter
 struct inode_times {
     s64 atime_ns, mtime_ns, ctime_ns, btime_ns;
 };
+/* A time as inodes keep it: of what that cannot hold, the nearest. ns: 0 to a second. */
+static inline s64 inode_time(s64 seconds, s64 ns) {
+    s64 time;
+    if (__builtin_mul_overflow(seconds, 1000000000L, &time) || __builtin_add_overflow(time, ns, &time))
+        return seconds < 0 ? INT64_MIN : INT64_MAX;
+    return time;
+}
 
 struct inode {
     const struct inode_ops *ops;
@@ -46,6 +53,7 @@ struct inode {
 #define INODE_DEAD 1u     /* a removed directory: nothing can be made in it */
 #define INODE_LAYERED 2u  /* an overlay's directory with a lower: a name removed here must be remembered as removed */
 #define INODE_TMPFILE 8u  /* never had a name, and may be given one (O_TMPFILE without O_EXCL) */
+#define INODE_HERE 16u    /* lives only in memory, though its super's names do not: those that it is given stay */
 #define INODE_NEGATIVE 4u /* names that are not there may be cached as such */
 
 struct path {
@@ -117,6 +125,7 @@ struct file_ops {
     int (*fsync)(struct file *file, bool data_only);
     /* map: check and adjust a mapping of this file; NULL: mappable if the inode is a regular file. */
     int (*map)(struct file *file, u32 view_flags, u64 offset, u64 bytes);
+    bool async;          /* O_ASYNC has an effect */
     bool maps_anonymous; /* /dev/zero: a mapping of it is anonymous memory, private or shared */
     int (*fallocate)(struct file *file, int mode, u64 offset, u64 bytes);
 };
@@ -131,11 +140,11 @@ struct file {
     struct inode *inode; /* counted */
     u64 position;
     struct mutex position_lock;
-    struct vm_file vm; /* vm.object: what mmap maps; normally &inode->object */
-    int owner;
-    int owner_signal;   /* F_SETOWN, F_SETSIG */
-    void *private_data; /* of whoever opened it: a pipe, a socket, a stream */
-    struct list epoll;  /* epoll.c's items that watch it */
+    u32 errors_seen;     /* atomic: of inode->super->errors */
+    struct vm_file vm;   /* vm.object: what mmap maps; normally &inode->object */
+    struct owner *owner; /* atomically: whom it signals: fs/owner.h. NULL: nobody was named */
+    void *private_data;  /* of whoever opened it: a pipe, a socket, a stream */
+    struct list epoll;   /* epoll.c's items that watch it */
 };
 #define FILE_READ 1u
 #define FILE_WRITE 2u
@@ -166,6 +175,8 @@ char *path_string(const struct path *p, char *buffer, size_t bytes);
 struct file *file_open(int at, const char *name, int flags, u32 mode);
 struct file *file_open_path(const struct path *p,
                             int flags); /* an existing file, access already checked or not by flags */
+/* file_open_allowed: the same for who was asked already: a program may be executed by who may not read it. */
+struct file *file_open_allowed(const struct path *p, int flags);
 /* file_make: an open file without a place in the tree: pipes, sockets, eventfd, memfd. name: what /proc/PID/fd shows
  * ("pipe:[7]"). Takes over the caller's reference to the inode on success. err_ptr. */
 struct file *file_make(struct inode *inode, const struct file_ops *ops, int flags, const char *name);
@@ -182,6 +193,8 @@ ssize_t file_read_kernel(struct file *f, void *buffer, size_t bytes,
                          u64 position); /* for exec; all or short at the end */
 ssize_t file_write_kernel(struct file *f, const void *buffer, size_t bytes, u64 position);
 
+/* inode_names_stay: names given to it are in the name cache alone, and are kept there until they are removed. */
+bool inode_names_stay(const struct inode *inode);
 int inode_permission(struct inode *inode, int mask); /* MAY_* */
 #define MAY_EXEC 1
 #define MAY_WRITE 2
@@ -206,6 +219,7 @@ struct super {
     int (*statfs)(struct super *s, void *statfs /* struct statfs of asm/statfs.h */);
     int (*sync)(struct super *s);
     const char *options; /* as /proc/mounts shows them */
+    u32 errors;          /* of write-back: lib/errseq.h */
     bool read_only;
     bool made_when_read; /* its regular files have no pages: they cannot be mapped */
     bool keeps_names;    /* names live only in memory: those made stay until they are removed */

@@ -78,6 +78,7 @@ int kprintf(const char *format, ...) printf_like(1, 2);
 int ksnprintf(char *buffer, size_t size, const char *format, ...) printf_like(3, 4);
 int kvsnprintf(char *buffer, size_t size, const char *format, va_list args);
 #define LOG_ERR "<3>"
+#define LOG_WARNING "<4>"
 #define LOG_NOTICE "<5>"
 #define LOG_INFO "<6>"
 #define LOG_DEBUG "<7>"

@@ -66,22 +66,24 @@ void waitq_watch(struct waitq *q, struct waiter *w, void (*notify)(struct waiter
 #define SLEEP_FOREVER (~0ULL)
 int task_sleep(bool interruptible, u64 deadline_ns);
 
-/* wait_until: sleep until the condition holds. The condition is evaluated without a lock. Returns 0, -EINTR,
- * -ETIMEDOUT. */
-#define wait_until_deadline(q, condition, interruptible, deadline_ns)                                                  \
+/* wait_until: sleep until the condition holds. The condition is evaluated without a lock, and never again once it held:
+ * it may take what it finds. Returns 0, -EINTR, -ETIMEDOUT. wait_until_by: with one's own way to sleep. */
+#define wait_until_by(q, condition, sleep)                                                                             \
     ({                                                                                                                 \
+        bool holds_ = false;                                                                                           \
         int result_ = 0;                                                                                               \
-        while (!(condition)) {                                                                                         \
+        while (!holds_ && !result_ && !(condition)) {                                                                  \
             struct waiter w_;                                                                                          \
             waitq_add((q), &w_);                                                                                       \
-            if (!(condition))                                                                                          \
-                result_ = task_sleep((interruptible), (deadline_ns));                                                  \
+            holds_ = (condition);                                                                                      \
+            if (!holds_)                                                                                               \
+                result_ = (sleep);                                                                                     \
             waitq_remove(&w_);                                                                                         \
-            if (result_)                                                                                               \
-                break;                                                                                                 \
         }                                                                                                              \
         result_;                                                                                                       \
     })
+#define wait_until_deadline(q, condition, interruptible, deadline_ns)                                                  \
+    wait_until_by(q, condition, task_sleep((interruptible), (deadline_ns)))
 #define wait_until(q, condition) ((void)wait_until_deadline(q, condition, false, SLEEP_FOREVER))
 #define wait_until_interruptible(q, condition) wait_until_deadline(q, condition, true, SLEEP_FOREVER)
 

@@ -57,6 +57,13 @@ struct control_header { /* struct cmsghdr: cmsg(3) */
 };
 #define control_align(bytes) align_up(bytes, sizeof(u64))
 
+struct user_error { /* struct sock_extended_err: ip(7), IP_RECVERR */
+    u32 number;
+    u8 origin, type, code, pad; /* of ICMP */
+    u32 info, data;
+};
+enum { ORIGIN_ICMP = 2, ORIGIN_ICMP6 };
+
 struct user_credentials { /* struct ucred */
     s32 pid;
     u32 uid, gid;

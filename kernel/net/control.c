@@ -83,6 +83,11 @@ struct user_credentials control_self(void) {
     return (struct user_credentials){p ? p->pid : 0, c->euid, c->egid};
 }
 
+struct user_credentials control_sender(void) {
+    const struct credentials *c = cred_current();
+    return (struct user_credentials){process_current()->pid, c->uid, c->gid};
+}
+
 /* May the caller say that it is this (unix(7))? */
 static bool may_claim(const struct user_credentials *u) {
     const struct credentials *c = cred_current();
@@ -132,11 +137,12 @@ static int take_piece(const struct socket *s, const struct control_header *h, co
                       struct message *m) {
     if (h->level != SOL_SOCKET)
         return s->ops->control ? s->ops->control(h->level, h->type, data, bytes, m) : 0;
+    bool ip = s->ops->family == AF_INET || s->ops->family == AF_INET6; /* does not look at them (as on Linux) */
     switch (h->type) {
     case SCM_RIGHTS:
-        return take_files(data, bytes, m);
+        return ip ? 0 : s->ops->family == AF_UNIX ? take_files(data, bytes, m) : -EINVAL;
     case SCM_CREDENTIALS:
-        return take_credentials(data, bytes, m);
+        return ip ? 0 : take_credentials(data, bytes, m);
     default:
         return -EINVAL;
     }

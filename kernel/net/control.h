@@ -30,7 +30,10 @@ struct control_out {
  * family knows into m.
  * -EBADF, -EINVAL, -EPERM (credentials that are not its own), -ENOMEM. On error m->carried is NULL. */
 int control_take(const struct socket *s, const char *buffer, size_t bytes, struct message *m);
-struct user_credentials control_self(void); /* the caller's credentials, as a receiver is told them */
+/* control_self: the caller's credentials, as SO_PEERCRED tells them: what it may do; control_sender: as SCM_CREDENTIALS
+ * does: who it is. */
+struct user_credentials control_self(void);
+struct user_credentials control_sender(void);
 /* control_take_files: what the packet carries goes to m->carried; of one that is peeked at, the same files once more.
  */
 void control_take_files(struct packet *p, struct message *m);

@@ -3,10 +3,12 @@
  *
  *     descriptor --> A    B --inbox--> C --inbox--> B       B and C hold each other; nobody holds them
  *
- * A file in flight whose references are all from inboxes is a candidate. A candidate is alive when it lies in the inbox
- * of a socket that is no candidate, or of one that is alive. The inboxes of the others are emptied, which closes them.
- * While the mutex is held no file gets into or out of an inbox; and who could use a candidate would have a reference
- * more. So what is found stays so.
+ * A file in flight whose references are all from packets is a candidate. A candidate is alive when one of the packets
+ * that hold it does not lie in a candidate's inbox: it lies in another's, or is on its way (a sender waits for room
+ * with it, a receiver has taken it out and not looked into it yet, a connection that is being accepted has it). What
+ * lies in the inbox of one that is alive is alive. The inboxes of the others are emptied, which closes them. While the
+ * mutex is held no file begins or ends to be in flight, and who could use a candidate would have a reference more, or
+ * its packet. So what is found stays so.
  *
  * Locks: the mutex; under it unix_sockets' lock (unix.c), then a socket's. */
 #include <linux/capability.h>
@@ -77,7 +79,7 @@ static bool is_candidate(struct unix_socket *u) {
     return u->in_flight && f && atomic_load(&f->references) == u->in_flight;
 }
 
-/* What lies in a living socket's inbox is alive, and to be looked into. */
+/* What lies in the inbox of one that is alive is alive, and to be looked into. */
 static void mark(struct packet *p, struct list *alive) {
     for (u32 n = 0; n < p->carried->count; n++) {
         struct unix_socket *u = unix_of_file(p->carried->files[n]);
@@ -96,17 +98,30 @@ static void take_out(struct packet *p, struct list *dropped) {
     list_add_tail(dropped, &a->link);
 }
 
-/* All candidates to one list; what the inboxes of the others hold is marked alive. unix_sockets are locked. */
+static void count_inside(struct packet *p, struct list *unused list) {
+    for (u32 n = 0; n < p->carried->count; n++) {
+        struct unix_socket *u = unix_of_file(p->carried->files[n]);
+        if (u && u->candidate)
+            u->inside++;
+    }
+}
+
+/* All candidates to one list, and from there those that are alive. unix_sockets are locked. */
 static void sort_out(struct list *candidates, struct list *alive) {
-    struct unix_socket *u;
+    struct unix_socket *u, *next;
     list_for_each(u, &unix_sockets, all_link) {
         u->candidate = is_candidate(u);
+        u->inside = 0;
         if (u->candidate)
             list_add_tail(candidates, &u->collect_link);
     }
-    list_for_each(u, &unix_sockets, all_link) {
-        if (!u->candidate && u->socket.file && list_empty(&u->collect_link))
-            each_carried(&u->socket, mark, alive);
+    list_for_each(u, candidates, collect_link) { each_carried(&u->socket, count_inside, NULL); }
+    list_for_each_safe(u, next, candidates, collect_link) {
+        if (u->inside < u->in_flight) {
+            u->candidate = false;
+            list_del(&u->collect_link);
+            list_add_tail(alive, &u->collect_link);
+        }
     }
     while (!list_empty(alive)) {
         u = list_first(alive, struct unix_socket, collect_link);

@@ -17,6 +17,7 @@ struct socket *inet_make(const struct socket_ops *ops, int type, int protocol) {
     ip_any(i->local.ip, v4);
     ip_any(i->remote.ip, v4);
     list_init(&i->port_link);
+    list_init(&i->errors);
     list_init(&i->knocking);
     list_init(&i->knock_link);
     inet_options_begin(i);

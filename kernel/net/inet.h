@@ -22,6 +22,7 @@ struct inet_socket {
     bool port_asked, ip_asked;  /* [c] local was chosen by bind, and stays when a connection ends */
     struct list port_link;      /* [P] */
     s32 kept[INET_KEPT];        /* single words, each read and written atomically */
+    struct list errors;         /* [l] UDP's: packets that found nobody, for MSG_ERRQUEUE */
 
     /* TCP */
     bool asked;             /* [c] connect was called, and its outcome was not told yet */

@@ -104,7 +104,7 @@ static int set_kept(struct inet_socket *i, const struct option *o, int number) {
         return -EINVAL;
     if (o->kind == SWITCH)
         number = number != 0;
-    else if (number < o->least || number > o->most)
+    else if (number < o->least || number > o->most || (!number && o->level == SOL_IP && o->name == IP_TTL))
         return -EINVAL;
     else if (number == -1 && o->least == -1)
         number = o->initial; /* back to what it was */

@@ -5,6 +5,7 @@
  * A connection is whole before it is offered: its two ends are each other's peer, so the connecting side may send at
  * once. How a listener is found is the family's. */
 #include "net/socket.h"
+#include "task/task.h"
 
 u64 listen_most = 4096; /* net.core.somaxconn */
 
@@ -21,6 +22,8 @@ int socket_listen(struct socket *s, int backlog) {
         atomic_store(&s->state, SOCKET_LISTENING);
         spin_unlock(&s->lock);
         waitq_wake_all(&s->writers); /* who waits for a longer row */
+        if (s->ops->room)
+            s->ops->room(s);
     }
     mutex_unlock(&s->control);
     return error;
@@ -61,6 +64,10 @@ int socket_accept(struct socket *s, u64 deadline_ns, struct socket **out) {
                             !list_empty(&s->pending) || socket_state(s) != SOCKET_LISTENING ||
                                 (socket_shut(s) & SHUT_RECEIVE),
                             deadline_ns);
+    }
+    if (!error) { /* whoever connected has made it */
+        (*out)->inode.uid = cred_current()->fsuid;
+        (*out)->inode.gid = cred_current()->fsgid;
     }
     if (!error && s->ops->room)
         s->ops->room(s);

@@ -130,6 +130,8 @@ static int handle_all(struct socket *s, const char *buffer, size_t bytes) {
 static ssize_t netlink_send(struct socket *s, struct message *m) {
     struct netlink_socket *n = netlink_of(s);
     size_t bytes = m->data->bytes;
+    if (m->name && !m->name->bytes)
+        m->name = NULL;
     int error = m->name ? take_name(m->name) : 0;
     if (m->flags & MSG_OOB)
         return -EOPNOTSUPP;
@@ -137,12 +139,14 @@ static ssize_t netlink_send(struct socket *s, struct message *m) {
         return error;
     if (m->name ? m->name->nl.nl_pid : n->peer_port)
         return -ECONNREFUSED; /* programs do not talk to each other here */
+    if (!bytes)
+        return -ENODATA;
     if (bytes > REQUEST_MOST)
         return -EMSGSIZE;
     mutex_lock(&s->control);
     autobind(n);
     mutex_unlock(&s->control);
-    char *buffer = kmalloc(max(bytes, (size_t)1));
+    char *buffer = kmalloc(bytes);
     if (!buffer)
         return -ENOBUFS;
     error = iov_take(m->data, buffer, bytes) == bytes ? handle_all(s, buffer, bytes) : -EFAULT;

@@ -1,7 +1,7 @@
 /* option.c - the options of SOL_SOCKET (socket(7)). Those of other levels are the families'. */
 #include <linux/capability.h>
 
-#include "net/socket.h"
+#include "net/interface.h"
 #include "task/task.h"
 
 #define SEND_MOST 212992    /* net.core.wmem_max; what is asked for is doubled */
@@ -110,6 +110,18 @@ static int set_receive_bytes(struct socket *s, u64 most, int number) {
     return 0;
 }
 
+/* SO_BINDTODEVICE: the name need not end with a 0; an empty one takes the binding back. */
+static int set_device(struct socket *s, const void *value, u32 bytes) {
+    char name[IFNAMSIZ] = "";
+    memcpy(name, value, min(bytes, (u32)sizeof(name) - 1));
+    if (*name && strcmp(name, LO_NAME))
+        return -ENODEV;
+    if (atomic_load(&s->options.bound) && !capable(CAP_NET_RAW))
+        return -EPERM;
+    atomic_store(&s->options.bound, *name != 0);
+    return 0;
+}
+
 static int set_number(struct socket *s, int name, int number) {
     bool admin = capable(CAP_NET_ADMIN);
     switch (name) {
@@ -145,8 +157,8 @@ int socket_set_option(struct socket *s, int level, int name, const void *value, 
     int number;
     if (level != SOL_SOCKET)
         return s->ops->set_option(s, level, name, value, bytes);
-    if (name == SO_BINDTODEVICE) /* the one device that there is does not need to be told */
-        return capable(CAP_NET_RAW) ? 0 : -EPERM;
+    if (name == SO_BINDTODEVICE)
+        return set_device(s, value, bytes);
     int error = option_int(value, bytes, &number);
     u32 *kept = switch_of(s, name);
     if (error)
@@ -236,6 +248,14 @@ static int get_linger(struct socket *s, void *value, u32 *bytes) {
     return 0;
 }
 
+static int get_device(struct socket *s, void *value, u32 *bytes) {
+    bool bound = atomic_load(&s->options.bound);
+    if (bound && *bytes < IFNAMSIZ)
+        return -EINVAL;
+    option_put(value, bytes, LO_NAME, bound ? sizeof(LO_NAME) : 0);
+    return 0;
+}
+
 static void get_credentials(struct socket *s, void *value, u32 *bytes) {
     spin_lock(&s->lock);
     option_put(value, bytes, &s->peer_credentials, sizeof(s->peer_credentials));
@@ -272,8 +292,7 @@ int socket_get_option(struct socket *s, int level, int name, void *value, u32 *b
         option_put(value, bytes, &cookie, sizeof(cookie));
         return 0;
     case SO_BINDTODEVICE:
-        *bytes = 0;
-        return 0;
+        return get_device(s, value, bytes);
     default:
         error = get_number(s, name, &number);
         if (!error)

@@ -131,7 +131,8 @@ static int asks_for_lo(const struct nlmsghdr *h) {
     if (i->ifi_index)
         return i->ifi_index == LO_INDEX ? 0 : -ENODEV;
     for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-        bool named = a->rta_len >= RTA_LENGTH(sizeof(LO_NAME)) && !memcmp(RTA_DATA(a), LO_NAME, sizeof(LO_NAME));
+        size_t bytes = strnlen(RTA_DATA(a), RTA_PAYLOAD(a)); /* it need not end with a 0 */
+        bool named = bytes == strlen(LO_NAME) && !memcmp(RTA_DATA(a), LO_NAME, bytes);
         if (a->rta_type == IFLA_IFNAME)
             return named ? 0 : -ENODEV;
     }

@@ -6,6 +6,8 @@
 
 #include <linux/poll.h>
 
+#include "arch/x86_64/usercopy.h"
+#include "fs/owner.h"
 #include "fs/pipe.h"
 #include "task/task.h"
 #include "vm/slab.h"
@@ -83,7 +85,9 @@ void socket_drop(struct socket *s) {
 
 static void socket_release(struct file *f) {
     struct socket *s = f->private_data;
+    spin_lock(&s->lock); /* who holds it may tell the file's owner */
     atomic_store(&s->file, NULL);
+    spin_unlock(&s->lock);
     s->ops->close(s);
 }
 
@@ -120,14 +124,19 @@ void socket_deliver(struct socket *s, struct packet *p) {
     atomic_store(&s->inbox_packets, s->inbox_packets + 1);
 }
 
-struct packet *socket_take(struct socket *s) {
-    if (list_empty(&s->inbox))
-        return NULL;
-    struct packet *p = list_first(&s->inbox, struct packet, link);
+void socket_take_out(struct socket *s, struct packet *p) {
     list_del(&p->link);
+    if (s->urgent == p)
+        atomic_store(&s->urgent, NULL);
     s->inbox_bytes -= p->bytes - p->taken;
     s->inbox_cost -= p->cost;
     atomic_store(&s->inbox_packets, s->inbox_packets - 1);
+}
+
+struct packet *socket_take(struct socket *s) {
+    struct packet *p = list_empty(&s->inbox) ? NULL : list_first(&s->inbox, struct packet, link);
+    if (p)
+        socket_take_out(s, p);
     return p;
 }
 
@@ -196,6 +205,8 @@ static bool no_more_waiting(struct socket *s) {
 }
 
 int socket_await_room(struct socket *s, u64 deadline_ns) {
+    if (!deadline_ns) /* who does not wait here may wait for the edge in epoll: packet_put is to tell of it */
+        return no_more_waiting(s) ? 0 : -EAGAIN;
     return socket_wait(&s->writers, no_more_waiting(s), deadline_ns);
 }
 
@@ -235,11 +246,17 @@ static u32 socket_poll(struct file *f, struct poll_table *table) {
 
 static long socket_ioctl(struct file *f, u32 command, u64 argument) {
     struct socket *s = f->private_data;
+    int number;
+    if (command == FIOSETOWN || command == SIOCSPGRP)
+        return get_user(number, (int __user *)argument) ? -EFAULT : owner_control(f, F_SETOWN, (u64)number);
+    if (command == FIOGETOWN || command == SIOCGPGRP)
+        return put_user((int)owner_control(f, F_GETOWN, 0), (int __user *)argument);
     long result = s->ops->ioctl ? s->ops->ioctl(s, command, argument) : -ENOTTY;
     return result == -ENOTTY ? interface_ioctl(s, command, argument) : result;
 }
 
 static const struct file_ops socket_file_ops = {
+    .async = true,
     .release = socket_release,
     .read = socket_read,
     .write = socket_write,

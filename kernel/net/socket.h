@@ -79,6 +79,7 @@ enum socket_state { SOCKET_FREE, SOCKET_CONNECTING, SOCKET_CONNECTED, SOCKET_LIS
 struct socket_options {
     u32 reuse_address, reuse_port; /* port.c */
     u32 broadcast, keep_alive, dont_route, oob_inline, priority, timestamp, mark, no_check, overflows, zero_copy;
+    u32 bound;                     /* SO_BINDTODEVICE: to lo, the one that there is */
     u32 pass_credentials;          /* the receive of AF_UNIX */
     u32 linger, linger_seconds;    /* tcp.c */
     u32 send_bytes, receive_bytes; /* what packets may cost */
@@ -101,10 +102,13 @@ struct socket {
     bool crowded;                             /* [a] somebody found no room to send since the last wake */
     struct socket *peer;                      /* [l] counted, or NULL */
     struct file *file;                        /* [a] or NULL; not counted */
+    u32 left;                                 /* [a] connections that it left itself: who waits in one does not go on */
     bool opened;                              /* it has or had a file: it was accepted */
     struct list inbox;                        /* [l] of packets */
     u32 inbox_packets;                        /* [l] to write, atomically read */
     u64 inbox_bytes, inbox_cost;              /* [l] bytes not taken yet; what they cost */
+    struct packet *urgent;                    /* [l] the newest out-of-band byte, while its packet is in the inbox */
+    bool urgent_taken;                        /* [l] MSG_OOB had it */
     u64 sent;                                 /* [a] cost of its packets that were not taken yet */
     struct waitq readers;                     /* something came, or will not come any more */
     struct waitq writers;                     /* there is room, or there is no sense in waiting for it */
@@ -118,6 +122,10 @@ struct socket {
 static inline enum socket_state socket_state(const struct socket *s) { return atomic_load(&s->state); }
 static inline u32 socket_shut(const struct socket *s) { return atomic_load(&s->shut); }
 static inline bool socket_has_packets(const struct socket *s) { return atomic_load(&s->inbox_packets) != 0; }
+/* stream_has_bytes: some that a read would give; an out-of-band byte is not among them. A hint, without the lock. */
+static inline bool stream_has_bytes(const struct socket *s) {
+    return atomic_load(&s->inbox_packets) > (atomic_load(&s->urgent) && !s->options.oob_inline);
+}
 
 /* packet_of: the message's next bytes, with its credentials and the files that it carries, which pass over.
  * err_ptr(-ENOBUFS, -EFAULT, -ETOOMANYREFS). May sleep. */
@@ -161,12 +169,13 @@ u64 socket_deadline(const struct socket *s, const struct file *f, u32 flags, boo
 int socket_wait_error(int error, u64 deadline_ns);
 /* socket_deliver: put a packet into the inbox, and wake. s->lock is held; it is neither dead nor shut. */
 void socket_deliver(struct socket *s, struct packet *p);
-struct packet *socket_take(struct socket *s);  /* the oldest packet, out of the inbox; NULL. s->lock is held */
-void socket_clear(struct socket *s);           /* what came and will not be taken: freed. May sleep */
-int socket_error(struct socket *s);            /* the pending error, taken: -errno or 0 */
-void socket_fail(struct socket *s, int error); /* a pending error (errno), and wake all */
-void socket_wake(struct socket *s);            /* all who wait for anything */
-void socket_readable(struct socket *s);        /* something came */
+struct packet *socket_take(struct socket *s); /* the oldest packet, out of the inbox; NULL. s->lock is held */
+void socket_take_out(struct socket *s, struct packet *p); /* any one; s->lock is held */
+void socket_clear(struct socket *s);                      /* what came and will not be taken: freed. May sleep */
+int socket_error(struct socket *s);                       /* the pending error, taken: -errno or 0 */
+void socket_fail(struct socket *s, int error);            /* a pending error (errno), and wake all */
+void socket_wake(struct socket *s);                       /* all who wait for anything */
+void socket_readable(struct socket *s);                   /* something came */
 /* Room to send. socket_has_room: for one more packet. socket_await_room: 0: there is, or the socket was shut or failed;
  * or as socket_wait. socket_writable: enough that it is worth waking for; socket_poll_room: the same, and if there is
  * not, who polls will be woken. */
@@ -176,9 +185,13 @@ bool socket_writable(const struct socket *s);
 bool socket_poll_room(struct socket *s);
 ssize_t socket_broken(const struct message *m); /* -EPIPE, with SIGPIPE unless the caller does not want it */
 
-/* stream.c: bytes in order, to a peer. stream_receive's end of what came is 0, or -ENOTCONN when never connected. */
+/* stream.c: bytes in order, to a peer. stream_receive's end of what came is 0, or -ENOTCONN when never connected; with
+ * MSG_OOB the out-of-band byte, -EINVAL: there is none. stream_at_mark: that byte is the next. stream_ahead: bytes up
+ * to it, or all. */
 ssize_t stream_send(struct socket *s, struct socket *peer, struct message *m);
 ssize_t stream_receive(struct socket *s, struct message *m);
+bool stream_at_mark(struct socket *s);
+int stream_ahead(struct socket *s);
 
 /* datagram.c: whole messages. */
 ssize_t datagram_receive(struct socket *s, struct message *m);

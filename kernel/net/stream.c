@@ -2,32 +2,46 @@
  *
  * The bytes travel in packets that nobody sees, but for what goes with them: a receiver's call ends behind a packet
  * that carried files, and, where credentials are told, before one of another sender. `reading` is held while bytes move
- * to the user, so that two readers do not get them in each other's order; it is let go to wait. */
+ * to the user, so that two readers do not get them in each other's order; it is let go to wait.
+ *
+ *     a a a a  b  U  c c c        U: an out-of-band byte (MSG_OOB): a packet of its own, socket->urgent. What is read
+ * ends before it, then goes on behind it; SO_OOBINLINE: with it. Only the newest is special. */
 #include "net/socket.h"
+
+#include "fs/owner.h"
 
 /* ---- sending ---- */
 
-/* What forbids to send now: 0, a pending error, or -EPIPE. */
+/* What forbids to send now: 0, a pending error, which stays pending, or -EPIPE. */
 static int sending_error(struct socket *s, struct socket *peer) {
-    int error = s->ops->refused ? socket_error(s) : 0;
-    bool closed = (socket_shut(s) & SHUT_SEND) || (!s->ops->refused && !s->ops->takes(peer));
+    int error = s->ops->refused ? -atomic_load_relaxed(&s->error) : 0;
+    bool left = atomic_load(&s->peer) != peer;
+    bool closed = left || (socket_shut(s) & SHUT_SEND) || (!s->ops->refused && !s->ops->takes(peer));
     return error ? error : closed ? -EPIPE : 0;
 }
 
-/* One packet's worth, made and filled. err_ptr(-ENOBUFS, -EFAULT, -ETOOMANYREFS). */
-static struct packet *next_packet(struct socket *s, struct message *m) {
-    struct packet *p = packet_of(s, m, min(m->data->bytes, PACKET_STREAM_MOST));
+/* One packet's worth, made and filled; what MSG_OOB ends with is one of its own. err_ptr(-ENOBUFS, -EFAULT,
+ * -ETOOMANYREFS). */
+static struct packet *next_packet(struct socket *s, struct message *m, bool urgent) {
+    struct packet *p = packet_of(s, m, urgent ? 1 : min(m->data->bytes - !!(m->flags & MSG_OOB), PACKET_STREAM_MOST));
     if (!is_err(p) && s->ops->source)
         s->ops->source(s, &p->from);
     return p;
 }
 
-/* Into the peer's inbox; false: it takes nothing any more, and the packet is gone. */
-static bool hand_over(struct socket *peer, struct packet *p) {
+/* Into the peer's inbox; false: it takes nothing any more (it may be in another connection by now), and the packet is
+ * gone. */
+static bool hand_over(struct socket *s, struct socket *peer, struct packet *p, bool urgent) {
     spin_lock(&peer->lock);
-    bool taken = peer->ops->takes(peer);
+    bool taken = peer->peer == s && peer->ops->takes(peer);
     if (taken)
         socket_deliver(peer, p);
+    if (taken && urgent) {
+        atomic_store(&peer->urgent, p);
+        peer->urgent_taken = false;
+        if (peer->file)
+            owner_tell(peer->file, OWNER_URGENT);
+    }
     spin_unlock(&peer->lock);
     if (taken)
         socket_readable(peer);
@@ -48,11 +62,12 @@ static ssize_t send_some(struct socket *s, struct socket *peer, struct message *
         if (error)
             return error;
     }
-    struct packet *p = next_packet(s, m);
+    bool urgent = m->flags & MSG_OOB && m->data->bytes == 1;
+    struct packet *p = next_packet(s, m, urgent);
     if (is_err(p))
         return ptr_err(p);
     ssize_t bytes = p->bytes;
-    if (!hand_over(peer, p)) {
+    if (!hand_over(s, peer, p, urgent)) {
         if (!s->ops->refused)
             return -EPIPE;
         s->ops->refused(s, peer);
@@ -70,7 +85,9 @@ ssize_t stream_send(struct socket *s, struct socket *peer, struct message *m) {
         n = 0;
     }
     if (done)
-        return done;
+        return done; /* an error is the next call's */
+    if (s->ops->refused && n == -atomic_load_relaxed(&s->error))
+        (void)socket_error(s);
     return n == -EPIPE ? socket_broken(m) : n;
 }
 
@@ -120,6 +137,15 @@ static bool discards(const struct socket *s, const struct message *m) {
 static int receive_packets(struct socket *s, struct message *m, struct packet *p, ssize_t *done) {
     bool peek = m->flags & MSG_PEEK;
     while (p && m->data->bytes) {
+        if (p == s->urgent && *done)
+            return 1;
+        if (p == s->urgent && !s->options.oob_inline) {
+            struct packet *behind = packet_after(s, p);
+            if (!peek)
+                consume(s, p, 1);
+            p = behind;
+            continue;
+        }
         if (!*done)
             begin_message(p, m);
         else if (s->options.pass_credentials && !same_sender(p, m))
@@ -160,17 +186,65 @@ static int receive_end(struct socket *s, struct message *m, bool over) {
     return m->deadline_ns ? 1 : -EAGAIN;
 }
 
-/* Waits for more, without s->reading. */
+/* Waits for more, without s->reading. -EPIPE: the connection was left meanwhile. */
 static int await_bytes(struct socket *s, u64 deadline_ns) {
+    u32 left = atomic_load(&s->left);
     mutex_unlock(&s->reading);
     int error = socket_wait(&s->readers,
-                            socket_has_packets(s) || (socket_shut(s) & SHUT_RECEIVE) || atomic_load_relaxed(&s->error),
+                            stream_has_bytes(s) || (socket_shut(s) & SHUT_RECEIVE) || atomic_load_relaxed(&s->error) ||
+                                atomic_load(&s->left) != left,
                             deadline_ns);
     mutex_lock(&s->reading);
-    return error;
+    return error || atomic_load(&s->left) == left ? error : -EPIPE;
+}
+
+/* ---- the out-of-band byte ---- */
+
+/* TCP's stays in its place, as a mark; AF_UNIX's is gone once it is taken. */
+static ssize_t receive_urgent(struct socket *s, struct message *m) {
+    bool tcp = s->ops->refused, take = !(m->flags & MSG_PEEK);
+    mutex_lock(&s->reading);
+    spin_lock(&s->lock);
+    struct packet *p = s->urgent_taken || s->options.oob_inline ? NULL : s->urgent;
+    if (p && take && tcp)
+        s->urgent_taken = true;
+    else if (p && take)
+        socket_take_out(s, p);
+    spin_unlock(&s->lock);
+    size_t bytes = p ? min(m->data->bytes, (size_t)1) : 0;
+    ssize_t n = !p ? -EINVAL : packet_copy(p, 0, bytes, m->data) ? -EFAULT : tcp ? (ssize_t)bytes : 1;
+    if (p)
+        m->out_flags |= MSG_OOB | (tcp && !bytes ? MSG_TRUNC : 0);
+    mutex_unlock(&s->reading);
+    if (p && take && !tcp)
+        packet_put(p);
+    return n;
+}
+
+bool stream_at_mark(struct socket *s) {
+    spin_lock(&s->lock);
+    bool at = s->urgent && s->inbox.next == &s->urgent->link;
+    spin_unlock(&s->lock);
+    return at;
+}
+
+int stream_ahead(struct socket *s) {
+    struct packet *p;
+    u64 bytes = 0;
+    spin_lock(&s->lock);
+    bool to_mark = s->urgent && !s->options.oob_inline;
+    list_for_each(p, &s->inbox, link) {
+        if (to_mark && p == s->urgent)
+            break;
+        bytes += p->bytes - p->taken;
+    }
+    spin_unlock(&s->lock);
+    return (int)bytes;
 }
 
 ssize_t stream_receive(struct socket *s, struct message *m) {
+    if (m->flags & MSG_OOB)
+        return receive_urgent(s, m);
     size_t least = m->flags & MSG_WAITALL ? m->data->bytes : min((size_t)s->options.receive_least, m->data->bytes);
     ssize_t done = 0;
     int error = 0;

@@ -28,18 +28,22 @@ static void settle(struct socket *s) {
     }
 }
 
-static void hear_end(struct socket *s) {
+/* s hears of the other end only while that is its peer: s may have disconnected, and be in another connection by now.
+ */
+static void hear_end(struct socket *s, const struct socket *from) {
     spin_lock(&s->lock);
-    atomic_store(&inet_of(s)->finished, true);
-    atomic_store(&s->shut, s->shut | SHUT_RECEIVE);
-    settle(s);
+    if (s->peer == from) {
+        atomic_store(&inet_of(s)->finished, true);
+        atomic_store(&s->shut, s->shut | SHUT_RECEIVE);
+        settle(s);
+    }
     spin_unlock(&s->lock);
     socket_wake(s);
 }
 
-static void hear_reset(struct socket *s) {
+static void hear_reset(struct socket *s, const struct socket *from) {
     spin_lock(&s->lock);
-    if (s->state == SOCKET_CONNECTED) {
+    if (s->peer == from && s->state == SOCKET_CONNECTED) {
         atomic_store(&s->error, inet_of(s)->finished ? EPIPE : ECONNRESET);
         atomic_store(&s->shut, SHUT_BOTH);
         atomic_store(&s->state, SOCKET_CLOSED);
@@ -52,8 +56,12 @@ static bool tcp_takes(const struct socket *s) {
     return !s->dead && s->state == SOCKET_CONNECTED && inet_of((struct socket *)s)->own_shut != SHUT_BOTH;
 }
 
-/* Bytes for a peer that is closed: it answers with a reset. */
-static void tcp_refused(struct socket *s, struct socket *peer) { hear_reset(s); }
+/* Bytes for a peer that is closed: it answers with a reset. One that has only shut both halves is reset by them, too.
+ */
+static void tcp_refused(struct socket *s, struct socket *peer) {
+    hear_reset(s, peer);
+    hear_reset(peer, s);
+}
 
 /* ---- connecting ---- */
 
@@ -128,19 +136,31 @@ static void refuse_all(struct socket *listener) {
             end = i->end;
             i->end = NULL;
             socket_get(s);
-        }
-        spin_unlock(&listener->lock);
-        if (s) {
-            socket_drop(end);
-            spin_lock(&s->lock);
+            spin_lock(&s->lock); /* before it can look: it may leave the door by itself, and knock at another */
             atomic_store(&s->error, ECONNREFUSED);
             atomic_store(&s->shut, SHUT_BOTH);
             atomic_store(&s->state, SOCKET_CLOSED);
             spin_unlock(&s->lock);
+        }
+        spin_unlock(&listener->lock);
+        if (s) {
+            socket_drop(end);
             socket_wake(s);
             socket_put(s);
         }
     } while (s);
+}
+
+static void stop_listening(struct socket *s) {
+    spin_lock(&s->lock);
+    atomic_store(&s->state, SOCKET_FREE);
+    spin_unlock(&s->lock);
+    refuse_all(s);
+    listener_clear(s);
+    if (!inet_of(s)->port_asked)
+        port_leave(s);
+    port_unlisten(s);
+    socket_wake(s);
 }
 
 /* The end that will be accepted: it is what its listener is. */
@@ -150,6 +170,8 @@ static struct socket *make_end(struct socket *s, struct socket *listener, const 
         return NULL;
     struct inet_socket *i = inet_of(end);
     memcpy(i->kept, inet_of(listener)->kept, sizeof(i->kept));
+    end->inode.uid = listener->inode.uid; /* who may share its port, SO_REUSEPORT */
+    end->inode.gid = listener->inode.gid;
     end->options = listener->options;
     end->options.send_bytes = max(end->options.send_bytes, end->options.send_fixed ? 0 : SEND_CONNECTED);
     i->began_ns = clock_ns();
@@ -185,10 +207,12 @@ static void forget_connection(struct socket *s) {
     atomic_store(&s->state, SOCKET_FREE);
     spin_unlock(&s->lock);
     if (peer) {
-        hear_reset(peer);
+        hear_reset(peer, s);
         socket_put(peer);
     }
+    mutex_lock(&s->reading); /* a reader may be copying from a packet of the inbox */
     socket_clear(s);
+    mutex_unlock(&s->reading);
     if (!i->ip_asked)
         ip_any(local.ip, s->ops->family == AF_INET);
     ip_any(none.ip, s->ops->family == AF_INET);
@@ -196,6 +220,20 @@ static void forget_connection(struct socket *s) {
     if (!i->port_asked)
         port_leave(s);
     i->asked = false;
+}
+
+/* connect(AF_UNSPEC), which some programs cancel calls of other threads with. s->control is held. */
+static void disconnect(struct socket *s) {
+    enum socket_state before = socket_state(s);
+    if (before == SOCKET_LISTENING) {
+        stop_listening(s);
+        return;
+    }
+    forget_connection(s);
+    if (before == SOCKET_CONNECTING || before == SOCKET_CONNECTED)
+        atomic_store(&s->error, ECONNRESET);
+    atomic_add(&s->left, 1);
+    socket_wake(s);
 }
 
 /* Knock at whoever listens there. s->control is held. -ECONNREFUSED, -ENOMEM. */
@@ -246,6 +284,7 @@ static int begin(struct socket *s, const struct address *a) {
         s->options.send_bytes = SEND_CONNECTED;
     i->began_ns = clock_ns();
     i->asked = true;
+    atomic_store(&s->error, 0); /* an earlier connection's */
     error = knock(s, &to);
     if (error == -ECONNREFUSED) { /* told like any outcome: at once to who waits, later to who does not */
         spin_lock(&s->lock);
@@ -289,13 +328,11 @@ static int tcp_connect(struct socket *s, const struct address *a, u64 deadline_n
     int error = 0;
     mutex_lock(&s->control);
     if (a->family == AF_UNSPEC) {
-        if (s->state == SOCKET_LISTENING)
-            error = -EISCONN;
-        else
-            forget_connection(s);
+        disconnect(s);
         mutex_unlock(&s->control);
-        return error;
+        return 0;
     }
+    u32 left = atomic_load(&s->left);
     if (!i->asked) {
         error = socket_state(s) == SOCKET_FREE ? begin(s, a) : -EISCONN;
         fresh = true;
@@ -309,7 +346,9 @@ static int tcp_connect(struct socket *s, const struct address *a, u64 deadline_n
         mutex_unlock(&s->control);
         error = await_door(s, deadline_ns);
         mutex_lock(&s->control);
-        if (error == -ETIMEDOUT)
+        if (atomic_load(&s->left) != left) /* what there is now is not ours */
+            error = -EPIPE;
+        else if (error == -ETIMEDOUT)
             forget_connection(s);
     }
     mutex_unlock(&s->control);
@@ -332,18 +371,6 @@ static int tcp_listen(struct socket *s) {
 
 /* ---- the end ---- */
 
-static void stop_listening(struct socket *s) {
-    spin_lock(&s->lock);
-    atomic_store(&s->state, SOCKET_FREE);
-    spin_unlock(&s->lock);
-    refuse_all(s);
-    listener_clear(s);
-    if (!inet_of(s)->port_asked)
-        port_leave(s);
-    port_unlisten(s);
-    socket_wake(s);
-}
-
 static int tcp_shutdown(struct socket *s, u32 how) {
     struct inet_socket *i = inet_of(s);
     int error = 0;
@@ -352,8 +379,7 @@ static int tcp_shutdown(struct socket *s, u32 how) {
         if (how & SHUT_RECEIVE)
             stop_listening(s);
     } else if (s->state == SOCKET_CONNECTING) {
-        forget_connection(s);
-        socket_wake(s);
+        disconnect(s);
     } else {
         spin_lock(&s->lock);
         error = s->state == SOCKET_CONNECTED ? 0 : -ENOTCONN;
@@ -364,7 +390,7 @@ static int tcp_shutdown(struct socket *s, u32 how) {
         spin_unlock(&s->lock);
         struct socket *peer = ends ? socket_peer(s) : NULL;
         if (peer) {
-            hear_end(peer);
+            hear_end(peer, s);
             socket_put(peer);
         }
         socket_wake(s);
@@ -384,9 +410,9 @@ static void tcp_close(struct socket *s) {
     spin_unlock(&s->lock);
     struct socket *peer = socket_die(s, &unread);
     if (peer && (unread || lingers_not || !s->opened))
-        hear_reset(peer);
+        hear_reset(peer, s);
     else if (peer && !ended)
-        hear_end(peer);
+        hear_end(peer, s);
     if (peer)
         socket_put(peer);
     port_leave(s);
@@ -418,8 +444,6 @@ static ssize_t tcp_receive(struct socket *s, struct message *m) {
     enum socket_state state = socket_state(s);
     if (m->flags & MSG_ERRQUEUE)
         return -EAGAIN;
-    if (m->flags & MSG_OOB)
-        return -EINVAL;
     if (state == SOCKET_LISTENING || (state == SOCKET_FREE && !(socket_shut(s) & SHUT_RECEIVE)))
         return -ENOTCONN;
     ssize_t n = stream_receive(s, m);
@@ -431,6 +455,22 @@ static ssize_t tcp_receive(struct socket *s, struct message *m) {
 /* After the peer's end of bytes there is nothing but that, whatever error came later. */
 static bool tcp_ended(const struct socket *s) { return atomic_load(&inet_of((struct socket *)s)->finished); }
 
+/* As many bytes as SO_RCVLOWAT asks for, before an out-of-band byte or behind it; or as many as there will be, when
+ * their sender's poll finds no room for more. */
+static bool has_enough(struct socket *s) {
+    if (!stream_has_bytes(s) || s->options.receive_least <= 1)
+        return stream_has_bytes(s);
+    spin_lock(&s->lock);
+    bool enough = s->inbox_bytes >= s->options.receive_least;
+    spin_unlock(&s->lock);
+    struct socket *peer = enough ? NULL : socket_peer(s);
+    if (peer) {
+        enough = !socket_writable(peer);
+        socket_put(peer);
+    }
+    return enough;
+}
+
 static u32 tcp_poll(struct socket *s) {
     u32 shut = socket_shut(s), events = 0;
     enum socket_state state = socket_state(s);
@@ -441,8 +481,10 @@ static u32 tcp_poll(struct socket *s) {
     if (shut & SHUT_RECEIVE)
         events |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (state != SOCKET_CONNECTING) {
-        if (socket_has_packets(s))
+        if (has_enough(s))
             events |= POLLIN | POLLRDNORM;
+        if (atomic_load(&s->urgent) && !s->urgent_taken)
+            events |= POLLPRI;
         if ((shut & SHUT_SEND) || socket_poll_room(s))
             events |= POLLOUT | POLLWRNORM;
     }
@@ -457,11 +499,10 @@ static long tcp_ioctl(struct socket *s, u32 command, u64 argument) {
         return -ENOTTY;
     if (socket_state(s) == SOCKET_LISTENING && command != SIOCATMARK)
         return -EINVAL;
-    if (command == SIOCINQ) {
-        spin_lock(&s->lock);
-        bytes = (int)s->inbox_bytes;
-        spin_unlock(&s->lock);
-    }
+    if (command == SIOCINQ)
+        bytes = stream_ahead(s);
+    else if (command == SIOCATMARK)
+        bytes = stream_at_mark(s);
     return put_user(bytes, (int __user *)argument);
 }
 

@@ -10,6 +10,9 @@
 #include "net/inet.h"
 
 #define DATAGRAM_MOST 65507 /* 65535, less the headers */
+/* What ICMP quotes of a datagram: 576 bytes (RFC 1812 4.3.2.3), 1280 (RFC 4443 2.4), less the headers. */
+#define QUOTED_V4 (576u - 20 - 8 - 20 - 8)
+#define QUOTED_V6 (1280u - 40 - 8 - 40 - 8)
 
 /* ---- connecting ---- */
 
@@ -82,10 +85,10 @@ static int destination(struct socket *s, struct message *m, struct place *to) {
     return error ? error : place_route(s, to);
 }
 
-/* Into the inbox, if it has room. */
+/* Into the inbox, if it has room: one that is not full takes one more, whatever its size. */
 static void deliver(struct socket *to, struct packet *p) {
     spin_lock(&to->lock);
-    bool fits = !to->dead && to->inbox_cost + p->cost <= to->options.receive_bytes && !packet_memory_short();
+    bool fits = !to->dead && to->inbox_cost <= to->options.receive_bytes && !packet_memory_short();
     if (fits)
         socket_deliver(to, p);
     spin_unlock(&to->lock);
@@ -95,11 +98,27 @@ static void deliver(struct socket *to, struct packet *p) {
         packet_put(p);
 }
 
-/* Nobody is there: what ICMP would say reaches who is connected, or asked to hear of errors. */
-static void unreachable(struct socket *s) {
-    int level = s->ops->family == AF_INET ? SOL_IP : SOL_IPV6;
-    int name = s->ops->family == AF_INET ? IP_RECVERR : IPV6_RECVERR;
-    if (socket_state(s) == SOCKET_CONNECTED || inet_kept(s, level, name))
+static bool hears_errors(const struct socket *s) {
+    return s->ops->family == AF_INET ? inet_kept(s, SOL_IP, IP_RECVERR) : inet_kept(s, SOL_IPV6, IPV6_RECVERR);
+}
+
+/* Nobody is there: what ICMP would say reaches who is connected, or asked to hear of errors; the latter may look at the
+ * packet again, as much of it as ICMP would quote. The packet's reference passes over. */
+static void unreachable(struct socket *s, struct packet *p, const struct place *to) {
+    bool hears = hears_errors(s), kept = false;
+    p->bytes = min(p->bytes, ip_is_v4(to->ip) ? QUOTED_V4 : QUOTED_V6);
+    place_give(s, to, &p->from);
+    memcpy(p->to, to->ip, sizeof(p->to));
+    spin_lock(&s->lock);
+    if (hears && !s->dead && s->inbox_cost + p->cost < s->options.receive_bytes) {
+        list_add_tail(&inet_of(s)->errors, &p->link);
+        s->inbox_cost += p->cost;
+        kept = true;
+    }
+    spin_unlock(&s->lock);
+    if (!kept)
+        packet_put(p);
+    if (hears || socket_state(s) == SOCKET_CONNECTED)
         socket_fail(s, ECONNREFUSED);
 }
 
@@ -136,7 +155,9 @@ static int udp_control(int level, int type, const void *data, size_t bytes, stru
     return 0; /* IP_PKTINFO and others: where it goes from, which here it says itself */
 }
 
-static ssize_t send_to(struct socket *s, struct message *m, const struct place *from, const struct place *to) {
+/* elsewhere: not where it is connected to: what ICMP would say of that is for no socket. */
+static ssize_t send_to(struct socket *s, struct message *m, const struct place *from, const struct place *to,
+                       bool elsewhere) {
     size_t bytes = m->data->bytes;
     struct packet *p = packet_make(NULL, bytes);
     int error = p ? packet_fill(p, m->data) : -ENOBUFS;
@@ -147,11 +168,11 @@ static ssize_t send_to(struct socket *s, struct message *m, const struct place *
         say_header(s, m, p);
         deliver(receiver, p);
         socket_put(receiver);
-    } else if (p) {
+    } else if (p && (error || elsewhere)) {
         packet_put(p);
+    } else if (p) {
+        unreachable(s, p, to);
     }
-    if (!error && !receiver)
-        unreachable(s);
     return error ? error : (ssize_t)bytes;
 }
 
@@ -169,6 +190,7 @@ static ssize_t udp_send(struct socket *s, struct message *m) {
     if (!error)
         error = socket_error(s);
     from = i->local;
+    bool elsewhere = !error && i->remote.port && (i->remote.port != to.port || !ip_equal(i->remote.ip, to.ip));
     mutex_unlock(&s->control);
     if (!error && (socket_shut(s) & SHUT_SEND))
         error = -EPIPE;
@@ -176,7 +198,7 @@ static ssize_t udp_send(struct socket *s, struct message *m) {
         return error;
     if (ip_is_any(from.ip))
         ip_loopback(from.ip, ip_is_v4(to.ip));
-    return send_to(s, m, &from, &to);
+    return send_to(s, m, &from, &to, elsewhere);
 }
 
 /* ---- receiving ---- */
@@ -215,8 +237,59 @@ static void udp_describe(struct socket *s, const struct packet *p, struct messag
         describe_v6(s, p, m);
 }
 
+/* The oldest packet that found nobody, out of the list; NULL. The pending error tells of the next, or none. */
+static struct packet *next_error(struct socket *s) {
+    struct list *errors = &inet_of(s)->errors;
+    struct packet *p = NULL;
+    spin_lock(&s->lock);
+    if (!list_empty(errors)) {
+        p = list_first(errors, struct packet, link);
+        list_del(&p->link);
+        s->inbox_cost -= p->cost;
+        if (list_empty(errors))
+            atomic_store(&s->error, 0);
+    }
+    spin_unlock(&s->lock);
+    return p;
+}
+
+/* What ip(7) says of IP_RECVERR: the error, and behind it who said it: here, where the datagram went. */
+static void describe_error(struct socket *s, const struct packet *p, struct message *m) {
+    bool v4 = ip_is_v4(p->to), plain = s->ops->family == AF_INET;
+    struct {
+        struct user_error e;
+        u8 offender[sizeof(struct sockaddr_in6)];
+    } told = {
+        .e = {.number = ECONNREFUSED, .origin = v4 ? ORIGIN_ICMP : ORIGIN_ICMP6, .type = 3, .code = 3}}; /* RFC 792 */
+    struct place from = {.port = 0};
+    struct address a;
+    if (!v4)
+        told.e.type = 1, told.e.code = 4; /* RFC 4443 3.1: the same */
+    memcpy(from.ip, p->to, sizeof(from.ip));
+    place_give(s, &from, &a);
+    memcpy(told.offender, a.raw, a.bytes);
+    control_put(m, plain ? SOL_IP : SOL_IPV6, plain ? IP_RECVERR : IPV6_RECVERR, &told, sizeof(told.e) + a.bytes);
+}
+
+static ssize_t receive_error(struct socket *s, struct message *m) {
+    struct packet *p = next_error(s);
+    if (!p)
+        return -EAGAIN;
+    size_t bytes = min((size_t)p->bytes, m->data->bytes);
+    ssize_t result = packet_copy(p, 0, bytes, m->data) ? -EFAULT : (ssize_t)bytes;
+    m->out_flags |= MSG_ERRQUEUE | (bytes < p->bytes ? MSG_TRUNC : 0);
+    if (m->name)
+        *m->name = p->from;
+    if (m->control)
+        describe_error(s, p, m);
+    else
+        m->out_flags |= MSG_CTRUNC;
+    packet_put(p);
+    return result;
+}
+
 static ssize_t udp_receive(struct socket *s, struct message *m) {
-    return m->flags & MSG_ERRQUEUE ? -EAGAIN : datagram_receive(s, m);
+    return m->flags & MSG_ERRQUEUE ? receive_error(s, m) : datagram_receive(s, m);
 }
 
 static int udp_shutdown(struct socket *s, u32 how) {
@@ -230,7 +303,7 @@ static int udp_shutdown(struct socket *s, u32 how) {
 
 static u32 udp_poll(struct socket *s) {
     u32 shut = socket_shut(s), events = POLLOUT | POLLWRNORM | POLLWRBAND;
-    if (atomic_load_relaxed(&s->error))
+    if (atomic_load_relaxed(&s->error) || !list_empty(&inet_of(s)->errors))
         events |= POLLERR;
     if (shut & SHUT_RECEIVE)
         events |= POLLIN | POLLRDNORM | POLLRDHUP;
@@ -257,6 +330,8 @@ static void udp_close(struct socket *s) {
     bool unread;
     port_leave(s);
     (void)socket_die(s, &unread);
+    for (struct packet *p = next_error(s); p; p = next_error(s))
+        packet_put(p);
     socket_clear(s);
 }
 

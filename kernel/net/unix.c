@@ -86,14 +86,14 @@ static void unix_close(struct socket *s) {
     if (peer && s->ops->connects)
         hang_up(peer, unread || !s->opened);
     else if (peer)
-        unix_datagram_leave(s, peer);
+        unix_datagram_leave(s, peer, false);
     if (peer)
         socket_put(peer);
     if (listened)
         listener_clear(s);
     socket_clear(s);
-    socket_wake(s); /* who connects to it, or sends, and waits for room */
-    waitq_wake_all(&unix_of(s)->room);
+    socket_wake(s);        /* who connects to it, and waits for a place */
+    unix_datagram_room(s); /* who sends, or polls to send, and waits for room */
     flight_collect();
 }
 
@@ -109,6 +109,10 @@ static void join(struct socket *a, struct socket *b) {
 
 int unix_pair(struct socket *a, struct socket *b) {
     join(a, b);
+    if (!a->ops->connects) { /* each may leave the other alone later: then it matters who is whose client */
+        list_add(&unix_of(a)->clients, &unix_of(b)->client_link);
+        list_add(&unix_of(b)->clients, &unix_of(a)->client_link);
+    }
     a->peer_credentials = b->peer_credentials = control_self();
     return 0;
 }
@@ -204,23 +208,22 @@ static void unix_source(struct socket *s, struct address *out) {
         unix_copy_name(s, out);
 }
 
-/* Credentials go along when either side asks for them. */
-static void add_credentials(struct socket *s, struct socket *peer, struct message *m) {
-    if (!m->has_credentials && (s->options.pass_credentials || (peer && peer->options.pass_credentials))) {
-        m->credentials = control_self();
-        m->has_credentials = true;
-    }
+bool unix_tells(const struct socket *s, const struct socket *to) {
+    return s->options.pass_credentials || to->options.pass_credentials || !to->opened;
 }
 
 static ssize_t unix_stream_send(struct socket *s, struct message *m) {
-    if (m->flags & MSG_OOB)
+    if ((m->flags & MSG_OOB) && !m->data->bytes)
         return -EOPNOTSUPP;
-    if (m->name)
+    if (m->name && m->name->bytes)
         return socket_state(s) == SOCKET_CONNECTED ? -EISCONN : -EOPNOTSUPP;
     struct socket *peer = socket_peer(s);
     if (!peer)
         return -ENOTCONN;
-    add_credentials(s, peer, m);
+    if (!m->has_credentials && unix_tells(s, peer)) {
+        m->credentials = control_sender();
+        m->has_credentials = true;
+    }
     ssize_t n = stream_send(s, peer, m);
     socket_put(peer);
     return n;
@@ -243,8 +246,6 @@ static void tell(struct socket *s, struct message *m) {
 static ssize_t unix_stream_receive(struct socket *s, struct message *m) {
     if (socket_state(s) != SOCKET_CONNECTED)
         return -EINVAL;
-    if (m->flags & MSG_OOB) /* there is none */
-        return -EINVAL;
     ssize_t n = stream_receive(s, m);
     if (n >= 0)
         tell(s, m);
@@ -256,9 +257,8 @@ static ssize_t unix_datagram_receive(struct socket *s, struct message *m) {
         return -EOPNOTSUPP;
     if (s->type == SOCK_SEQPACKET && socket_state(s) != SOCKET_CONNECTED)
         return -ENOTCONN;
-    u32 before = atomic_load(&s->inbox_packets);
     ssize_t n = datagram_receive(s, m);
-    unix_datagram_room(s, before);
+    unix_datagram_room(s);
     if (n >= 0)
         tell(s, m);
     return n;
@@ -272,10 +272,8 @@ static ssize_t unix_send_datagram(struct socket *s, struct message *m) {
             return -ENOTCONN;
         m->name = NULL;
     }
-    struct socket *peer = socket_peer(s);
-    add_credentials(s, peer, m);
-    if (peer)
-        socket_put(peer);
+    if (m->name && !m->name->bytes) /* sendto with an address, and 0 for its length */
+        m->name = NULL;
     return unix_datagram_send(s, m);
 }
 
@@ -303,7 +301,7 @@ static bool peer_is_full(struct socket *s) {
     struct socket *peer = s->ops->connects ? NULL : socket_peer(s);
     if (!peer)
         return false;
-    bool full = atomic_load(&peer->peer) != s && unix_inbox_full(peer);
+    bool full = atomic_load(&peer->peer) != s && unix_awaits_room(peer);
     socket_put(peer);
     return full;
 }
@@ -319,6 +317,8 @@ static u32 unix_poll(struct socket *s) {
         events |= POLLRDHUP | POLLIN | POLLRDNORM;
     if (socket_has_packets(s) || !list_empty(&s->pending))
         events |= POLLIN | POLLRDNORM;
+    if (s->type == SOCK_STREAM && atomic_load(&s->urgent))
+        events |= POLLPRI;
     if (s->ops->connects && state == SOCKET_FREE)
         events |= POLLHUP;
     if (state != SOCKET_LISTENING && socket_poll_room(s) && !peer_is_full(s))
@@ -330,6 +330,8 @@ static long unix_ioctl(struct socket *s, u32 command, u64 argument) {
     int bytes;
     if (command == SIOCOUTQ)
         return put_user((int)atomic_load(&s->sent), (int __user *)argument);
+    if (command == SIOCATMARK && s->type == SOCK_STREAM)
+        return put_user((int)stream_at_mark(s), (int __user *)argument);
     if (command != SIOCINQ)
         return -ENOTTY;
     if (s->state == SOCKET_LISTENING)

@@ -13,9 +13,11 @@ struct unix_socket {
     struct list all_link;     /* [A] in unix_sockets */
     struct list clients;      /* [socket.lock] datagram sockets that are connected to it, by client_link */
     struct list client_link;  /* [peer's socket.lock] */
+    bool awaited;             /* [a] a client found no room in its inbox since the clients were woken last */
     struct waitq room;        /* who has no room for a datagram in its inbox sleeps here */
     u32 in_flight;            /* [F] how often its file is in flight */
     bool candidate;           /* [F] */
+    u32 inside;               /* [F] how often its file lies in a candidate's inbox, while that is counted */
     struct list collect_link; /* [F] */
 };
 
@@ -23,6 +25,9 @@ extern struct list unix_sockets; /* all of them, by all_link */
 extern struct spin unix_sockets_lock;
 
 static inline struct unix_socket *unix_of(struct socket *s) { return container_of(s, struct unix_socket, socket); }
+/* unix_tells: what s sends to the other says who it is: one of them asks for it, or nobody has accepted the other yet,
+ * who may ask then. */
+bool unix_tells(const struct socket *s, const struct socket *to);
 /* unix_list: all of them, counted, as many as there is room for. Returns how many. */
 u32 unix_list(struct socket **out, u32 room);
 struct unix_socket *unix_of_file(const struct file *f); /* NULL: it is something else */
@@ -40,7 +45,10 @@ void unix_copy_name(struct socket *s, struct address *out); /* none: only the fa
 /* unix_datagram.c: of datagram and seqpacket sockets. */
 int unix_datagram_connect(struct socket *s, const struct address *a, u64 deadline_ns);
 ssize_t unix_datagram_send(struct socket *s, struct message *m);
-void unix_datagram_leave(struct socket *s, struct socket *peer); /* it is no more connected to the peer */
-void unix_datagram_room(struct socket *s, u32 before); /* its inbox had so many packets: wake who waited for less */
+/* unix_datagram_leave: it is no more connected to the peer. lost: what lies in its inbox will not be read: a peer that
+ * is connected to it hears of that. */
+void unix_datagram_leave(struct socket *s, struct socket *peer, bool lost);
+void unix_datagram_room(struct socket *s); /* there may be room in its inbox: wake who waits for some */
+bool unix_awaits_room(struct socket *s);   /* there is none, and clients are to hear when there is */
 bool unix_inbox_full(const struct socket *s);
 extern u64 unix_datagrams_most; /* net.unix.max_dgram_qlen */

@@ -8,12 +8,21 @@ u64 unix_datagrams_most = 512; /* as systemd sets it */
 
 bool unix_inbox_full(const struct socket *s) { return atomic_load(&s->inbox_packets) > s->backlog; }
 
-void unix_datagram_room(struct socket *s, u32 before) {
+/* As socket_poll_room: full, and whoever makes room wakes the clients, if it does so after this look. */
+bool unix_awaits_room(struct socket *s) {
+    if (!unix_inbox_full(s))
+        return false;
+    atomic_store(&unix_of(s)->awaited, true);
+    atomic_fence(); /* unix_datagram_room comes when there is room, then looks at `awaited` */
+    return unix_inbox_full(s);
+}
+
+void unix_datagram_room(struct socket *s) {
     struct unix_socket *u = unix_of(s), *client;
     if (unix_inbox_full(s))
         return;
     waitq_wake_all(&u->room);
-    if (before < s->backlog)
+    if (!atomic_xchg(&u->awaited, false))
         return;
     spin_lock(&s->lock);
     list_for_each(client, &u->clients, client_link) waitq_wake_all(&client->socket.writers);
@@ -22,12 +31,12 @@ void unix_datagram_room(struct socket *s, u32 before) {
 
 /* ---- who is connected to whom ---- */
 
-void unix_datagram_leave(struct socket *s, struct socket *peer) {
+void unix_datagram_leave(struct socket *s, struct socket *peer, bool lost) {
     spin_lock(&peer->lock);
     list_del(&unix_of(s)->client_link);
     bool mutual = peer->peer == s;
     spin_unlock(&peer->lock);
-    if (mutual && atomic_load(&s->state) != SOCKET_CLOSED)
+    if (mutual && lost)
         socket_fail(peer, ECONNRESET);
 }
 
@@ -40,7 +49,7 @@ static void set_peer(struct socket *s, struct socket *peer) {
         return;
     }
     if (old)
-        unix_datagram_leave(s, old);
+        unix_datagram_leave(s, old, socket_has_packets(s));
     spin_lock(&s->lock);
     s->peer = peer;
     atomic_store(&s->state, peer ? SOCKET_CONNECTED : SOCKET_FREE);
@@ -52,6 +61,7 @@ static void set_peer(struct socket *s, struct socket *peer) {
     }
     if (old) {
         socket_clear(s); /* what the old peer sent is not for the new one */
+        unix_datagram_room(s);
         socket_put(old);
     }
     socket_wake(s);
@@ -107,6 +117,10 @@ enum delivered { DELIVERED, NOT_ALLOWED, GONE, SHUT, FULL };
 
 static enum delivered deliver(struct socket *s, struct socket *to, struct packet *p) {
     enum delivered how = DELIVERED;
+    if (!p->has_credentials && unix_tells(s, to)) {
+        p->credentials = control_sender();
+        p->has_credentials = true;
+    }
     spin_lock(&to->lock);
     if (!s->ops->connects && !may_send(s, to))
         how = NOT_ALLOWED;
@@ -150,9 +164,10 @@ static int send_to(struct socket *s, struct socket *to, struct packet *p, struct
         case SHUT:
             return -EPIPE;
         case FULL:
-            error = socket_wait(&u->room,
-                                !unix_inbox_full(to) || atomic_load(&to->dead) || (socket_shut(to) & SHUT_RECEIVE),
-                                m->deadline_ns);
+            if (unix_awaits_room(to)) /* who does not wait here may wait in poll */
+                error = socket_wait(&u->room,
+                                    !unix_inbox_full(to) || atomic_load(&to->dead) || (socket_shut(to) & SHUT_RECEIVE),
+                                    m->deadline_ns);
         }
     }
     return error;

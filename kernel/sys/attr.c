@@ -59,19 +59,8 @@ long sys_fchmodat(int at, const char __user *name, u32 mode) {
 
 long sys_chmod(const char __user *name, u32 mode) { return sys_fchmodat(AT_FDCWD, name, mode); }
 
-/* The file of a descriptor that is not O_PATH, counted; NULL: -EBADF. */
-static struct file *open_file(int fd) {
-    struct file *f = fd_get(fd);
-
-    if (f && (f->mode & FILE_PATH)) {
-        file_put(f);
-        f = NULL;
-    }
-    return f;
-}
-
 long sys_fchmod(int fd, u32 mode) {
-    struct file *f = open_file(fd);
+    struct file *f = fd_get_open(fd);
     long error;
 
     if (!f)
@@ -129,7 +118,7 @@ long sys_lchown(const char __user *name, u32 uid, u32 gid) {
 }
 
 long sys_fchown(int fd, u32 uid, u32 gid) {
-    struct file *f = open_file(fd);
+    struct file *f = fd_get_open(fd);
     long error;
 
     if (!f)
@@ -158,7 +147,7 @@ static long change_times(struct dentry *d, const struct __kernel_timespec *times
         if (!special && (u64)times[n].tv_nsec >= SECOND_NS)
             return -EINVAL;
         if (!special)
-            *to = times[n].tv_sec * SECOND_NS + times[n].tv_nsec;
+            *to = inode_time(times[n].tv_sec, times[n].tv_nsec);
     }
     if (!times || times[0].tv_nsec != UTIME_OMIT)
         new.valid |= ATTR_ATIME;
@@ -176,7 +165,7 @@ static long change_times(struct dentry *d, const struct __kernel_timespec *times
     return change(d, &new);
 }
 
-/* name NULL: of the descriptor itself. */
+/* name NULL: of the descriptor itself, if one is given. */
 static long times_at(int at, const char __user *name, const struct __kernel_timespec *times, int flags) {
     u32 lookup = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
     struct path p;
@@ -184,8 +173,8 @@ static long times_at(int at, const char __user *name, const struct __kernel_time
 
     if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
-    if (!name) {
-        struct file *f = flags ? NULL : open_file(at);
+    if (!name && at != AT_FDCWD) {
+        struct file *f = flags ? NULL : fd_get_open(at);
         error = f ? change_times(f->path.dentry, times) : flags ? -EINVAL : -EBADF;
         if (f)
             file_put(f);
@@ -204,6 +193,8 @@ long sys_utimensat(int at, const char __user *name, const struct __kernel_timesp
 
     if (user && copy_from_user(times, user, sizeof(times)))
         return -EFAULT;
+    if (user && times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT)
+        return 0; /* not even the name is looked at */
     return times_at(at, name, user ? times : NULL, flags);
 }
 
@@ -271,7 +262,7 @@ long sys_truncate(const char __user *name, s64 bytes) {
 }
 
 long sys_ftruncate(int fd, s64 bytes) {
-    struct file *f = open_file(fd);
+    struct file *f = fd_get_open(fd);
     long error;
 
     if (!f)
@@ -305,7 +296,7 @@ static long allocate(struct file *f, int mode, s64 offset, s64 bytes) {
 }
 
 long sys_fallocate(int fd, int mode, s64 offset, s64 bytes) {
-    struct file *f = open_file(fd);
+    struct file *f = fd_get_open(fd);
     long error;
 
     if (!f)
@@ -433,7 +424,7 @@ static long remove_xattr(struct dentry *d, const char __user *user) {
     }                                                                                                                  \
     return result
 #define ON_FILE(call)                                                                                                  \
-    struct file *f = open_file(fd);                                                                                    \
+    struct file *f = fd_get_open(fd);                                                                                  \
     long result = -EBADF;                                                                                              \
     if (f) {                                                                                                           \
         struct dentry *d = f->path.dentry;                                                                             \

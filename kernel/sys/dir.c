@@ -301,6 +301,12 @@ long sys_symlinkat(const char __user *target, int at, const char __user *name) {
 
 long sys_symlink(const char __user *target, const char __user *name) { return sys_symlinkat(target, AT_FDCWD, name); }
 
+static bool is_empty(const char __user *name) {
+    char first;
+    return !get_user(first, name) && !first;
+}
+
+/* "" is the descriptor's own file, which must be a link: any other is, without a name, not there. */
 long sys_readlinkat(int at, const char __user *name, char __user *out, int bytes) {
     char *buffer;
     struct path p;
@@ -316,7 +322,7 @@ long sys_readlinkat(int at, const char __user *name, char __user *out, int bytes
     if (!buffer)
         result = -ENOMEM;
     else if ((i->mode & S_IFMT) != S_IFLNK || !i->ops->readlink)
-        result = -EINVAL;
+        result = is_empty(name) ? -ENOENT : -EINVAL;
     else
         result = i->ops->readlink(i, buffer, min((size_t)bytes, (size_t)PATH_MAX));
     if (result > 0 && copy_to_user(out, buffer, (size_t)result))
@@ -330,4 +336,39 @@ long sys_readlinkat(int at, const char __user *name, char __user *out, int bytes
 
 long sys_readlink(const char __user *name, char __user *out, int bytes) {
     return sys_readlinkat(AT_FDCWD, name, out, bytes);
+}
+
+/* ---- handles ---- */
+
+struct file_handle { /* open_by_handle_at(2) */
+    u32 bytes;
+    s32 type;
+};
+#define HANDLE_MOST 128
+
+/* No file system here gives out handles, as 9p does not on Linux: names under the overlay have no number that outlives
+ * them. Programs know that answer. */
+long sys_name_to_handle_at(int at, const char __user *name, void __user *handle, int __user *mount, int flags) {
+    u32 lookup = (flags & AT_SYMLINK_FOLLOW ? LOOKUP_FOLLOW : 0) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    struct path p;
+    int error = flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) ? -EINVAL : path_lookup_user(at, name, lookup, &p);
+
+    if (!error)
+        path_put(&p);
+    return error ? error : -EOPNOTSUPP;
+}
+
+long sys_open_by_handle_at(int mount, void __user *handle, int flags) {
+    struct file_handle head;
+    struct file *f;
+    int error = !capable(CAP_DAC_READ_SEARCH) ? -EPERM : copy_from_user(&head, handle, sizeof(head));
+
+    if (!error && (!head.bytes || head.bytes > HANDLE_MOST))
+        error = -EINVAL;
+    f = error || mount == AT_FDCWD ? NULL : fd_get(mount);
+    if (!error && !f && mount != AT_FDCWD)
+        error = -EBADF;
+    if (f)
+        file_put(f);
+    return error ? error : -ESTALE;
 }

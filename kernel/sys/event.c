@@ -95,10 +95,10 @@ long sys_epoll_ctl(int epfd, int operation, int fd, const struct epoll_event __u
 
     if (operation != EPOLL_CTL_DEL && get_user(event, user))
         return -EFAULT;
-    struct file *epoll = fd_get(epfd);
+    struct file *epoll = fd_get_open(epfd);
     if (!epoll)
         return -EBADF;
-    struct file *target = fd_get(fd);
+    struct file *target = fd_get_open(fd);
     if (target) {
         result = epoll_control(epoll, operation, target, fd, &event);
         file_put(target);
@@ -110,7 +110,7 @@ long sys_epoll_ctl(int epfd, int operation, int fd, const struct epoll_event __u
 static long wait_until_deadline_ns(int epfd, struct epoll_event __user *events, int most, u64 deadline_ns) {
     if (most <= 0 || most > EVENTS_MOST)
         return -EINVAL;
-    struct file *epoll = fd_get(epfd);
+    struct file *epoll = fd_get_open(epfd);
     if (!epoll)
         return -EBADF;
     long result = file_is_epoll(epoll) ? epoll_await(epoll, events, most, deadline_ns) : -EINVAL;

@@ -9,19 +9,34 @@
 #include "fs/file.h"
 #include "fs/inode.h"
 #include "fs/open.h"
+#include "fs/owner.h"
 #include "fs/path.h"
 #include "fs/pipe.h"
 #include "fs/tree.h"
 #include "sys/sys.h"
-#include "task/task.h"
+#include "task/family.h"
 #include "vm/slab.h"
 
 /* Opening. */
 
+#define PATH_FLAGS (O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW) /* what O_PATH goes with */
+#define NAMELESS (O_TMPFILE & ~O_DIRECTORY)
+
+/* O_TMPFILE is written to, makes no name, and comes with O_DIRECTORY, for kernels that know only that. O_CREAT makes no
+ * directory. */
+static bool agree(u64 flags) {
+    if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
+        return false;
+    return !(flags & NAMELESS) || ((flags & (O_TMPFILE | O_CREAT)) == O_TMPFILE && (flags & O_ACCMODE));
+}
+
 static long open_user(int at, const char __user *name, int flags, u32 mode, u32 lookup) {
-    char *text = name_from_user(name);
+    char *text;
     int fd;
 
+    if (!(flags & O_PATH) && !agree((u32)flags))
+        return -EINVAL;
+    text = name_from_user(name);
     if (is_err(text))
         return ptr_err(text);
     fd = fd_reserve();
@@ -55,8 +70,6 @@ static int resolve_flags(u64 resolve, u32 *lookup) {
                {RESOLVE_BENEATH, LOOKUP_BENEATH},
                {RESOLVE_IN_ROOT, LOOKUP_IN_ROOT}};
 
-    if (resolve & RESOLVE_CACHED)
-        return -EAGAIN;
     *lookup = 0;
     for (unsigned n = 0; n < array_count(map); n++) {
         if (resolve & map[n].resolve)
@@ -64,7 +77,17 @@ static int resolve_flags(u64 resolve, u32 *lookup) {
         resolve &= ~map[n].resolve;
     }
     bool both = (*lookup & LOOKUP_BENEATH) && (*lookup & LOOKUP_IN_ROOT);
-    return resolve || both ? -EINVAL : 0;
+    if ((resolve & ~(u64)RESOLVE_CACHED) || both)
+        return -EINVAL;
+    return resolve ? -EAGAIN : 0; /* only what the cache knows: it need not know anything */
+}
+
+/* What open(2) would ignore is refused. */
+static bool how_valid(const struct open_how *how) {
+    bool makes = how->flags & (O_CREAT | NAMELESS);
+    if ((how->flags & ~(u64)OPEN_FLAGS) || (how->mode & ~07777UL) || (how->mode && !makes))
+        return false;
+    return agree(how->flags) && !((how->flags & O_PATH) && (how->flags & ~(u64)PATH_FLAGS));
 }
 
 long sys_openat2(int at, const char __user *name, const struct open_how __user *user, size_t bytes) {
@@ -83,13 +106,12 @@ long sys_openat2(int at, const char __user *name, const struct open_how __user *
         if (!error && extra)
             error = -E2BIG;
     }
+    if (!error && !how_valid(&how))
+        error = -EINVAL;
     if (!error)
         error = resolve_flags(how.resolve, &lookup);
     if (error)
         return error;
-    bool makes = how.flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY));
-    if ((how.flags & ~(u64)OPEN_FLAGS) || (how.mode & ~07777UL) || (how.mode && !makes))
-        return -EINVAL;
     return open_user(at, name, (int)how.flags, (u32)how.mode, lookup);
 }
 
@@ -100,17 +122,14 @@ long sys_close(int fd) {
 }
 
 long sys_close_range(u32 first, u32 last, u32 flags) {
-    struct files *t = process_current()->files;
+    struct files *t;
 
     if ((flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) || first > last)
         return -EINVAL;
-    if (flags & CLOSE_RANGE_UNSHARE) {
-        t = files_fork(t);
-        if (is_err(t))
-            return ptr_err(t);
-        files_put(process_current()->files);
-        process_current()->files = t;
-    }
+    int error = flags & CLOSE_RANGE_UNSHARE ? task_unshare_files() : 0;
+    if (error)
+        return error;
+    t = task_current()->files;
     for (int fd = fd_next_of(t, (int)min(first, (u32)INT32_MAX)); fd >= 0 && (u32)fd <= last;
          fd = fd_next_of(t, fd + 1)) {
         if (flags & CLOSE_RANGE_CLOEXEC)
@@ -143,7 +162,7 @@ static long duplicate_to(int fd, int new, bool close_on_exec) {
     if (!error && (new < 0 || (u64) new >= p->limits[RLIMIT_NOFILE].rlim_cur))
         error = -EBADF;
     if (!error)
-        error = fd_install_at(p->files, f, new, close_on_exec);
+        error = fd_install_at(task_current()->files, f, new, close_on_exec);
     if (error < 0 && f)
         file_put(f);
     return error;
@@ -169,57 +188,30 @@ long sys_dup3(int fd, int new, int flags) {
 
 /* fcntl. */
 
-static long set_status_flags(struct file *f, u32 flags) {
-    const u32 changeable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC;
+static long set_status_flags(struct file *f, int fd, u32 flags) {
+    const u32 changeable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
+    int error = 0;
 
     if ((flags & O_NOATIME) && !(f->flags & O_NOATIME) && !inode_owned(f->inode))
         return -EPERM;
     if ((flags & O_DIRECT) && !file_is_pipe(f) && !file_can_direct(f))
         return -EINVAL;
-    atomic_store(&f->flags, (f->flags & ~changeable) | (flags & changeable));
-    return 0;
+    if ((f->flags ^ flags) & FASYNC)
+        error = owner_watch(f, fd, flags & FASYNC);
+    if (!error)
+        atomic_store(&f->flags, (f->flags & ~changeable) | (flags & changeable));
+    return error;
 }
 
-static long lock_user(struct file *f, int command, struct flock __user *user) {
+static long lock_user(struct file *f, int fd, int command, struct flock __user *user) {
     struct flock l;
     int error = get_user(l, user);
 
     if (!error)
-        error = locks_fcntl(f, command, &l);
+        error = locks_fcntl(f, fd, command, &l);
     if (!error && (command == F_GETLK || command == F_OFD_GETLK))
         error = copy_to_user(user, &l, sizeof(l));
     return error;
-}
-
-static long owner_call(struct file *f, int command, u64 argument) {
-    struct f_owner_ex owner = {F_OWNER_PID, f->owner};
-    int error;
-
-    switch (command) {
-    case F_GETOWN:
-        return f->owner;
-    case F_SETOWN:
-        f->owner = (int)argument;
-        return 0;
-    case F_GETSIG:
-        return f->owner_signal;
-    case F_SETSIG:
-        if (argument > 64)
-            return -EINVAL;
-        f->owner_signal = (int)argument;
-        return 0;
-    case F_GETOWN_EX:
-        if (f->owner < 0)
-            owner = (struct f_owner_ex){F_OWNER_PGRP, -f->owner};
-        return copy_to_user((void __user *)argument, &owner, sizeof(owner));
-    default: /* F_SETOWN_EX */
-        error = get_user(owner, (struct f_owner_ex __user *)argument);
-        if (!error && (owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP))
-            error = -EINVAL;
-        if (!error)
-            f->owner = owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid;
-        return error;
-    }
 }
 
 static long fcntl_file(struct file *f, int fd, int command, u64 argument) {
@@ -227,21 +219,21 @@ static long fcntl_file(struct file *f, int fd, int command, u64 argument) {
     case F_GETFL:
         return f->flags;
     case F_SETFL:
-        return set_status_flags(f, (u32)argument);
+        return set_status_flags(f, fd, (u32)argument);
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
     case F_OFD_GETLK:
     case F_OFD_SETLK:
     case F_OFD_SETLKW:
-        return lock_user(f, command, (struct flock __user *)argument);
+        return lock_user(f, fd, command, (struct flock __user *)argument);
     case F_GETOWN:
     case F_SETOWN:
     case F_GETSIG:
     case F_SETSIG:
     case F_GETOWN_EX:
     case F_SETOWN_EX:
-        return owner_call(f, command, argument);
+        return owner_control(f, command, argument);
     case F_SETPIPE_SZ:
         return pipe_set_size(f, argument);
     case F_GETPIPE_SZ:
@@ -273,7 +265,7 @@ long sys_fcntl(int fd, int command, u64 argument) {
                      : duplicate(fd, (int)argument, command == F_DUPFD_CLOEXEC);
         break;
     case F_GETFD:
-        result = fd_flags_of(process_current()->files, fd);
+        result = fd_flags_of(task_current()->files, fd);
         break;
     case F_SETFD:
         result = fd_set_flags(fd, argument & FD_CLOEXEC);
@@ -298,11 +290,13 @@ long sys_flock(int fd, int operation) {
 
 /* ioctl. */
 
-static long set_flag(struct file *f, u32 flag, u64 argument) {
+static long set_flag(struct file *f, int fd, u32 flag, u64 argument) {
     int on;
     int error = get_user(on, (int __user *)argument);
 
-    if (!error && on)
+    if (!error && flag == FASYNC && !on != !(f->flags & FASYNC))
+        error = f->ops->async ? owner_watch(f, fd, on) : -ENOTTY;
+    else if (!error && on)
         atomic_or(&f->flags, flag);
     else if (!error)
         atomic_and(&f->flags, ~flag);
@@ -342,9 +336,9 @@ long sys_ioctl(int fd, u32 command, u64 argument) {
     else if (command == FIOCLEX || command == FIONCLEX)
         result = fd_set_flags(fd, command == FIOCLEX ? FD_CLOEXEC : 0);
     else if (command == FIONBIO)
-        result = set_flag(f, O_NONBLOCK, argument);
+        result = set_flag(f, fd, O_NONBLOCK, argument);
     else if (command == FIOASYNC)
-        result = set_flag(f, FASYNC, argument);
+        result = set_flag(f, fd, FASYNC, argument);
     else if (f->ops->ioctl)
         result = f->ops->ioctl(f, command, argument);
     else

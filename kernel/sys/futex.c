@@ -65,13 +65,15 @@ static long wait(u64 word, bool shared, u32 value, u32 bitset, u64 deadline_ns) 
     return -ERESTART_RESTARTBLOCK;
 }
 
+/* How many a wake is to wake: Linux looks at the number after it has woken one, and takes it as signed. */
+static u32 wakes(u32 count) { return (s32)count < 1 ? 1 : count; }
+
 long sys_futex(u32 __user *user, int operation, u32 value, u64 timeout_or_count, u32 __user *user2, u32 value3) {
     bool shared = !(operation & FUTEX_PRIVATE_FLAG);
     u64 word = (u64)user, word2 = (u64)user2, deadline_ns;
     int command = operation & FUTEX_CMD_MASK, error;
 
-    if (operation & FUTEX_CLOCK_REALTIME && command != FUTEX_WAIT_BITSET && command != FUTEX_WAIT &&
-        command != FUTEX_LOCK_PI2)
+    if (operation & FUTEX_CLOCK_REALTIME && command != FUTEX_WAIT_BITSET && command != FUTEX_LOCK_PI2)
         return -ENOSYS;
     switch (command) {
     case FUTEX_WAIT:
@@ -81,9 +83,9 @@ long sys_futex(u32 __user *user, int operation, u32 value, u64 timeout_or_count,
             return error;
         return wait(word, shared, value, command == FUTEX_WAIT ? FUTEX_BITSET_MATCH_ANY : value3, deadline_ns);
     case FUTEX_WAKE:
-        return futex_wake(word, shared, value, FUTEX_BITSET_MATCH_ANY);
+        return futex_wake(word, shared, wakes(value), FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:
-        return value3 ? futex_wake(word, shared, value, value3) : -EINVAL;
+        return value3 ? futex_wake(word, shared, wakes(value), value3) : -EINVAL;
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE:
         if ((s32)value < 0 || (s32)timeout_or_count < 0)
@@ -91,7 +93,7 @@ long sys_futex(u32 __user *user, int operation, u32 value, u64 timeout_or_count,
         return futex_requeue(word, word2, shared, value, (u32)timeout_or_count,
                              command == FUTEX_CMP_REQUEUE ? &value3 : NULL);
     case FUTEX_WAKE_OP:
-        return futex_wake_op(word, word2, shared, value, (u32)timeout_or_count, value3);
+        return futex_wake_op(word, word2, shared, wakes(value), wakes((u32)timeout_or_count), value3);
     case FUTEX_LOCK_PI: /* its time is always the wall's */
     case FUTEX_LOCK_PI2:
         error = deadline_at(command == FUTEX_LOCK_PI || operation & FUTEX_CLOCK_REALTIME,

@@ -41,6 +41,13 @@ static void after_uids(struct credentials *c, u32 uid, u32 euid, u32 suid) {
 static bool is_own(const struct credentials *c, u32 id) { return id == c->uid || id == c->euid || id == c->suid; }
 static bool is_own_group(const struct credentials *c, u32 id) { return id == c->gid || id == c->egid || id == c->sgid; }
 
+/* other_rights: the process acts as somebody else from now on: others do not look into it, and no signal that it asked
+ * for as who it was is sent when its parent ends. */
+static void other_rights(void) {
+    process_current()->dumpable = false;
+    process_current()->parent_death_signal = 0;
+}
+
 /* set_uids: KEEP for those that stay; allowed already. */
 static long set_uids(u32 real, u32 effective, u32 saved) {
     struct credentials *c = cred();
@@ -52,7 +59,7 @@ static long set_uids(u32 real, u32 effective, u32 saved) {
     c->fsuid = c->euid;
     after_uids(c, uid, euid, suid);
     if (c->euid != euid)
-        process_current()->dumpable = false;
+        other_rights();
     return 0;
 }
 
@@ -60,7 +67,7 @@ static long set_gids(u32 real, u32 effective, u32 saved) {
     struct credentials *c = cred();
 
     if (effective != KEEP && effective != c->egid)
-        process_current()->dumpable = false;
+        other_rights();
     c->gid = real == KEEP ? c->gid : real;
     c->egid = effective == KEEP ? c->egid : effective;
     c->sgid = saved == KEEP ? c->sgid : saved;
@@ -166,37 +173,54 @@ long sys_setfsgid(u32 gid) {
 }
 
 long sys_getgroups(int count, u32 __user *groups) {
-    struct credentials *c = cred();
+    const struct credentials *c = cred();
+    u32 have = atomic_load(&c->group_count);
 
-    if (count < 0 || (count && (u32)count < c->group_count))
+    if (count < 0 || (count && (u32)count < have))
         return -EINVAL;
-    if (count && copy_to_user(groups, c->groups, c->group_count * sizeof(u32)))
+    if (count && have && copy_to_user(groups, atomic_load(&c->groups)->gids, have * sizeof(u32)))
         return -EFAULT;
-    return c->group_count;
+    return have;
+}
+
+/* set_groups: new is taken over, if the list that is there has no room. The older ones of a process together have less
+ * room than its list: each was made with twice that of the one before. */
+static void set_groups(struct process *p, struct group_list *new, u32 count) {
+    struct credentials *c = &p->cred;
+
+    spin_lock(&p->lock);
+    if (c->groups && count <= c->groups->room) {
+        memcpy(c->groups->gids, new->gids, count * sizeof(u32));
+    } else {
+        new->older = c->groups;
+        atomic_store(&c->groups, new);
+        new = NULL;
+    }
+    atomic_store(&c->group_count, count);
+    spin_unlock(&p->lock);
+    kfree(new);
 }
 
 long sys_setgroups(int count, const u32 __user *groups) {
-    struct credentials *c = cred();
-    u32 *new = NULL, *old = c->groups;
+    struct process *p = process_current();
+    struct group_list *new;
+    u32 room;
 
     if (!capable(CAP_SETGID))
         return -EPERM;
     if (count < 0 || count > GROUPS_MOST)
         return -EINVAL;
-    if (count) {
-        new = kmalloc(count * sizeof(u32));
-        if (!new)
-            return -ENOMEM;
-        if (copy_from_user(new, groups, count * sizeof(u32))) {
-            kfree(new);
-            return -EFAULT;
-        }
+    spin_lock(&p->lock);
+    room = p->cred.groups ? p->cred.groups->room : 0;
+    spin_unlock(&p->lock);
+    new = group_list_make((u32)count > room ? max((u32)count, 2 * room) : (u32)count);
+    if (!new)
+        return -ENOMEM;
+    if (copy_from_user(new->gids, groups, count * sizeof(u32))) {
+        kfree(new);
+        return -EFAULT;
     }
-    spin_lock(&process_current()->lock); /* /proc reads them */
-    c->groups = new;
-    c->group_count = count;
-    spin_unlock(&process_current()->lock);
-    kfree(old);
+    set_groups(p, new, count);
     return 0;
 }
 

@@ -118,7 +118,8 @@ long sys_mbind(u64 start, u64 bytes, int mode, const u64 __user *mask, u64 count
     if (bits < 0)
         return bits;
     if (!result)
-        result = space_change(process_current()->space, start, end - start, bits, VIEW_POLICY & ~(u32)bits);
+        result = space_change(process_current()->space, start, min(end, USER_TOP) - start, bits,
+                              VIEW_POLICY & ~(u32)bits); /* what lies above is one more hole */
     return result == -ENOMEM && holes ? 0 : result;
 }
 

@@ -1,12 +1,14 @@
 /* misc.c - the system calls that tell of the machine or of limits: uname, sysinfo, getrandom, rlimits, host names;
- * vhangup. */
+ * vhangup; syslog. */
 #include <linux/capability.h>
 #include <linux/random.h>
 #include <linux/resource.h>
 #include <linux/sysinfo.h>
 #include <linux/utsname.h>
 
+#include "arch/x86_64/usercopy.h"
 #include "fs/tty.h"
+#include "lib/log.h"
 #include "lib/random.h"
 #include "lib/release.h"
 #include "main.h"
@@ -183,4 +185,106 @@ long sys_prlimit64(int pid, u32 resource, const struct rlimit64 __user *user, st
 long sys_getrlimit(u32 resource, struct rlimit __user *out) { return sys_prlimit64(0, resource, NULL, (void *)out); }
 long sys_setrlimit(u32 resource, const struct rlimit __user *in) {
     return sys_prlimit64(0, resource, (const void *)in, NULL);
+}
+
+/* ---- the log (syslog(2)) ---- */
+
+enum {
+    SYSLOG_CLOSE,
+    SYSLOG_OPEN,
+    SYSLOG_READ,
+    SYSLOG_READ_ALL,
+    SYSLOG_READ_CLEAR,
+    SYSLOG_CLEAR,
+    SYSLOG_CONSOLE_OFF,
+    SYSLOG_CONSOLE_ON,
+    SYSLOG_CONSOLE_LEVEL,
+    SYSLOG_UNREAD,
+    SYSLOG_SIZE
+};
+
+#define SHOWN_MOST (LOG_LINE + 32)
+
+static u64 log_was_read; /* [a] SYSLOG_READ had those before it */
+
+/* A line as it is shown: "<6>[    1.234567] text\n". */
+static size_t log_show(struct log_line *l, char *out, size_t room) {
+    l->text[min(l->bytes, sizeof(l->text) - 1)] = 0;
+    return (size_t)ksnprintf(out, room, "<%u>[%5lu.%06lu] %s\n", l->level, (unsigned long)(l->us / 1000000),
+                             (unsigned long)(l->us % 1000000), l->text);
+}
+
+/* The lines from number `from` on, as many whole ones as fit; only count them if there is no `out`. *next: the number
+ * behind the last. */
+static long log_copy(u64 from, char __user *out, size_t room, u64 *next) {
+    struct log_line *l = kmalloc(sizeof(*l) + SHOWN_MOST);
+    char *text = (char *)(l + 1);
+    size_t done = 0;
+    long error = l ? 0 : -ENOMEM;
+
+    while (!error && log_line(from, l)) {
+        size_t bytes = log_show(l, text, SHOWN_MOST);
+        if (out && bytes > room - done)
+            break;
+        error = out ? copy_to_user(out + done, text, bytes) : 0;
+        done += bytes;
+        from = *next = l->number + 1;
+    }
+    kfree(l);
+    return error ? error : (long)done;
+}
+
+/* The newest lines that fit: the oldest ones are left out until the rest does. */
+static long log_read_all(char __user *out, size_t room) {
+    struct log_line *l = kmalloc(sizeof(*l) + SHOWN_MOST);
+    u64 from = atomic_load(&log_cleared), next;
+    long bytes = l ? log_copy(from, NULL, 0, &next) : -ENOMEM;
+
+    while (bytes > (long)room && log_line(from, l)) {
+        bytes -= (long)log_show(l, (char *)(l + 1), SHOWN_MOST);
+        from = l->number + 1;
+    }
+    kfree(l);
+    return bytes < 0 ? bytes : log_copy(from, out, room, &next);
+}
+
+static long log_read(char __user *out, size_t room) {
+    u64 next = atomic_load(&log_was_read);
+
+    if (wait_until_interruptible(&log_readers, log_end() > next))
+        return -ERESTARTSYS;
+    long n = log_copy(next, out, room, &next);
+    atomic_store(&log_was_read, next);
+    return n;
+}
+
+long sys_syslog(int type, char __user *out, int room) {
+    bool reads = type == SYSLOG_READ || type == SYSLOG_READ_ALL || type == SYSLOG_READ_CLEAR;
+    u64 next;
+    long n;
+
+    if (!capable(CAP_SYSLOG) && !capable(CAP_SYS_ADMIN))
+        return -EPERM;
+    if (type < SYSLOG_CLOSE || type > SYSLOG_SIZE || (reads && (!out || room < 0)) ||
+        (type == SYSLOG_CONSOLE_LEVEL && (room < 1 || room > 8)))
+        return -EINVAL;
+    switch (type) {
+    case SYSLOG_READ:
+        return room ? log_read(out, (size_t)room) : 0;
+    case SYSLOG_READ_ALL:
+    case SYSLOG_READ_CLEAR:
+        n = room ? log_read_all(out, (size_t)room) : 0;
+        if (n >= 0 && type == SYSLOG_READ_CLEAR)
+            atomic_store(&log_cleared, log_end());
+        return n;
+    case SYSLOG_CLEAR:
+        atomic_store(&log_cleared, log_end());
+        return 0;
+    case SYSLOG_UNREAD:
+        return log_copy(atomic_load(&log_was_read), NULL, 0, &next);
+    case SYSLOG_SIZE:
+        return LOG_RING;
+    default: /* the console is the host's */
+        return 0;
+    }
 }

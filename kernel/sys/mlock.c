@@ -50,7 +50,7 @@ long sys_mlockall(int flags) {
     space_lock_future(s, flags & MCL_FUTURE ? lock : 0);
     if (flags & MCL_CURRENT) { /* what cannot be locked or had is not an error */
         (void)space_change(s, 0, USER_TOP, lock, (VIEW_LOCKED | VIEW_ONFAULT) & ~lock);
-        (void)space_fill(s, 0, USER_TOP);
+        space_fill_all(s);
     }
     return 0;
 }

@@ -186,6 +186,8 @@ long sys_mincore(u64 address, u64 bytes, u8 __user *vector) {
         return -EINVAL;
     if (address > USER_TOP || bytes > USER_TOP - address)
         return -ENOMEM;
+    if ((u64)vector > USER_TOP || pages > USER_TOP - (u64)vector)
+        return -EFAULT;
     for (u64 i = 0; i < pages; i++) {
         u32 state = space_present(s, address + (i << PAGE_SHIFT), &frame);
         u8 in_core = (state & (PAGE_PRESENT | PAGE_CACHED)) != 0;
@@ -227,6 +229,8 @@ static long remap_pages(struct space *s, const struct mapping *m, u64 start, u64
     if (m->start > start || !(v->flags & VIEW_SHARED) || !(v->max_prot & VIEW_WRITE) ||
         !shown_alike(s, m, start + bytes))
         return -EINVAL;
+    if (page > ~0UL >> PAGE_SHIFT)
+        return -EOVERFLOW; /* its offset is no number of bytes */
     struct map_request r = {.address = start,
                             .bytes = bytes,
                             .flags = v->flags & (VIEW_PROT | VIEW_SHARED | VIEW_LOCKED | VIEW_KEY),

@@ -15,6 +15,7 @@
 #include "fs/file.h"
 #include "fs/inode.h"
 #include "fs/io.h"
+#include "fs/ipc.h"
 #include "fs/pipe.h"
 #include "sys/sys.h"
 #include "task/task.h"
@@ -25,9 +26,9 @@
 #define PRIORITY_COST 56    /* and for each priority that may occur */
 #define MESSAGES_MOST 65536 /* HARD_MSGMAX */
 #define BYTES_MOST (16 * MiB)
-#define QUEUES_MOST 256
-#define MESSAGES_USUAL 10 /* for who may not have more, and by default */
-#define BYTES_USUAL 8192
+
+/* /proc/sys/fs/mqueue: the most for who may not have more, and what a queue gets that is made without a wish. */
+u64 mq_queues_most = 256, mq_messages_most = 10, mq_bytes_most = 8192, mq_messages_usual = 10, mq_bytes_usual = 8192;
 
 struct mq_message {
     struct list link;
@@ -37,7 +38,7 @@ struct mq_message {
 };
 struct mq {
     struct inode inode;
-    struct list link; /* in queues; unlinked: no name */
+    struct list link; /* in queues, until it is released: its bytes count against the limits */
     struct list messages;
     s64 count, count_most, bytes_most;
     u64 bytes; /* in the messages */
@@ -45,7 +46,7 @@ struct mq {
     unsigned receivers_waiting;
     struct process *notified; /* counted; or NULL */
     struct sigevent event;
-    char name[NAME_MAX + 1];
+    char name[NAME_MAX + 1]; /* "": none any more */
 };
 
 static struct mutex mq_mutex = MUTEX_INIT(mq_mutex);
@@ -65,6 +66,9 @@ static void notify_end(struct mq *q) {
 static void mq_release(struct inode *i) {
     struct mq *q = mq_of(i);
 
+    mutex_lock(&mq_mutex);
+    list_del(&q->link);
+    mutex_unlock(&mq_mutex);
     while (!list_empty(&q->messages)) {
         struct mq_message *m = list_first(&q->messages, struct mq_message, link);
 
@@ -148,14 +152,14 @@ static int affordable(const struct mq_attr *a) {
     unsigned count = 0;
     struct mq *q;
 
-    if (a->mq_maxmsg <= 0 || a->mq_msgsize <= 0 || a->mq_maxmsg > (big ? MESSAGES_MOST : MESSAGES_USUAL) ||
-        a->mq_msgsize > (s64)(big ? BYTES_MOST : BYTES_USUAL))
+    if (a->mq_maxmsg <= 0 || a->mq_msgsize <= 0 || (u64)a->mq_maxmsg > (big ? MESSAGES_MOST : mq_messages_most) ||
+        (u64)a->mq_msgsize > (big ? BYTES_MOST : mq_bytes_most))
         return -EINVAL;
     list_for_each(q, &queues, link) {
         all += q->inode.uid == cred_current()->fsuid ? cost(q->count_most, q->bytes_most) : 0;
         count++;
     }
-    if (count >= QUEUES_MOST && !big)
+    if (count >= mq_queues_most && !big)
         return -ENOSPC;
     return all + cost(a->mq_maxmsg, a->mq_msgsize) > process_current()->limits[RLIMIT_MSGQUEUE].rlim_cur ? -EMFILE : 0;
 }
@@ -168,7 +172,7 @@ static struct mq *create(const char *name, u32 mode, const struct mq_attr *a) {
         return err_ptr(-ENOMEM);
     if (is_err(q))
         return q;
-    inode_init(&q->inode, &mq_super, S_IFREG | (mode & 07777 & ~process_current()->fs->umask));
+    inode_init(&q->inode, &mq_super, S_IFREG | (mode & 07777 & ~task_current()->fs->umask));
     q->inode.ino = anon_number();
     q->inode.ops = &mq_inode_ops;
     q->inode.file_ops = &mq_ops;
@@ -231,7 +235,8 @@ static struct file *open_queue(const char *name, int flags, u32 mode, const stru
 }
 
 long sys_mq_open(const char __user *user, int flags, u32 mode, const struct mq_attr __user *attr) {
-    struct mq_attr a = {.mq_maxmsg = MESSAGES_USUAL, .mq_msgsize = BYTES_USUAL};
+    struct mq_attr a = {.mq_maxmsg = min(mq_messages_usual, mq_messages_most),
+                        .mq_msgsize = min(mq_bytes_usual, mq_bytes_most)};
     char name[NAME_MAX + 1];
     struct file *f;
     long result = 0;
@@ -241,13 +246,12 @@ long sys_mq_open(const char __user *user, int flags, u32 mode, const struct mq_a
     result = name_from_user(name, user);
     if (result)
         return result;
+    int fd = fd_reserve(); /* first, so that no queue is made that nobody gets */
+    if (fd < 0)
+        return fd;
     f = open_queue(name, flags, mode, &a);
-    if (is_err(f))
-        return ptr_err(f);
-    result = fd_install(f, true, 0);
-    if (result < 0)
-        file_put(f);
-    return result;
+    fd_fill(fd, is_err(f) ? NULL : f, true);
+    return is_err(f) ? ptr_err(f) : fd;
 }
 
 long sys_mq_unlink(const char __user *user) {
@@ -261,7 +265,7 @@ long sys_mq_unlink(const char __user *user) {
     q = find(name);
     error = !q ? -ENOENT : inode_owned(&q->inode) ? 0 : -EPERM;
     if (!error) {
-        list_del(&q->link);
+        q->name[0] = 0;
         q->inode.links = 0;
     }
     mutex_unlock(&mq_mutex);
@@ -349,6 +353,8 @@ static long send(struct file *f, struct mq_message *m, u64 deadline_ns) {
         if (q->count == 1 && !q->receivers_waiting)
             notify(q);
         waitq_wake_one(&q->receivers);
+    } else if (q->count < q->count_most) {
+        waitq_wake_one(&q->senders); /* the wake may have been ours */
     }
     mutex_unlock(&mq_mutex);
     return error;

@@ -67,8 +67,10 @@ static void put(struct msg_queue *q) {
         kfree(q);
 }
 
-static void destroy(struct msg_queue *q) {
-    ipc_drop(&table, &q->ipc);
+static void destroy(struct ipc *i) {
+    struct msg_queue *q = queue_of(i);
+
+    ipc_drop(&table, i);
     q->dead = true;
     while (!list_empty(&q->messages)) {
         struct message *m = list_first(&q->messages, struct message, link);
@@ -99,37 +101,53 @@ static int await(struct msg_queue *q, struct waitq *where) {
 
 /* ---- messages ---- */
 
-/* send: takes the message over if it succeeds. */
-static long send(int id, struct message *m, int flags) {
+/* One call's wish: of the queue's rights `mask`, and its message. */
+struct request {
+    u32 mask;
+    int flags, nothing; /* nothing: the error when it may not wait */
+    size_t most;        /* receiving: bytes that are wanted, of which type */
+    s64 type;
+    struct message *m; /* sending: passes over when it is taken; receiving: the caller's */
+};
+#define NOT_YET 1 /* a result that no call gives */
+
+/* with_queue: tries a step until it is more than NOT_YET. */
+static long with_queue(int id, struct request *r, int (*step)(struct msg_queue *q, struct request *r)) {
     struct ipc *i;
     long error;
 
     mutex_lock(&table.mutex);
     i = ipc_look(&table, id, false, 0);
-    error = is_err(i) ? ptr_err(i) : 0;
-    while (!error) {
+    error = is_err(i) ? ptr_err(i) : NOT_YET;
+    while (error == NOT_YET) {
         struct msg_queue *q = queue_of(i);
-        bool room = q->bytes + m->bytes <= q->most && q->count + 1 <= q->most;
 
-        if (!ipc_may(i, 0222)) {
-            error = -EACCES;
-        } else if (room) {
-            list_add_tail(&q->messages, &m->link);
-            q->bytes += m->bytes;
-            q->count++;
-            q->sender = process_current()->pid;
-            q->stime = ipc_seconds();
-            waitq_wake_all(&q->receivers);
-            break;
-        } else {
-            error = flags & IPC_NOWAIT ? -EAGAIN : await(q, &q->senders);
+        error = ipc_may(i, r->mask) ? step(q, r) : -EACCES;
+        if (error == NOT_YET && r->flags & IPC_NOWAIT) {
+            error = r->nothing;
+        } else if (error == NOT_YET) {
+            int woken = await(q, r->mask == 0222 ? &q->senders : &q->receivers);
+            error = woken ? woken : NOT_YET;
         }
     }
     mutex_unlock(&table.mutex);
     return error;
 }
 
+static int send(struct msg_queue *q, struct request *r) {
+    if (q->bytes + r->m->bytes > q->most || q->count + 1 > q->most)
+        return NOT_YET;
+    list_add_tail(&q->messages, &r->m->link);
+    q->bytes += r->m->bytes;
+    q->count++;
+    q->sender = process_current()->pid;
+    q->stime = ipc_seconds();
+    waitq_wake_all(&q->receivers);
+    return 0;
+}
+
 long sys_msgsnd(int id, const struct msgbuf __user *from, size_t bytes, int flags) {
+    struct request r = {.mask = 0222, .flags = flags, .nothing = -EAGAIN};
     struct message *m;
     s64 type;
     long error;
@@ -143,9 +161,10 @@ long sys_msgsnd(int id, const struct msgbuf __user *from, size_t bytes, int flag
         return -ENOMEM;
     m->type = type;
     m->bytes = bytes;
+    r.m = m;
     error = copy_from_user(m->text, from->mtext, bytes);
     if (!error)
-        error = send(id, m, flags);
+        error = with_queue(id, &r, send);
     if (error)
         kfree(m);
     return error;
@@ -189,58 +208,44 @@ static int take(struct msg_queue *q, struct message *m, int flags, struct messag
     return 0;
 }
 
-static long receive(int id, size_t most, s64 type, int flags, struct message **out) {
-    struct ipc *i;
-    long error;
+static int receive(struct msg_queue *q, struct request *r) {
+    struct message *m = choose(q, r->type, r->flags);
 
-    mutex_lock(&table.mutex);
-    i = ipc_look(&table, id, false, 0);
-    error = is_err(i) ? ptr_err(i) : 0;
-    while (!error) {
-        struct msg_queue *q = queue_of(i);
-        struct message *m = choose(q, type, flags);
-
-        if (!ipc_may(i, 0444)) {
-            error = -EACCES;
-        } else if (m) {
-            error = m->bytes > most && !(flags & MSG_NOERROR) ? -E2BIG : take(q, m, flags, out);
-            break;
-        } else {
-            error = flags & IPC_NOWAIT ? -ENOMSG : await(q, &q->receivers);
-        }
-    }
-    mutex_unlock(&table.mutex);
-    return error;
+    if (!m)
+        return NOT_YET;
+    return m->bytes > r->most && !(r->flags & MSG_NOERROR) ? -E2BIG : take(q, m, r->flags, &r->m);
 }
 
 long sys_msgrcv(int id, struct msgbuf __user *to, size_t bytes, s64 type, int flags) {
-    struct message *m;
+    struct request r = {.mask = 0444, .flags = flags, .nothing = -ENOMSG, .most = bytes, .type = type};
     long result;
 
     if (id < 0 || (ssize_t)bytes < 0 || (flags & MSG_COPY && (flags & MSG_EXCEPT || !(flags & IPC_NOWAIT))))
         return -EINVAL;
-    result = receive(id, bytes, type, flags, &m);
+    result = with_queue(id, &r, receive);
     if (result)
         return result;
-    result = min(bytes, m->bytes);
-    if (put_user(m->type, &to->mtype) || copy_to_user(to->mtext, m->text, result))
+    result = min(bytes, r.m->bytes);
+    if (put_user(r.m->type, &to->mtype) || copy_to_user(to->mtext, r.m->text, result))
         result = -EFAULT;
-    kfree(m);
+    kfree(r.m);
     return result;
 }
 
 /* ---- control ---- */
 
-static void stat_fill(const struct msg_queue *q, struct msqid64_ds *d) {
-    *d = (struct msqid64_ds){.msg_perm = q->ipc.perm,
-                             .msg_stime = q->stime,
-                             .msg_rtime = q->rtime,
-                             .msg_ctime = q->ctime,
-                             .msg_cbytes = q->bytes,
-                             .msg_qnum = q->count,
-                             .msg_qbytes = q->most,
-                             .msg_lspid = q->sender,
-                             .msg_lrpid = q->receiver};
+static void describe(const struct ipc *i, void *out) {
+    const struct msg_queue *q = container_of(i, const struct msg_queue, ipc);
+
+    *(struct msqid64_ds *)out = (struct msqid64_ds){.msg_perm = q->ipc.perm,
+                                                    .msg_stime = q->stime,
+                                                    .msg_rtime = q->rtime,
+                                                    .msg_ctime = q->ctime,
+                                                    .msg_cbytes = q->bytes,
+                                                    .msg_qnum = q->count,
+                                                    .msg_qbytes = q->most,
+                                                    .msg_lspid = q->sender,
+                                                    .msg_lrpid = q->receiver};
 }
 
 static long info(bool used, struct msginfo __user *out) {
@@ -270,22 +275,10 @@ static long info(bool used, struct msginfo __user *out) {
     return put_user(i, out) ? -EFAULT : highest;
 }
 
-static long stat(int id, int command, struct msqid64_ds __user *out) {
-    struct msqid64_ds d;
-    struct ipc *i;
-    long result;
-
-    mutex_lock(&table.mutex);
-    i = ipc_look(&table, id, command != IPC_STAT, command == MSG_STAT_ANY ? 0 : 0444);
-    result = is_err(i) ? ptr_err(i) : command == IPC_STAT ? 0 : i->id;
-    if (!is_err(i))
-        stat_fill(queue_of(i), &d);
-    mutex_unlock(&table.mutex);
-    return result >= 0 && put_user(d, out) ? -EFAULT : result;
-}
-
 /* set: who waits looks again: it may have been shut out, or have room now. */
-static long set(struct msg_queue *q, const struct msqid64_ds *d) {
+static long set(struct ipc *i, const void *from) {
+    const struct msqid64_ds *d = from;
+    struct msg_queue *q = queue_of(i);
     long error = d->msg_qbytes > msg_queue_bytes && !capable(CAP_SYS_RESOURCE) ? -EPERM : 0;
 
     if (!error)
@@ -299,21 +292,7 @@ static long set(struct msg_queue *q, const struct msqid64_ds *d) {
     return error;
 }
 
-static long change(int id, int command, const struct msqid64_ds __user *in) {
-    struct msqid64_ds d;
-    struct ipc *i;
-    long error;
-
-    if (command == IPC_SET && get_user(d, in))
-        return -EFAULT;
-    mutex_lock(&table.mutex);
-    i = ipc_own(&table, id);
-    error = is_err(i) ? ptr_err(i) : command == IPC_SET ? set(queue_of(i), &d) : 0;
-    if (!error && command == IPC_RMID)
-        destroy(queue_of(i));
-    mutex_unlock(&table.mutex);
-    return error;
-}
+static const struct ipc_kind kind = {&table, sizeof(struct msqid64_ds), MSG_STAT_ANY, describe, set, destroy};
 
 long sys_msgctl(int id, int command, void __user *argument) {
     if (id < 0 || command < 0)
@@ -325,10 +304,9 @@ long sys_msgctl(int id, int command, void __user *argument) {
     case IPC_STAT:
     case MSG_STAT:
     case MSG_STAT_ANY:
-        return stat(id, command, argument);
     case IPC_SET:
     case IPC_RMID:
-        return change(id, command, argument);
+        return ipc_control(&kind, id, command, argument);
     default:
         return -EINVAL;
     }

@@ -70,7 +70,7 @@ static void report_left(struct __kernel_timespec __user *timeout, u64 deadline_n
 static u32 ask_one(struct poller *poller, const struct pollfd *fd, bool watch) {
     if (fd->fd < 0)
         return 0;
-    struct file *file = fd_get(fd->fd);
+    struct file *file = fd_get_open(fd->fd);
     if (!file)
         return POLLNVAL;
     u32 events = poller_ask(poller, file, watch) & ((u16)fd->events | POLLERR | POLLHUP);
@@ -246,8 +246,7 @@ static long select_user(int count, u64 __user *sets[3], u64 deadline_ns) {
 
     if (count < 0)
         return -EINVAL;
-    u64 most = process_current()->limits[RLIMIT_NOFILE].rlim_cur; /* no descriptor is beyond */
-    s.count = min((u64)count, most);
+    s.count = min((u32)count, fd_room()); /* not the limit: it may be lowered below what is open */
     s.words = (s.count + WORD_BITS - 1) / WORD_BITS;
     size_t bytes = s.words * sizeof(u64);
     u64 *memory = kzalloc(6 * bytes + sizeof(u64)); /* never 0 bytes */

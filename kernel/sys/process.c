@@ -80,11 +80,13 @@ long sys_clone3(struct clone_args __user *args, size_t bytes) {
         if (error)
             return error;
     }
-    if (a.flags & (CLONE_DETACHED | CSIGNAL) || a.exit_signal > SIGNAL_COUNT || !a.stack != !a.stack_size ||
-        a.set_tid || a.set_tid_size)
+    if (a.flags & ~(CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND | 0xffffffffUL) || a.flags & (CLONE_DETACHED | CSIGNAL) ||
+        a.exit_signal > SIGNAL_COUNT || !a.stack != !a.stack_size || a.set_tid || a.set_tid_size)
         return -EINVAL;
     if (a.flags & (CLONE_THREAD | CLONE_PARENT) && a.exit_signal)
         return -EINVAL;
+    if (a.flags & CLONE_INTO_CGROUP) /* no descriptor stands for a control group */
+        return -EBADF;
     r = (struct clone_request){.flags = a.flags,
                                .exit_signal = (int)a.exit_signal,
                                .stack = a.stack + a.stack_size,
@@ -103,15 +105,16 @@ long sys_clone3(struct clone_args __user *args, size_t bytes) {
 #define OF_THREADS (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM) /* nothing to do where there is one thread */
 #define OF_PROCESS (CLONE_FS | CLONE_FILES | CLONE_SYSVSEM)
 
-/* unshare: there are no namespaces to make, and descriptors and directories are the process's, not a thread's. */
+/* unshare: there are no namespaces to make. */
 long sys_unshare(u64 flags) {
     if (flags & ~(u64)(NAMESPACES | OF_THREADS | OF_PROCESS))
         return -EINVAL;
     if (flags & NAMESPACES)
         return flags & CLONE_NEWUSER || capable(CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
-    if (flags && atomic_load(&process_current()->thread_count) > 1)
+    if (flags & OF_THREADS && atomic_load(&process_current()->thread_count) > 1)
         return -EINVAL;
-    return flags & CLONE_FILES ? process_unshare_files() : 0;
+    int error = flags & CLONE_FS ? task_unshare_fs() : 0;
+    return error || !(flags & CLONE_FILES) ? error : task_unshare_files();
 }
 
 /* setns: no descriptor stands for a namespace. */
@@ -279,7 +282,7 @@ long sys_getsid(int pid) { return number_of(pid, true); }
 static int may_move(struct process *self, struct process *p, struct ident *group) {
     struct process *member;
 
-    if (p != self && p->parent != self)
+    if (p != self && (p->parent != self || list_empty(&p->all_link))) /* reaped since it was found */
         return -ESRCH;
     if (p != self && p->session != self->session)
         return -EPERM;

@@ -39,10 +39,13 @@ static bool is_taken(const struct space_info *info, int key) {
 
 u32 execute_only(struct space *s) {
     struct space_info *info = space_info(s);
-    int key = info->execute_key ? info->execute_key : take_key(info);
+    int key = atomic_load(&info->execute_key);
+    if (!key && (key = take_key(info)) > 0 && !atomic_cas(&info->execute_key, 0, (u8)key)) {
+        atomic_and(&info->keys, (u16) ~(1u << key)); /* another thread was first: the space has one such key */
+        key = atomic_load(&info->execute_key);
+    }
     if (key <= 0)
         return 0;
-    info->execute_key = key;
     if (!(arch_key_rights() >> 2 * key & PKEY_DISABLE_ACCESS))
         set_rights(key, PKEY_DISABLE_ACCESS);
     return (u32)key << VIEW_KEY_SHIFT;

@@ -48,11 +48,13 @@ static struct trace *freeze(struct task *t) {
     return tr;
 }
 
+/* thaw: the wake is over before another thread of the tracer can freeze the task: one that is woken later would be back
+ * on a CPU in the middle of that request. */
 static void thaw(struct trace *tr) {
     spin_lock(&tr->process->signal_lock);
-    tr->frozen--;
+    if (--tr->frozen == 0)
+        waitq_wake_all(&tr->resume);
     spin_unlock(&tr->process->signal_lock);
-    waitq_wake_all(&tr->resume);
     trace_put(tr);
 }
 
@@ -231,6 +233,42 @@ static long info_move(struct trace *tr, siginfo_t __user *user, bool set) {
     return 0;
 }
 
+/* queued_at: what waits at a place of a queue: the task's own, or its process's. */
+static bool queued_at(struct task *t, bool shared, u64 place, siginfo_t *info) {
+    struct process *p = t->process;
+    struct queued_signal *q;
+    bool found = false;
+
+    spin_lock(&p->signal_lock);
+    list_for_each(q, shared ? &p->pending.queued : &t->pending.queued, link) {
+        found = place-- == 0;
+        if (found) {
+            *info = q->info;
+            break;
+        }
+    }
+    spin_unlock(&p->signal_lock);
+    return found;
+}
+
+/* peek_queue: how many were written; -EFAULT: not one could be. */
+static long peek_queue(struct task *t, const struct ptrace_peeksiginfo_args __user *user, siginfo_t __user *to) {
+    struct ptrace_peeksiginfo_args a;
+    siginfo_t info;
+    long n = 0;
+
+    if (get_user(a, user))
+        return -EFAULT;
+    if ((a.flags & ~PTRACE_PEEKSIGINFO_SHARED) || a.nr < 0)
+        return -EINVAL;
+    while (n < a.nr && !signal_pending() && queued_at(t, a.flags & PTRACE_PEEKSIGINFO_SHARED, a.off + n, &info)) {
+        if (copy_to_user(to + n, &info, sizeof(info)))
+            return n ? n : -EFAULT;
+        n++;
+    }
+    return n;
+}
+
 static long mask_move(struct task *t, u64 bytes, u64 __user *user, bool set) {
     u64 mask;
 
@@ -309,6 +347,8 @@ static long ask(struct task *t, struct trace *tr, long request, u64 address, u64
     case PTRACE_GETSIGINFO:
     case PTRACE_SETSIGINFO:
         return info_move(tr, (siginfo_t *)data, request == PTRACE_SETSIGINFO);
+    case PTRACE_PEEKSIGINFO:
+        return peek_queue(t, (const struct ptrace_peeksiginfo_args *)address, (siginfo_t *)data);
     case PTRACE_GETSIGMASK:
     case PTRACE_SETSIGMASK:
         return mask_move(t, address, (u64 *)data, request == PTRACE_SETSIGMASK);

@@ -1,6 +1,8 @@
-/* remote.c - process_vm_readv(2) and process_vm_writev(2): another process's memory, by its addresses. */
+/* remote.c - process_vm_readv(2) and process_vm_writev(2): another process's memory, by its addresses; kcmp(2). */
+#include <linux/kcmp.h>
 #include <linux/uio.h>
 
+#include "fs/file.h"
 #include "fs/io.h"
 #include "sys/mm.h"
 #include "sys/sys.h"
@@ -122,4 +124,73 @@ long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_c
 long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count,
                            const struct iovec __user *remote, u64 remote_count, u64 flags) {
     return process_vm(pid, local, local_count, remote, remote_count, flags, true);
+}
+
+/* ---- kcmp: do two tasks share a part? ---- */
+
+static long compare(u64 a, u64 b) { return a == b ? 0 : a < b ? 1 : 2; }
+
+/* A counted reference to the task, whose process the caller may look into. err_ptr(-ESRCH, -EPERM). */
+static struct task *comparable(int tid) {
+    struct task *t = task_find(tid);
+    int error = !t || !t->process ? -ESRCH : trace_allowed(t->process) ? 0 : -EPERM;
+
+    if (error && t)
+        task_put(t);
+    return error ? err_ptr(error) : t;
+}
+
+static struct file *file_of(struct task *t, u64 fd) {
+    struct file *f;
+
+    spin_lock(&t->process->lock);
+    f = t->files ? fd_get_of(t->files, (int)fd) : NULL;
+    spin_unlock(&t->process->lock);
+    return f;
+}
+
+static long compare_files(struct task *t, struct task *u, u64 a, u64 b) {
+    struct file *f = file_of(t, a), *g = file_of(u, b);
+    long result = f && g ? compare((u64)f, (u64)g) : -EBADF;
+
+    if (f)
+        file_put(f);
+    if (g)
+        file_put(g);
+    return result;
+}
+
+static long compare_parts(struct task *t, struct task *u, int type, u64 a, u64 b) {
+    struct process *p = t->process, *q = u->process;
+
+    switch (type) {
+    case KCMP_FILE:
+        return compare_files(t, u, a, b);
+    case KCMP_VM:
+        return compare((u64)p->space, (u64)q->space);
+    case KCMP_FILES:
+        return compare((u64)t->files, (u64)u->files);
+    case KCMP_FS:
+        return compare((u64)t->fs, (u64)u->fs);
+    case KCMP_SIGHAND:
+        return compare((u64)p->handlers, (u64)q->handlers);
+    case KCMP_IO: /* nobody has a queue of his own */
+        return 0;
+    case KCMP_SYSVSEM: /* a process's, once it has one */
+        return list_empty(&p->sem_undos) && list_empty(&q->sem_undos) ? 0 : compare((u64)p, (u64)q);
+    default:
+        return type == KCMP_EPOLL_TFD ? -EOPNOTSUPP : -EINVAL;
+    }
+}
+
+/* The pointers are only compared, never followed; their order says no more than that it is one. */
+long sys_kcmp(int tid, int other, int type, u64 a, u64 b) {
+    struct task *t = comparable(tid), *u = is_err(t) ? t : comparable(other);
+    long result = is_err(u) ? ptr_err(u) : compare_parts(t, u, type, a, b);
+
+    if (!is_err(u))
+        task_put(u);
+    if (!is_err(t))
+        task_put(t);
+    return result;
 }

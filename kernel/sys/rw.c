@@ -282,60 +282,82 @@ long sys_copy_file_range(int in_fd, u64 __user *in_at, int out_fd, u64 __user *o
     return end_close(&in, in_at, n);
 }
 
-/* splice copies: nobody but the time it takes can tell. Only the first bytes are waited for. */
+/* splice and tee copy: nobody but the time it takes can tell. A step moves up to a page, `wanted` bytes at most, and
+ * only the first is waited for; one that moved less than it could, and so is the last, says so. */
+struct move {
+    struct end *in, *out;
+    size_t wanted;
+    bool nowait, last;
+    u64 cursor; /* tee's place in the pipe */
+};
 
-static ssize_t splice_from_pipe(struct end *in, struct end *out, size_t bytes, bool nowait) {
-    size_t done = 0, wanted = 0;
+static ssize_t move_all(struct move *m, size_t bytes, ssize_t (*step)(struct move *m)) {
+    size_t done = 0;
     ssize_t n = 1;
 
-    while (n > 0 && done < bytes) {
-        struct chunk c;
-        struct iov v;
-        n = pipe_take(in->file, &c, nowait || done);
-        if (n <= 0)
-            break;
-        wanted = min((size_t)c.bytes, bytes - done);
-        iov_kernel(&v, c.page + c.offset, wanted);
-        v.flags = nowait || done ? RWF_NOWAIT : 0;
-        n = transfer(out->file, WRITE, &v, out->position);
-        if (n > 0) {
-            c.offset += n;
-            c.bytes -= n;
-            done += n;
-        }
-        pipe_take_end(in->file, &c);
-        if (n < (ssize_t)wanted)
-            break;
+    while (n > 0 && done < bytes && !m->last) {
+        m->wanted = bytes - done;
+        n = step(m);
+        done += max(n, 0L);
+        m->nowait = true;
     }
     return done ? (ssize_t)done : n;
 }
 
-static ssize_t splice_to_pipe(struct end *in, struct end *out, size_t bytes, bool nowait) {
-    size_t done = 0, wanted = 0;
-    ssize_t n = 1;
+static ssize_t from_pipe(struct move *m) {
+    struct chunk c;
+    struct iov v;
+    ssize_t n = pipe_take(m->in->file, &c, m->nowait);
 
-    while (n > 0 && done < bytes) {
-        struct chunk c;
-        struct iov v;
-        n = pipe_reserve(out->file, &c, nowait || done);
-        if (n < 0)
-            break;
-        wanted = min(PAGE_SIZE, bytes - done);
-        iov_kernel(&v, c.page, wanted);
-        n = transfer(in->file, READ, &v, in->position);
-        c.bytes = max(n, 0L);
-        pipe_reserve_end(out->file, &c);
-        done += c.bytes;
-        if (n < (ssize_t)wanted || !file_seeks(in->file))
-            break;
+    if (n <= 0)
+        return n;
+    m->wanted = min((size_t)c.bytes, m->wanted);
+    iov_kernel(&v, c.page + c.offset, m->wanted);
+    v.flags = m->nowait ? RWF_NOWAIT : 0;
+    n = transfer(m->out->file, WRITE, &v, m->out->position);
+    if (n > 0) {
+        c.offset += n;
+        c.bytes -= n;
     }
-    return done ? (ssize_t)done : n;
+    pipe_take_end(m->in->file, &c);
+    m->last = n < (ssize_t)m->wanted;
+    return n;
+}
+
+static ssize_t to_pipe(struct move *m) {
+    struct chunk c;
+    struct iov v;
+    ssize_t n = pipe_reserve(m->out->file, &c, m->nowait);
+
+    if (n < 0)
+        return n;
+    m->wanted = min(PAGE_SIZE, m->wanted);
+    iov_kernel(&v, c.page, m->wanted);
+    n = transfer(m->in->file, READ, &v, m->in->position);
+    c.bytes = max(n, 0L);
+    pipe_reserve_end(m->out->file, &c);
+    m->last = n < (ssize_t)m->wanted || !file_seeks(m->in->file);
+    return n;
+}
+
+static ssize_t pipe_to_pipe(struct move *m) {
+    struct chunk c;
+    ssize_t n = pipe_reserve(m->out->file, &c, m->nowait);
+
+    if (n < 0)
+        return n;
+    c.bytes = min(PAGE_SIZE, m->wanted);
+    n = pipe_copy(m->in->file, &m->cursor, &c, m->nowait);
+    c.bytes = n > 0 ? c.bytes : 0;
+    n = n > 0 ? (ssize_t)c.bytes : n;
+    pipe_reserve_end(m->out->file, &c);
+    return n;
 }
 
 long sys_splice(int in_fd, u64 __user *in_at, int out_fd, u64 __user *out_at, size_t bytes, u32 flags) {
     struct end in, out = {0};
+    struct move m = {.in = &in, .out = &out, .nowait = flags & SPLICE_NOWAIT};
     ssize_t n;
-    bool nowait = flags & SPLICE_NOWAIT;
 
     if (!bytes)
         return 0;
@@ -352,33 +374,14 @@ long sys_splice(int in_fd, u64 __user *in_at, int out_fd, u64 __user *out_at, si
     if (!n && file_is_pipe(in.file) && pipe_same(in.file, out.file))
         n = -EINVAL;
     if (!n)
-        n = file_is_pipe(in.file) ? splice_from_pipe(&in, &out, bytes, nowait)
-                                  : splice_to_pipe(&in, &out, bytes, nowait);
+        n = move_all(&m, bytes, file_is_pipe(in.file) ? from_pipe : to_pipe);
     n = end_close(&out, out_at, n);
     return end_close(&in, in_at, n);
 }
 
-static ssize_t tee(struct file *in, struct file *out, size_t bytes, bool nowait) {
-    size_t done = 0;
-    u64 cursor = CHUNK_OLDEST;
-    ssize_t n = 1;
-
-    while (n > 0 && done < bytes) {
-        struct chunk c;
-        n = pipe_reserve(out, &c, nowait || done);
-        if (n < 0)
-            break;
-        c.bytes = min(PAGE_SIZE, bytes - done);
-        n = pipe_copy(in, &cursor, &c, nowait || done);
-        c.bytes = n > 0 ? c.bytes : 0;
-        pipe_reserve_end(out, &c);
-        done += c.bytes;
-    }
-    return done ? (ssize_t)done : n;
-}
-
 long sys_tee(int in_fd, int out_fd, size_t bytes, u32 flags) {
     struct end in, out = {0};
+    struct move m = {.in = &in, .out = &out, .nowait = flags & SPLICE_NOWAIT, .cursor = CHUNK_OLDEST};
     ssize_t n = flags & ~(u32)SPLICE_FLAGS ? -EINVAL : 0;
 
     if (n || !bytes)
@@ -389,7 +392,7 @@ long sys_tee(int in_fd, int out_fd, size_t bytes, u32 flags) {
     if (!n && (!file_is_pipe(in.file) || !file_is_pipe(out.file) || pipe_same(in.file, out.file)))
         n = -EINVAL;
     if (!n)
-        n = tee(in.file, out.file, bytes, flags & SPLICE_NOWAIT);
+        n = move_all(&m, bytes, pipe_to_pipe);
     n = end_close(&out, NULL, n);
     return end_close(&in, NULL, n);
 }

@@ -41,6 +41,11 @@ static int may_change(const struct task *t) {
     return me->euid == t->process->cred.uid || me->euid == t->process->cred.euid || capable(CAP_SYS_NICE) ? 0 : -EPERM;
 }
 
+static bool may_have_nice(const struct task *t, int nice) {
+    return nice >= t->nice || capable(CAP_SYS_NICE) ||
+           (t->process && (u64)(20 - nice) <= t->process->limits[RLIMIT_NICE].rlim_cur);
+}
+
 static bool realtime(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
 
 static bool known(int policy) {
@@ -178,6 +183,7 @@ long sys_sched_setattr(int tid, const struct sched_attr __user *user, u32 flags)
     u32 bytes;
     struct task *t;
     long error;
+    int nice;
 
     if (!user || tid < 0 || flags)
         return -EINVAL;
@@ -191,15 +197,19 @@ long sys_sched_setattr(int tid, const struct sched_attr __user *user, u32 flags)
     memset(&a, 0, sizeof(a));
     if (copy_from_user(&a, user, bytes))
         return -EFAULT;
-    error = set_policy(tid, a.sched_policy, a.sched_priority);
-    if (error || realtime(a.sched_policy))
-        return error;
+    if ((int)a.sched_policy < 0) /* to set_policy that is the policy which is there */
+        return -EINVAL;
     t = target(tid);
-    if (t) {
-        t->nice = min(max(a.sched_nice, NICE_LEAST), NICE_MOST);
-        task_put(t);
-    }
-    return 0;
+    if (!t)
+        return -ESRCH;
+    nice = min(max(a.sched_nice, NICE_LEAST), NICE_MOST);
+    error = may_have_nice(t, nice) || realtime(a.sched_policy) ? 0 : -EPERM;
+    if (!error)
+        error = set_policy(tid, a.sched_policy, a.sched_priority);
+    if (!error && !realtime(a.sched_policy))
+        t->nice = nice;
+    task_put(t);
+    return error;
 }
 
 long sys_sched_getattr(int tid, struct sched_attr __user *user, u32 bytes, u32 flags) {
@@ -275,7 +285,7 @@ long sys_getpriority(int which, int who) {
 static long set_nice(struct task *t, int nice) {
     if (may_change(t))
         return -EPERM;
-    if (nice < t->nice && !capable(CAP_SYS_NICE) && (u64)(20 - nice) > t->process->limits[RLIMIT_NICE].rlim_cur)
+    if (!may_have_nice(t, nice))
         return -EACCES;
     t->nice = nice;
     return 0;

@@ -283,7 +283,9 @@ long sys_semget(int key, int count, int flags) {
     return count < 0 || count > SEMMSL ? -EINVAL : ipc_get(&table, &w);
 }
 
-static void destroy(struct sem_set *s) {
+static void destroy(struct ipc *i) {
+    struct sem_set *s = set_of(i);
+
     while (!list_empty(&s->undos))
         undo_free(list_first(&s->undos, struct undo, of_set));
     while (!list_empty(&s->waiters))
@@ -346,8 +348,10 @@ static long control_all(struct sem_set *s, bool set, u16 *values, unsigned most)
     return 0;
 }
 
-static void stat_fill(const struct sem_set *s, struct semid64_ds *d) {
-    *d = (struct semid64_ds){
+static void describe(const struct ipc *i, void *out) {
+    const struct sem_set *s = container_of(i, const struct sem_set, ipc);
+
+    *(struct semid64_ds *)out = (struct semid64_ds){
         .sem_perm = s->ipc.perm, .sem_otime = s->otime, .sem_ctime = s->ctime, .sem_nsems = s->count};
 }
 
@@ -374,38 +378,15 @@ static long info(bool used, struct seminfo __user *out) {
     return put_user(i, out) ? -EFAULT : highest;
 }
 
-static long stat(int id, int command, struct semid64_ds __user *out) {
-    struct semid64_ds d;
-    struct ipc *i;
-    long result;
+static long set(struct ipc *i, const void *from) {
+    int error = ipc_set(i, &((const struct semid64_ds *)from)->sem_perm);
 
-    mutex_lock(&table.mutex);
-    i = ipc_look(&table, id, command != IPC_STAT, command == SEM_STAT_ANY ? 0 : 0444);
-    result = is_err(i) ? ptr_err(i) : command == IPC_STAT ? 0 : i->id;
-    if (!is_err(i))
-        stat_fill(set_of(i), &d);
-    mutex_unlock(&table.mutex);
-    return result >= 0 && put_user(d, out) ? -EFAULT : result;
-}
-
-/* change: IPC_SET and IPC_RMID. */
-static long change(int id, int command, const struct semid64_ds __user *in) {
-    struct semid64_ds d;
-    struct ipc *i;
-    long error;
-
-    if (command == IPC_SET && get_user(d, in))
-        return -EFAULT;
-    mutex_lock(&table.mutex);
-    i = ipc_own(&table, id);
-    error = is_err(i) ? ptr_err(i) : command == IPC_SET ? ipc_set(i, &d.sem_perm) : 0;
-    if (!error && command == IPC_SET)
+    if (!error)
         set_of(i)->ctime = ipc_seconds();
-    else if (!error)
-        destroy(set_of(i));
-    mutex_unlock(&table.mutex);
     return error;
 }
+
+static const struct ipc_kind kind = {&table, sizeof(struct semid64_ds), SEM_STAT_ANY, describe, set, destroy};
 
 static long all(int id, bool set, u16 __user *user) {
     u16 *values = NULL;
@@ -463,7 +444,9 @@ long sys_semctl(int id, int number, int command, u64 argument) {
     case IPC_STAT:
     case SEM_STAT:
     case SEM_STAT_ANY:
-        return stat(id, command, (struct semid64_ds *)argument);
+    case IPC_SET:
+    case IPC_RMID:
+        return ipc_control(&kind, id, command, (void *)argument);
     case GETALL:
     case SETALL:
         return all(id, command == SETALL, (u16 *)argument);
@@ -473,9 +456,6 @@ long sys_semctl(int id, int number, int command, u64 argument) {
     case GETZCNT:
     case SETVAL:
         return single(id, number, command, (int)argument);
-    case IPC_SET:
-    case IPC_RMID:
-        return change(id, command, (const struct semid64_ds *)argument);
     default:
         return -EINVAL;
     }

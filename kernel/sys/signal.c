@@ -6,6 +6,11 @@
 #include "task/family.h"
 #include "task/signal.h"
 
+/* What sigaction keeps: a program finds out which flags there are by reading back what it set (sigaction(2)). */
+#define FLAGS_KNOWN                                                                                                    \
+    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |                  \
+     SA_EXPOSE_TAGBITS | SA_RESTORER)
+
 long sys_rt_sigaction(int signal, const struct sigaction __user *user, struct sigaction __user *old_user,
                       size_t bytes) {
     struct process *p = process_current();
@@ -19,6 +24,7 @@ long sys_rt_sigaction(int signal, const struct sigaction __user *user, struct si
     old = signal_action(p, signal);
     if (user) {
         new.sa_mask &= ~SIGNALS_UNBLOCKABLE;
+        new.sa_flags &= FLAGS_KNOWN;
         spin_lock(&p->signal_lock);
         spin_lock(&p->handlers->lock);
         p->actions[signal - 1] = new;

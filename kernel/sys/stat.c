@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 
+#include "fs/dentry.h"
 #include "fs/file.h"
 #include "fs/inode.h"
 #include "fs/mount.h"
@@ -15,22 +16,33 @@
 
 #define SECOND_NS 1000000000L
 
-static s64 seconds(s64 ns) { return ns >= 0 ? ns / SECOND_NS : -((-ns + SECOND_NS - 1) / SECOND_NS); }
-static u32 nanoseconds(s64 ns) { return (u32)(ns - seconds(ns) * SECOND_NS); }
+static s64 seconds(s64 ns) { return ns / SECOND_NS - (ns % SECOND_NS < 0); }
+static u32 nanoseconds(s64 ns) { return (u32)(ns % SECOND_NS + (ns % SECOND_NS < 0 ? SECOND_NS : 0)); }
 
 static u64 blocks_of(struct inode *i) {
     return i->ops->blocks ? i->ops->blocks(i) : (atomic_load(&i->object.size) + 511) / 512;
 }
 
-static void refresh(struct inode *i) {
-    if (i->ops->getattr)
-        (void)i->ops->getattr(i); /* what is known is shown */
+/* Where that fails what is known is shown. -ESTALE: its name is another file's now. */
+static int refresh(struct inode *i) { return i->ops->getattr ? i->ops->getattr(i) : 0; }
+
+/* What the name leads to, with its attributes as they are now. */
+static int find(int at, const char __user *name, u32 lookup, struct path *p) {
+    int error = path_lookup_user(at, name, lookup, p);
+
+    if (error || refresh(path_inode(p)) != -ESTALE)
+        return error;
+    dentry_forget(p->dentry); /* so this asks again */
+    path_put(p);
+    error = path_lookup_user(at, name, lookup, p);
+    if (!error)
+        (void)refresh(path_inode(p));
+    return error;
 }
 
 static int put_stat(struct inode *i, struct stat __user *out) {
     struct stat s;
 
-    refresh(i);
     memset(&s, 0, sizeof(s));
     s.st_dev = i->dev;
     s.st_ino = i->ino;
@@ -63,6 +75,7 @@ long sys_fstat(int fd, struct stat __user *out) {
 
     if (!f)
         return -EBADF;
+    (void)refresh(f->inode);
     error = put_stat(f->inode, out);
     file_put(f);
     return error;
@@ -77,7 +90,7 @@ long sys_newfstatat(int at, const char __user *name, struct stat __user *out, in
         return -EINVAL;
     if (at >= 0 && empty_name(name, flags))
         return sys_fstat(at, out);
-    error = path_lookup_user(at, name, lookup, &p);
+    error = find(at, name, lookup, &p);
     if (error)
         return error;
     error = put_stat(path_inode(&p), out);
@@ -102,7 +115,6 @@ static int put_statx(const struct path *p, u32 mask, struct statx __user *out) {
     struct inode *i = path_inode(p);
     struct statx s;
 
-    refresh(i);
     memset(&s, 0, sizeof(s));
     s.stx_mask = STATX_BASIC_STATS;
     s.stx_blksize = PAGE_SIZE;
@@ -142,7 +154,7 @@ long sys_statx(int at, const char __user *name, int flags, u32 mask, struct stat
     if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE)) ||
         (mask & STATX__RESERVED) || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
         return -EINVAL;
-    error = path_lookup_user(at, name, lookup, &p);
+    error = find(at, name, lookup, &p);
     if (error)
         return error;
     error = put_statx(&p, mask, out);
@@ -150,15 +162,8 @@ long sys_statx(int at, const char __user *name, int flags, u32 mask, struct stat
     return error;
 }
 
-/* access(2): with the real ids, and the capabilities that exec would give them. */
 static int may_access(struct inode *i, int mode, bool effective) {
-    struct credentials cred = *cred_current();
-
-    refresh(i);
-    if (effective)
-        return inode_permission(i, mode);
-    cred.cap_effective = cred.uid == 0 ? cred.cap_permitted : 0;
-    return inode_permission_as(i, mode, &cred, cred.uid, cred.gid);
+    return effective ? inode_permission(i, mode) : inode_permission_real(i, mode);
 }
 
 long sys_faccessat2(int at, const char __user *name, int mode, int flags) {
@@ -169,7 +174,8 @@ long sys_faccessat2(int at, const char __user *name, int mode, int flags) {
 
     if ((mode & ~7) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
         return -EINVAL;
-    error = path_lookup_user(at, name, lookup | (effective ? 0 : LOOKUP_REAL_IDS), &p);
+    lookup |= effective ? 0 : LOOKUP_REAL_IDS;
+    error = mode ? find(at, name, lookup, &p) : path_lookup_user(at, name, lookup, &p);
     if (error)
         return error;
     error = mode ? may_access(path_inode(&p), mode, effective) : 0;

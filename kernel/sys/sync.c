@@ -9,6 +9,7 @@
 #include "fs/mount.h"
 #include "fs/path.h"
 #include "fs/tree.h"
+#include "lib/errseq.h"
 #include "sys/sys.h"
 #include "task/task.h"
 #include "vm/slab.h"
@@ -37,16 +38,20 @@ long sys_fdatasync(int fd) { return sync_file(fd, true); }
 
 long sys_syncfs(int fd) {
     struct file *f = fd_get(fd);
+    long error = -EBADF;
 
     if (!f)
         return -EBADF;
+    if (!(f->mode & FILE_PATH)) {
+        vfs_sync();
+        error = errseq_tell(&f->inode->super->errors, &f->errors_seen);
+    }
     file_put(f);
-    vfs_sync();
-    return 0;
+    return error;
 }
 
 long sys_sync_file_range(int fd, s64 offset, s64 bytes, u32 flags) {
-    struct file *f = fd_get(fd);
+    struct file *f = fd_get_open(fd);
     u32 type = f ? f->inode->mode & S_IFMT : 0;
     long error = 0;
 

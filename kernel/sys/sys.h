@@ -66,6 +66,9 @@ struct timezone;
 struct tms;
 struct sigevent;
 long sys_clock_gettime(int clock, struct __kernel_timespec __user *out);
+struct timex;
+long sys_adjtimex(struct timex __user *user);
+long sys_clock_adjtime(int clock, struct timex __user *user);
 long sys_clock_settime(int clock, const struct __kernel_timespec __user *in);
 long sys_clock_getres(int clock, struct __kernel_timespec __user *out);
 long sys_nanosleep(const struct __kernel_timespec __user *request, struct __kernel_timespec __user *left);
@@ -145,6 +148,7 @@ struct sysinfo;
 struct rlimit;
 struct rlimit64;
 long sys_vhangup(void);
+long sys_syslog(int type, char __user *out, int room);
 long sys_uname(struct new_utsname __user *out);
 long sys_sysinfo(struct sysinfo __user *out);
 long sys_getrandom(void __user *buffer, size_t bytes, u32 flags);
@@ -239,6 +243,7 @@ long sys_pidfd_getfd(int pidfd, int fd, u32 flags);
 long sys_ptrace(long request, int tid, u64 address, u64 data);
 
 /* sys/remote.c */
+long sys_kcmp(int tid, int other, int type, u64 a, u64 b);
 long sys_process_vm_readv(int pid, const struct iovec __user *local, u64 local_count, const struct iovec __user *remote,
                           u64 remote_count, u64 flags);
 long sys_process_vm_writev(int pid, const struct iovec __user *local, u64 local_count,
@@ -343,6 +348,8 @@ long sys_linkat(int at, const char __user *name, int new_at, const char __user *
 long sys_link(const char __user *name, const char __user *new_name);
 long sys_symlinkat(const char __user *target, int at, const char __user *name);
 long sys_symlink(const char __user *target, const char __user *name);
+long sys_name_to_handle_at(int at, const char __user *name, void __user *handle, int __user *mount, int flags);
+long sys_open_by_handle_at(int mount, void __user *handle, int flags);
 long sys_readlinkat(int at, const char __user *name, char __user *out, int bytes);
 long sys_readlink(const char __user *name, char __user *out, int bytes);
 

@@ -26,9 +26,9 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
 
     /* sys/time.c */
     CALL(clock_gettime), CALL(clock_settime), CALL(clock_getres), CALL(nanosleep), CALL(clock_nanosleep),
-    CALL(gettimeofday), CALL(settimeofday), CALL(time), CALL(times), CALL(getrusage), CALL(setitimer), CALL(getitimer),
-    CALL(alarm), CALL(timer_create), CALL(timer_settime), CALL(timer_gettime), CALL(timer_getoverrun),
-    CALL(timer_delete),
+    CALL(gettimeofday), CALL(settimeofday), CALL(adjtimex), CALL(clock_adjtime), CALL(time), CALL(times),
+    CALL(getrusage), CALL(setitimer), CALL(getitimer), CALL(alarm), CALL(timer_create), CALL(timer_settime),
+    CALL(timer_gettime), CALL(timer_getoverrun), CALL(timer_delete),
 
     /* sys/id.c */
     CALL(getuid), CALL(geteuid), CALL(getgid), CALL(getegid), CALL(setuid), CALL(setgid), CALL(setreuid),
@@ -46,7 +46,7 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
 
     /* sys/misc.c */
     CALL(uname), CALL(sysinfo), CALL(getrandom), CALL(getrlimit), CALL(setrlimit), CALL(prlimit64), CALL(sethostname),
-    CALL(setdomainname), CALL(vhangup),
+    CALL(setdomainname), CALL(vhangup), CALL(syslog),
 
     /* sys/pipe.c, sys/poll.c, sys/event.c */
     CALL(pipe), CALL(pipe2), CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(eventfd), CALL(eventfd2),
@@ -63,7 +63,7 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     /* sys/protect.c, sys/mlock.c, sys/madvise.c, sys/remote.c */
     CALL(mprotect), CALL(pkey_mprotect), CALL(pkey_alloc), CALL(pkey_free), CALL(mlock), CALL(mlock2), CALL(munlock),
     CALL(mlockall), CALL(munlockall), CALL(madvise), CALL(process_madvise), CALL(process_mrelease),
-    CALL(process_vm_readv), CALL(process_vm_writev),
+    CALL(process_vm_readv), CALL(process_vm_writev), CALL(kcmp),
 
     /* sys/ptrace.c, sys/pidfd.c */
     CALL(ptrace), CALL(unshare), CALL(setns), CALL(pidfd_open), CALL(pidfd_send_signal), CALL(pidfd_getfd),
@@ -93,7 +93,7 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(lsetxattr), CALL(fsetxattr), CALL(getxattr), CALL(lgetxattr), CALL(fgetxattr), CALL(listxattr),
     CALL(llistxattr), CALL(flistxattr), CALL(removexattr), CALL(lremovexattr), CALL(fremovexattr), CALL(sync),
     CALL(fsync), CALL(fdatasync), CALL(syncfs), CALL(sync_file_range), CALL(fadvise64), CALL(readahead), CALL(mount),
-    CALL(umount2),
+    CALL(umount2), CALL(name_to_handle_at), CALL(open_by_handle_at),
 
     /* sys/socket.c */
     CALL(socket), CALL(socketpair), CALL(bind), CALL(connect), CALL(listen), CALL(accept), CALL(accept4),
@@ -111,8 +111,9 @@ static const char *const names[SYSCALL_NUMBERS] = {
 #include "sys/names.h"
 };
 
+/* As on Linux a number has 32 bits: what else is in rax does not matter. */
 static long call(const struct regs *regs) {
-    u64 number = regs->orig_rax;
+    u32 number = (u32)regs->orig_rax;
 
     if (likely(number < SYSCALL_NUMBERS && calls[number]))
         return calls[number](regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9);
@@ -121,11 +122,13 @@ static long call(const struct regs *regs) {
     return -ENOSYS;
 }
 
-/* watched: a tracer may look at the call, change it, and forbid it; then the task's own filters may. */
+/* watched: a tracer may look at the call, change it, and forbid it; then the task's own filters may. The number -1 is
+ * no call: what the tracer put into rax is its result. */
 static __attribute__((noinline)) long watched(struct task *t, struct regs *regs) {
     regs->rax = -ENOSYS;
     if (trace_call_enter(t)) {
-        if (!(t->call_work & CALL_SECCOMP) || seccomp_call(t, regs))
+        bool may = !(t->call_work & CALL_SECCOMP) || seccomp_call(t, regs);
+        if (may && (int)regs->orig_rax != -1)
             regs->rax = call(regs);
         trace_call_exit(t);
     }

@@ -7,6 +7,7 @@
 #include <linux/time.h>
 #include <linux/time_types.h>
 #include <linux/times.h>
+#include <linux/timex.h>
 
 #include "sys/deadline.h"
 #include "sys/sys.h"
@@ -118,9 +119,17 @@ long sys_clock_getres(int clock, struct __kernel_timespec __user *out) {
     return put_user(timespec_of(coarse ? TICK_NS : 1), out);
 }
 
-static long set_wall(u64 ns) {
+/* set_wall: to a time that leaves thirty years before it stops fitting (Linux's TIME_SETTOD_SEC_MAX), and is not before
+ * the machine's start: from the wall's clock to the monotonic one is a subtraction. */
+#define WALL_SECONDS_MOST 8277292036
+static long set_wall(s64 seconds, u64 ns) {
+    if (seconds >= WALL_SECONDS_MOST)
+        return -EINVAL;
     if (!capable(CAP_SYS_TIME))
         return -EPERM;
+    ns += seconds * NS_PER_SECOND;
+    if (ns < clock_ns())
+        return -EINVAL;
     clock_set_wall(ns);
     return 0;
 }
@@ -133,7 +142,38 @@ long sys_clock_settime(int clock, const struct __kernel_timespec __user *in) {
         return -EFAULT;
     if (clock != CLOCK_REALTIME || ns_of(&t, &ns))
         return -EINVAL;
-    return set_wall(ns);
+    return set_wall(t.tv_sec, (u64)t.tv_nsec);
+}
+
+/* adjtimex: the clock is the host's. What is asked is answered as by a clock that nobody disciplines (adjtimex(2)); who
+ * would discipline it may not. */
+long sys_adjtimex(struct timex __user *user) {
+    const u32 fixed = 16000000; /* NTP_PHASE_LIMIT, in us */
+    struct timex t;
+    u64 now = clock_wall_ns();
+    u32 modes;
+
+    if (get_user(modes, &user->modes))
+        return -EFAULT;
+    if (modes && modes != ADJ_OFFSET_SS_READ)
+        return (modes & 0x8000) && !(modes & ADJ_OFFSET) ? -EINVAL : -EPERM;
+    memset(&t, 0, sizeof(t));
+    t.modes = modes;
+    t.maxerror = t.esterror = fixed;
+    t.status = STA_UNSYNC;
+    t.constant = 2;
+    t.precision = 1;
+    t.tolerance = 500 << 16; /* ppm */
+    t.tick = US_PER_SECOND / 100;
+    t.time.tv_sec = now / NS_PER_SECOND;
+    t.time.tv_usec = now % NS_PER_SECOND / 1000;
+    return copy_to_user(user, &t, sizeof(t)) ? -EFAULT : TIME_ERROR;
+}
+
+long sys_clock_adjtime(int clock, struct timex __user *user) {
+    if (clock == CLOCK_REALTIME)
+        return sys_adjtimex(user);
+    return clock < 0 || clock > CLOCK_TAI ? -EINVAL : -EOPNOTSUPP;
 }
 
 long sys_gettimeofday(struct __kernel_old_timeval __user *out, struct timezone __user *zone) {
@@ -155,7 +195,7 @@ long sys_settimeofday(const struct __kernel_old_timeval __user *in, const struct
         return -EFAULT;
     if (t.tv_sec < 0 || t.tv_usec < 0 || t.tv_usec >= (s64)US_PER_SECOND)
         return -EINVAL;
-    return set_wall(t.tv_sec * NS_PER_SECOND + t.tv_usec * 1000);
+    return set_wall(t.tv_sec, (u64)t.tv_usec * 1000);
 }
 
 long sys_time(s64 __user *out) {
@@ -308,7 +348,8 @@ long sys_getrusage(int who, struct rusage __user *out) {
 static int ns_of_timeval(const struct __kernel_old_timeval *t, u64 *ns) {
     if (t->tv_sec < 0 || t->tv_usec < 0 || t->tv_usec >= (s64)US_PER_SECOND)
         return -EINVAL;
-    *ns = t->tv_sec * NS_PER_SECOND + t->tv_usec * 1000;
+    *ns = (u64)t->tv_sec >= SLEEP_FOREVER / NS_PER_SECOND - 1 ? SLEEP_FOREVER
+                                                              : t->tv_sec * NS_PER_SECOND + t->tv_usec * 1000;
     return 0;
 }
 
@@ -356,6 +397,8 @@ long sys_alarm(u32 seconds) {
 static struct mutex posix_mutex = MUTEX_INIT(posix_mutex); /* every process's list of timers, and who looks at one */
 
 struct posix_timer {
+    /* First: while it is queued a deleted timer's memory is the signal's, and goes with it. */
+    struct queued_signal entry;
     struct list link;
     int id, clock;
     int notify, signal, tid;
@@ -364,19 +407,20 @@ struct posix_timer {
     struct timer timer;
     struct cpu_clock cpu; /* of a timer on a clock of CPU time: no struct timer runs it, but posix_cpu_timers_check */
     u64 cpu_deadline_ns;  /* 0: not armed */
-    struct queued_signal entry;
 };
+_Static_assert(offsetof(struct posix_timer, entry) == 0, "who takes the signal of a deleted timer frees it");
 
 static bool on_cpu_time(const struct posix_timer *pt) { return pt->cpu.task || pt->cpu.process; }
 
-static void posix_timer_tell(struct posix_timer *pt) {
+/* posix_timer_tell: it rang once, and `missed` times more that nobody hears of but as overruns. */
+static void posix_timer_tell(struct posix_timer *pt, u64 missed) {
     siginfo_t info;
     struct task *t = NULL;
 
     if (pt->notify == SIGEV_NONE)
         return;
     info = pt->entry.info;
-    info.si_overrun = 0;
+    info.si_overrun = (int)min(missed, (u64)OVERRUNS_MOST);
     if (pt->notify & SIGEV_THREAD_ID)
         t = task_find(pt->tid);
     if (!(pt->notify & SIGEV_THREAD_ID) || t)
@@ -385,16 +429,14 @@ static void posix_timer_tell(struct posix_timer *pt) {
         task_put(t);
 }
 
-static u64 next_deadline(const struct posix_timer *pt, u64 deadline_ns, u64 now) {
-    return deadline_ns + ((now - deadline_ns) / pt->interval_ns + 1) * pt->interval_ns;
-}
-
+/* The interval is read once: who sets another, or deletes the timer, makes it 0 first and then cancels what we arm. */
 static void posix_timer_rings(struct timer *timer) {
     struct posix_timer *pt = container_of(timer, struct posix_timer, timer);
+    u64 interval_ns = atomic_load(&pt->interval_ns), missed = 0;
 
-    if (pt->interval_ns)
-        timer_arm(timer, next_deadline(pt, timer->deadline_ns, clock_ns()));
-    posix_timer_tell(pt);
+    if (interval_ns)
+        timer_arm(timer, timer_next(timer->deadline_ns, interval_ns, clock_ns(), &missed));
+    posix_timer_tell(pt, missed);
 }
 
 void posix_cpu_timers_check(struct process *p) {
@@ -404,12 +446,12 @@ void posix_cpu_timers_check(struct process *p) {
         return;
     mutex_lock(&posix_mutex);
     list_for_each(pt, &p->posix_timers, link) {
-        u64 now = pt->cpu_deadline_ns ? cpu_clock_now(&pt->cpu) : 0;
+        u64 now = pt->cpu_deadline_ns ? cpu_clock_now(&pt->cpu) : 0, missed = 0;
 
         if (!pt->cpu_deadline_ns || now < pt->cpu_deadline_ns)
             continue;
-        pt->cpu_deadline_ns = pt->interval_ns ? next_deadline(pt, pt->cpu_deadline_ns, now) : 0;
-        posix_timer_tell(pt);
+        pt->cpu_deadline_ns = pt->interval_ns ? timer_next(pt->cpu_deadline_ns, pt->interval_ns, now, &missed) : 0;
+        posix_timer_tell(pt, missed);
     }
     mutex_unlock(&posix_mutex);
 }
@@ -425,19 +467,23 @@ static struct posix_timer *posix_timer_find(struct process *p, int id) {
     return NULL;
 }
 
-/* posix_timer_free: posix_mutex is held. */
+/* posix_timer_free: posix_mutex is held. A signal that waits outlives its timer, and counts on as one of its own. */
 static void posix_timer_free(struct posix_timer *pt) {
     struct process *p = pt->process;
+    bool queued;
 
     list_del(&pt->link);
-    pt->interval_ns = 0;
+    atomic_store(&pt->interval_ns, 0);
     timer_cancel(&pt->timer);
-    spin_lock(&p->signal_lock);
-    list_del(&pt->entry.link);
-    spin_unlock(&p->signal_lock);
     p->cpu_timers -= on_cpu_time(pt);
     cpu_clock_put(&pt->cpu);
-    kfree(pt);
+    spin_lock(&p->signal_lock);
+    queued = !list_empty(&pt->entry.link);
+    pt->entry.owned = !queued;
+    p->queued_signals -= !queued;
+    spin_unlock(&p->signal_lock);
+    if (!queued)
+        kfree(pt);
 }
 
 void posix_timers_delete(struct process *p) {
@@ -485,12 +531,26 @@ static int clock_for(int clock, struct cpu_clock *c) {
     return error;
 }
 
-/* posix_timer_make: with everything but its number. NULL: no memory. */
+/* count_timer: a timer's signal counts as queued as long as the timer is there: so RLIMIT_SIGPENDING bounds timers,
+ * too. */
+static bool count_timer(struct process *p) {
+    bool room;
+
+    spin_lock(&p->signal_lock);
+    room = p->queued_signals < p->limits[RLIMIT_SIGPENDING].rlim_cur;
+    p->queued_signals += room;
+    spin_unlock(&p->signal_lock);
+    return room;
+}
+
+/* posix_timer_make: with everything but its number. NULL: no memory, or too many. */
 static struct posix_timer *posix_timer_make(int clock, const struct sigevent *event) {
     struct posix_timer *pt = kzalloc(sizeof(*pt));
 
-    if (!pt)
+    if (!pt || !count_timer(process_current())) {
+        kfree(pt);
         return NULL;
+    }
     list_init(&pt->entry.link);
     pt->clock = clock;
     pt->process = process_current();
@@ -531,7 +591,10 @@ long sys_timer_create(int clock, struct sigevent __user *user, int __user *id) {
     list_add_tail(&p->posix_timers, &pt->link);
     p->cpu_timers += on_cpu_time(pt);
     mutex_unlock(&posix_mutex);
-    return put_user(number, id);
+    if (!put_user(number, id))
+        return 0;
+    (void)sys_timer_delete(number);
+    return -EFAULT;
 }
 
 static struct __kernel_itimerspec posix_timer_state(const struct posix_timer *pt) {
@@ -548,9 +611,9 @@ static void posix_timer_set(struct posix_timer *pt, int flags, u64 value, u64 in
     bool cpu = on_cpu_time(pt);
     u64 now = cpu ? cpu_clock_now(&pt->cpu) : clock_ns(), deadline_ns;
 
-    pt->interval_ns = 0;
+    atomic_store(&pt->interval_ns, 0);
     timer_cancel(&pt->timer);
-    pt->interval_ns = interval;
+    atomic_store(&pt->interval_ns, interval);
     if (flags & TIMER_ABSTIME)
         deadline_ns = value > offset ? value - offset : 0;
     else

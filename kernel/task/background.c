@@ -2,20 +2,23 @@
 #include "task/background.h"
 
 #include "task/task.h"
+#include "vm/area.h"
 #include "vm/background.h"
 #include "vm/event.h"
+#include "vm/machine.h"
 #include "vm/writeback.h"
 
-#define CS 10000000ULL /* a hundredth of a second */
-#define HELP_NS (100 * CS)
+#define CS 10000000ULL        /* a hundredth of a second */
+#define DEVICE_NS (3000 * CS) /* a host that has answered nothing for so long is as good as gone */
+#define OTHERS_NS (100 * CS)  /* who writes back by himself may be waiting for memory himself */
 
-/* Kernel tasks are not preempted: a long way to the high mark is one on which others get their turn. */
+/* Kernel tasks are not preempted: a long way to the high mark is one on which others get their turn, and what this
+ * CPU's devices have done is told to who waits for it: that may be everybody. */
 static void reclaimer(void *unused argument) {
     for (;;) {
         wait_until(&vm_background_waits, vm_background_wanted());
         vm_background_batch();
-        if (cpu_self()->need_resched)
-            schedule();
+        machine_breathe();
     }
 }
 
@@ -30,8 +33,7 @@ static void flusher(void *unused argument) {
         (void)wait_until_deadline(&writeback_waits, writeback_wanted(), false, deadline);
         writeback_look(clock_ns());
         while (writeback_one())
-            if (cpu_self()->need_resched)
-                schedule();
+            machine_breathe();
     }
 }
 
@@ -41,13 +43,30 @@ int flusher_start(void) {
     return flusher_task ? 0 : -ENOMEM;
 }
 
-bool flusher_helps(void) {
-    u64 before = event_total(EVENT_OBJECT_WRITE_BACK), seen = writeback_seen();
-    if (!flusher_task || !writeback_pages())
-        return false;
-    writeback_ask();
-    (void)wait_until_deadline(&writeback_passes, writeback_seen() != seen, false, clock_ns() + HELP_NS);
-    return event_total(EVENT_OBJECT_WRITE_BACK) != before;
+static void discarder(void *unused argument) {
+    for (;;) {
+        wait_until(&swap_discard_waits, swap_discard_wanted());
+        swap_discard_one();
+    }
+}
+
+int discarder_start(void) {
+    static bool there; /* under swapon's mutex */
+    there = there || kthread_start("discard", discarder, NULL);
+    return there ? 0 : -ENOMEM;
+}
+
+static bool stored_since(u64 stored) { return event_total(EVENT_OBJECT_WRITE_BACK) != stored; }
+
+bool flusher_helps(u64 stored) {
+    u64 defeats = writeback_defeats(), now = clock_ns();
+    if (stored_since(stored) || !flusher_task || !writeback_insist())
+        return stored_since(stored);
+    (void)wait_until_by(&writeback_passes, stored_since(stored) || writeback_defeats() != defeats || !writeback_pages(),
+                        task_sleep_killable(now + DEVICE_NS));
+    if (writeback_busy())
+        (void)wait_until_by(&writeback_passes, stored_since(stored), task_sleep_killable(now + OTHERS_NS));
+    return stored_since(stored);
 }
 
 void background_start(void) {

@@ -182,7 +182,7 @@ long process_wait(struct wait_request *w) {
     if (s.found) {
         w->uid = s.found->cred.uid;
         if (w->usage)
-            process_usage(s.found, w->usage);
+            process_usage_both(s.found, w->usage);
         process_put(s.found);
     }
     return error;

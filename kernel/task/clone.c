@@ -70,25 +70,25 @@ static int share_space(struct process *child, struct process *parent, u64 flags)
     return 0;
 }
 
-static int share_files(struct process *child, struct process *parent, u64 flags) {
+static int share_files(struct task *t, u64 flags) {
+    struct task *self = task_current();
+
     if (flags & CLONE_FILES) {
-        files_get(parent->files);
-        child->files = parent->files;
+        files_get(self->files);
+        t->files = self->files;
     } else {
-        child->files = files_fork(parent->files);
-        if (is_err(child->files)) {
-            int error = ptr_err(child->files);
-            child->files = NULL;
-            return error;
-        }
+        struct files *own = files_fork(self->files);
+        if (is_err(own))
+            return ptr_err(own);
+        t->files = own;
     }
     if (flags & CLONE_FS) {
-        fs_root_get(parent->fs);
-        child->fs = parent->fs;
+        fs_root_get(self->fs);
+        t->fs = self->fs;
     } else {
-        child->fs = fs_root_fork(parent->fs);
+        t->fs = fs_root_fork(self->fs);
     }
-    return child->fs ? 0 : -ENOMEM;
+    return t->fs ? 0 : -ENOMEM;
 }
 
 static int share_signals(struct process *child, struct process *parent, u64 flags) {
@@ -110,17 +110,11 @@ static int share_signals(struct process *child, struct process *parent, u64 flag
 static void process_drop(struct process *p) {
     if (p->space)
         space_put(p->space);
-    if (p->files)
-        files_put(p->files);
-    if (p->fs)
-        fs_root_put(p->fs);
     if (p->exe) {
         inode_allow_write(p->exe->inode);
         file_put(p->exe);
     }
     p->space = NULL;
-    p->files = NULL;
-    p->fs = NULL;
     p->exe = NULL;
     process_put(p);
 }
@@ -156,8 +150,6 @@ static struct process *process_fork(const struct clone_request *r) {
     if (!error)
         error = share_signals(child, parent, r->flags);
     if (!error)
-        error = share_files(child, parent, r->flags);
-    if (!error)
         error = share_space(child, parent, r->flags);
     if (error) {
         process_drop(child);
@@ -188,6 +180,7 @@ static void copy_registers(struct task *t, const struct clone_request *r) {
     arch_step(t, false);
     arch_fpu_save(&self->arch);
     memcpy(t->arch.fpu, self->arch.fpu, fpu_bytes);
+    t->arch.segments = arch_get_segments();
     t->arch.fs_base = r->flags & CLONE_SETTLS ? r->tls : arch_get_fs_base();
     t->arch.gs_base = arch_get_gs_base();
 }
@@ -225,8 +218,9 @@ static struct task *task_copy(const struct clone_request *r) {
     return t;
 }
 
+/* task_discard: of a task that cannot be found by its number: whoever could would trace it, or send it signals. */
 static void task_discard(struct task *t) {
-    ident_unbind(t->ident, t, NULL);
+    task_release_files(t);
     ident_put(t->ident);
     task_unmake(t);
 }
@@ -251,7 +245,7 @@ static int add_thread(struct process *p, struct task *t) {
 }
 
 /* add_process: into the family: its parent is the caller's process or, with CLONE_PARENT, the caller's parent. */
-static int add_process(struct process *child, u64 flags) {
+static int add_process(struct process *child, struct task *t, u64 flags) {
     struct process *self = process_current(), *parent;
     int error = 0;
 
@@ -266,7 +260,7 @@ static int add_process(struct process *child, u64 flags) {
         process_join_session(child, self->session);
         child->tty = self->tty;
         family_add(child, parent);
-        ident_bind(child->ident, NULL, child);
+        ident_bind(child->ident, t, child);
     }
     spin_unlock(&family_lock);
     return error;
@@ -332,13 +326,13 @@ static long clone_thread(const struct clone_request *r, struct task *t, struct t
 
     t->process = p;
     process_get(p);
-    ident_bind(t->ident, t, NULL);
     error = add_thread(p, t);
     if (error) {
         task_discard(t);
         kfree(tr);
         return error;
     }
+    ident_bind(t->ident, t, NULL);
     if (r->flags & CLONE_PARENT_SETTID)
         (void)put_user(tid, r->parent_tid);
     start(r, t, tr);
@@ -369,9 +363,8 @@ static long clone_process(const struct clone_request *r, struct task *t, struct 
     t->process = p;
     process_get(p);
     if (!error) {
-        ident_bind(t->ident, t, NULL);
         (void)add_thread(p, t);
-        error = add_process(p, r->flags);
+        error = add_process(p, t, r->flags);
         pidfd_open(&d, !error);
     }
     if (error) {
@@ -404,6 +397,12 @@ long task_clone(const struct clone_request *r) {
     if (!t) {
         kfree(tr);
         return -EAGAIN;
+    }
+    error = share_files(t, r->flags);
+    if (error) {
+        task_discard(t);
+        kfree(tr);
+        return error;
     }
     atomic_add(&forks, 1);
     return r->flags & CLONE_THREAD ? clone_thread(r, t, tr) : clone_process(r, t, tr);

@@ -62,22 +62,39 @@ void signal_group_stopped(struct process *p, int signal) {
         tell_parent(p, CLD_STOPPED, signal);
 }
 
-/* park: sleep until the stop ends. The last of the process's tasks to do so tells the parent. */
+/* park: sleep until the stop ends. The last of the process's tasks to do so tells the parent. A stop that follows the
+ * next SIGCONT before this task has run is another one: who slept on through it would not be counted in it. */
 static void park(struct task *t) {
     struct process *p = t->process;
-    bool last, tell;
+    bool last;
     int signal;
+    u32 stop;
 
     spin_lock(&p->signal_lock);
+    stop = p->continuations;
     last = p->stopped && !t->trace && ++p->parked == p->thread_count;
     t->parked = p->stopped && !t->trace;
     signal = p->stop_signal;
     spin_unlock(&p->signal_lock);
     if (last)
         signal_group_stopped(p, signal);
-    (void)wait_until_killable(&p->resume, !atomic_load(&p->stopped) || t->trace);
+    (void)wait_until_killable(&p->resume,
+                              !atomic_load(&p->stopped) || t->trace || atomic_load(&p->continuations) != stop);
     spin_lock(&p->signal_lock);
+    if (t->killed && t->parked && p->stopped &&
+        p->continuations == stop) /* by another's execve, while all is stopped */
+        p->parked--;
     t->parked = false;
+    spin_unlock(&p->signal_lock);
+}
+
+/* tell_continued: SIGCONT ended a stop, be it one in which no task had parked yet: the first to come by tells the
+ * parent. */
+static void tell_continued(struct task *t) {
+    struct process *p = t->process;
+    bool tell;
+
+    spin_lock(&p->signal_lock);
     tell = p->tell_continued && !t->killed;
     p->tell_continued &= !tell;
     spin_unlock(&p->signal_lock);
@@ -85,11 +102,12 @@ static void park(struct task *t) {
         tell_parent(p, CLD_CONTINUED, SIGCONT);
 }
 
-/* stop_process: signal_lock held. Void if a SIGCONT or SIGKILL came since `continuations` was read. */
+/* stop_process: signal_lock held. Void if a SIGCONT or SIGKILL came since `continuations` was read; and where another
+ * task was first to stop the process: some may be counted as parked already. */
 static void stop_process(struct process *p, int signal, u32 continuations) {
     struct task *t;
 
-    if (p->continuations != continuations || p->exiting)
+    if (p->continuations != continuations || p->exiting || (p->stopped && !task_current()->past_stop))
         return;
     p->stopped = true;
     p->stop_told = p->continued = p->tell_continued = false;
@@ -297,6 +315,8 @@ void signal_deliver(struct regs *regs) {
             trace_due_stop(t);
         if (stopped(t) && !trace_group_stop(t))
             park(t);
+        if (unlikely(atomic_load_relaxed(&t->process->tell_continued)))
+            tell_continued(t);
         signal = next_signal(t, &info, &continuations);
         if (!signal)
             continue;

@@ -209,6 +209,7 @@ static int load_interpreter(struct exec *e, const char *name) {
 
     if (is_err(f))
         return ptr_err(f);
+    e->unreadable |= inode_permission(f->inode, MAY_READ) != 0;
     error = image_read(&m, f, NULL);
     if (error == -ENOEXEC || error == -EINVAL)
         error = -ELIBBAD;

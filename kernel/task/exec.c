@@ -7,6 +7,7 @@
 #include <linux/securebits.h>
 
 #include "arch/x86_64/usercopy.h"
+#include "fs/dentry.h"
 #include "fs/file.h"
 #include "fs/shm.h"
 #include "lib/random.h"
@@ -38,7 +39,7 @@ static struct file *open_checked(struct path *path) {
         error = inode_deny_write(inode);
     if (error)
         return err_ptr(error);
-    f = file_open_path(path, O_RDONLY);
+    f = file_open_allowed(path, O_RDONLY);
     if (is_err(f))
         inode_allow_write(inode);
     return f;
@@ -122,6 +123,8 @@ static int script(struct exec *e) {
     struct file *f;
     int error = script_line(e->head, sizeof(e->head), &interpreter, &argument);
 
+    if (!error && e->vanishes)
+        error = -ENOENT;
     if (error)
         return error;
     if (!e->prefix_count) {
@@ -191,6 +194,7 @@ static void choose_rights(struct exec *e) {
     const struct credentials *old = &process_current()->cred;
 
     e->cred = *old;
+    e->unreadable = inode_permission(e->file->inode, MAY_READ) != 0;
     gain_ids(e);
     e->cred.suid = e->cred.fsuid = e->cred.euid;
     e->cred.sgid = e->cred.fsgid = e->cred.egid;
@@ -283,11 +287,17 @@ static void change_signals(struct exec *e) {
 }
 
 static void change_name(struct exec *e) {
-    const char *slash = strrchr(e->filename, '/');
+    const char *slash = strrchr(e->filename, '/'), *name = slash ? slash + 1 : e->filename;
     struct task *t = task_current();
 
     memset(t->name, 0, sizeof(t->name));
-    ksnprintf(t->name, sizeof(t->name), "%s", slash ? slash + 1 : e->filename);
+    if (e->nameless) {
+        dentry_shape_lock();
+        ksnprintf(t->name, sizeof(t->name), "%s", e->file->path.dentry->name);
+        dentry_shape_unlock();
+    } else {
+        ksnprintf(t->name, sizeof(t->name), "%s", name);
+    }
 }
 
 static void change_over(struct exec *e) {
@@ -296,16 +306,20 @@ static void change_over(struct exec *e) {
 
     futex_task_exit(t);
     change_name(e);
+    atomic_add(&p->execs, 1);
     change_space(e);
     change_signals(e);
     posix_timers_delete(p);
-    files_close_on_exec(p->files);
+    signal_flush_timers(t);
+    files_close_on_exec(t->files);
     if (e->secure) {
         p->parent_death_signal = 0;
         p->personality &= ~(u32)PER_CLEAR_ON_SETID;
     }
+    e->cred.groups = p->cred.groups; /* another thread may have set others before it died */
+    e->cred.group_count = p->cred.group_count;
     p->cred = e->cred;
-    p->dumpable = !e->secure;
+    p->dumpable = !e->secure && !e->unreadable;
     p->keep_caps = false;
     p->executed = true;
     t->robust_list = t->rseq = 0;
@@ -316,7 +330,7 @@ static void change_over(struct exec *e) {
 
 /* own_files: what CLONE_FILES shared is the program's alone. Its threads are dead already, so there is no way back. */
 static int own_files(struct process *p) {
-    int error = process_unshare_files();
+    int error = task_unshare_files();
 
     if (error) {
         spin_lock(&p->signal_lock);
@@ -359,14 +373,31 @@ static int check_vector(const struct exec_strings *s) {
     return 0;
 }
 
+/* filename_at: a name relative to a descriptor, as one that does not depend on the working directory. kmalloc'd; NULL:
+ * no memory. */
+static char *filename_at(int at, const char *name) {
+    size_t bytes = strlen(name) + 24;
+    char *text = kmalloc(bytes);
+
+    if (text)
+        ksnprintf(text, bytes, "/dev/fd/%d%s%s", at, *name ? "/" : "", name);
+    return text;
+}
+
 long process_exec(int at, const char *name, int flags, const struct exec_strings *argv,
                   const struct exec_strings *envp) {
-    struct exec *e = kzalloc(sizeof(*e));
+    bool relative = at != AT_FDCWD && *name != '/';
+    char *filename = relative ? filename_at(at, name) : NULL;
+    struct exec *e = relative && !filename ? NULL : kzalloc(sizeof(*e));
     int error;
 
-    if (!e)
+    if (!e) {
+        kfree(filename);
         return -ENOMEM;
-    e->filename = name;
+    }
+    e->filename = relative ? filename : name;
+    e->nameless = relative && !*name;
+    e->vanishes = relative && fd_flags_of(task_current()->files, at) & FD_CLOEXEC;
     e->argv = argv;
     e->envp = envp;
     error = check_vector(argv) || check_vector(envp) ? -EFAULT : 0;
@@ -381,5 +412,6 @@ long process_exec(int at, const char *name, int flags, const struct exec_strings
     if (e->handlers)
         signal_actions_put(e->handlers);
     kfree(e);
+    kfree(filename);
     return error;
 }

@@ -15,7 +15,9 @@
 #define STACK_RANDOM_PAGES 0x400000UL /* 16 GiB */
 
 struct exec {
-    const char *filename; /* as the caller gave it: AT_EXECFN, comm */
+    const char *filename; /* by which others find it, too: AT_EXECFN, comm, a script's name for its interpreter */
+    bool nameless;        /* it was named by a descriptor alone: comm is the name of the file that runs */
+    bool vanishes;        /* it leads through a descriptor that this exec closes: no interpreter would find it */
     struct file *file;    /* the program: for a script, its interpreter. Denied to writers */
     char head[HEAD_BYTES];
     const struct exec_strings *argv, *envp;
@@ -25,6 +27,7 @@ struct exec {
     struct signal_actions *handlers; /* a new table if the old one is shared with another process; or NULL */
     struct credentials cred;         /* the ids it will have (groups: not ours) */
     bool secure;                     /* AT_SECURE */
+    bool unreadable;                 /* the caller may execute it, but not read it: nor, then, its memory */
     bool randomise;
     bool executable_stack;
     /* elf.c */

@@ -38,10 +38,12 @@ void group_exit_locked(struct process *p, int status) {
     waitq_wake_all(&p->resume);
 }
 
-/* leave: the current task is no thread of p any more. Returns whether it was the last. */
+/* leave: the current task is no thread of p any more. Returns whether it was the last. In a stop it may be the one that
+ * the others' parent waits for. */
 static bool leave(struct process *p, struct task *t, int status) {
     struct trace *tr;
-    bool last;
+    bool last, stops;
+    int signal;
 
     spin_lock(&p->signal_lock);
     spin_lock(&p->lock);
@@ -52,6 +54,7 @@ static bool leave(struct process *p, struct task *t, int status) {
     p->switches_voluntary += t->switches_voluntary;
     p->switches_forced += t->switches_forced;
     p->faults_minor += t->faults_minor;
+    p->faults_major += t->faults_major;
     spin_unlock(&p->lock);
     if (!last)
         signal_retarget(p, p->pending.set & ~t->blocked);
@@ -60,9 +63,13 @@ static bool leave(struct process *p, struct task *t, int status) {
         status = p->exit_status;
     if (last)
         p->exiting = true;
+    stops = !last && p->stopped && p->parked == p->thread_count;
+    signal = p->stop_signal;
     tr = t->trace;
     t->trace = NULL;
     spin_unlock(&p->signal_lock);
+    if (stops)
+        signal_group_stopped(p, signal);
     if (tr)
         trace_thread_ends(tr, status);
     ident_unbind(t->ident, t, NULL);
@@ -85,6 +92,8 @@ void task_exit(int status) {
     if (t->tid == p->pid)
         memcpy(p->name, t->name, sizeof(p->name));
     spin_unlock(&p->signal_lock);
+    if (atomic_load(&p->thread_count) > 1) /* before it is counted out: an execve that waits wants them for itself */
+        task_release_files(t);
     if (leave(p, t, status))
         process_exit(p);
     else
@@ -171,20 +180,6 @@ static void release_memory(struct process *p) {
     }
 }
 
-static void release_files(struct process *p) {
-    struct files *files = p->files;
-    struct fs_root *fs = p->fs;
-
-    spin_lock(&p->lock);
-    p->files = NULL;
-    p->fs = NULL;
-    spin_unlock(&p->lock);
-    if (files)
-        files_put(files);
-    if (fs)
-        fs_root_put(fs);
-}
-
 static void child_info(siginfo_t *info, struct process *p) {
     int status = p->exit_status;
     u64 user, system;
@@ -264,7 +259,7 @@ static void give_away_children(struct process *p) {
         if (c->parent_death_signal)
             signal_send_prepared(c, NULL, c->parent_death_signal, NULL, NULL);
         ident_get(group);
-        if (c->zombie)
+        if (c->zombie && !c->trace) /* else its tracer has heard already, and the heir hears of it next */
             process_tell_end(c, &none);
         if (linked)
             orphan_group(group, NULL);
@@ -281,7 +276,7 @@ static void process_exit(struct process *p) {
     process_timers_end(p);
     release_memory(p);
     sem_process_exit(p);
-    release_files(p);
+    task_release_files(task_current());
     if (leader)
         tty_session_end(p);
     spin_lock(&family_lock);

@@ -40,8 +40,12 @@ void process_join_group(struct process *p, struct ident *group);     /* family_l
 void process_join_session(struct process *p, struct ident *session); /* likewise */
 bool group_orphaned(const struct ident *group, const struct process *ignored); /* family_lock */
 bool group_has_stopped(const struct ident *group);                             /* family_lock */
-/* process_unshare_files: the current process, of one thread, has its descriptors to itself. 0, or -ENOMEM... */
-int process_unshare_files(void);
+/* task_unshare_files, task_unshare_fs: the current task has its descriptors, its directories, to itself. 0, or
+ * -ENOMEM... task_release_files: it has none any more. May sleep. */
+int task_unshare_files(void);
+int task_unshare_fs(void);
+void task_release_files(struct task *t);
+struct group_list *group_list_make(u32 room); /* NULL: no memory */
 int cred_copy(struct credentials *to, const struct credentials *from);
 
 /* clone.c */
@@ -82,7 +86,7 @@ struct signal_actions {
 struct queued_signal {
     struct list link;
     siginfo_t info;
-    bool owned; /* belongs to a posix timer: not ours to free */
+    bool owned; /* belongs to a posix timer, or to the owner of a file: not ours to free */
 };
 struct signal_actions *signal_actions_make(
     const struct signal_actions *like); /* NULL: defaults; NULL result: no memory */
@@ -100,7 +104,7 @@ void signal_group_stopped(struct process *p, int signal); /* deliver.c: its last
 void signal_set_blocked(u64 mask);
 void signal_retarget(struct process *p, u64 set); /* signal_lock: others may take what the current task will not */
 /* signal_tell_parent: of p's stop (CLD_STOPPED), continuation or death; family_lock held; entry as above, or NULL */
-bool signal_parent_ignores(const struct process *parent, int signal, unsigned long flag);
+bool signal_parent_ignores(struct process *parent, int signal, unsigned long flag);
 
 /* futex.c */
 void futex_task_exit(struct task *t); /* robust list, clear_child_tid; its space is still loaded */

@@ -42,10 +42,10 @@ static void first_credentials(struct process *p, const struct boot_config *confi
     c->gid = c->egid = c->sgid = c->fsgid = config->wire.gid;
     c->cap_bounding = (1UL << (CAP_LAST_CAP + 1)) - 1;
     c->cap_effective = c->cap_permitted = config->wire.uid == 0 ? c->cap_bounding : 0;
-    c->groups = config->group_count ? kmalloc(config->group_count * sizeof(u32)) : NULL;
+    c->groups = config->group_count ? group_list_make(config->group_count) : NULL;
     c->group_count = c->groups ? config->group_count : 0;
     if (c->groups)
-        memcpy(c->groups, config->groups, c->group_count * sizeof(u32));
+        memcpy(c->groups->gids, config->groups, c->group_count * sizeof(u32));
 }
 
 static void ignore_signals(struct process *p, u64 ignored) {
@@ -56,7 +56,7 @@ static void ignore_signals(struct process *p, u64 ignored) {
 }
 
 /* open_streams: descriptors 0..2, in the program's own context, so that a terminal becomes its controlling one. */
-static void open_streams(struct process *p, const struct boot_config *config) {
+static void open_streams(const struct boot_config *config) {
     for (int fd = 0; fd < 3; fd++) {
         struct file *f;
 
@@ -65,7 +65,7 @@ static void open_streams(struct process *p, const struct boot_config *config) {
         f = stream_open(fd);
         if (is_err(f))
             host_fail(125, "cannot open stream %d: error %ld", fd, -ptr_err(f));
-        if (fd_install_at(p->files, f, fd, false) < 0)
+        if (fd_install_at(task_current()->files, f, fd, false) < 0)
             host_fail(125, "no memory for descriptor %d", fd);
     }
 }
@@ -134,16 +134,15 @@ static long exec_along_path(const char *name, const struct boot_config *config, 
 /* first_program: the first task of the first process: becomes the program. */
 static void first_program(void *argument) {
     const struct boot_config *config = argument;
-    struct process *p = process_current();
     struct exec_strings argv = {.kernel = config->args}, envp = {.kernel = config->env};
     const char *name = config->program && *config->program ? config->program : config->args[0];
-    int error = fs_root_chdir(p->fs, config->cwd && *config->cwd ? config->cwd : "/");
+    int error = fs_root_chdir(task_current()->fs, config->cwd && *config->cwd ? config->cwd : "/");
     long result;
 
     if (error)
         host_fail(125, "working directory %s: error %d", config->cwd, -error);
-    p->fs->umask = config->wire.umask;
-    open_streams(p, config);
+    task_current()->fs->umask = config->wire.umask;
+    open_streams(config);
     result =
         strchr(name, '/') ? process_exec(AT_FDCWD, name, 0, &argv, &envp) : exec_along_path(name, config, &argv, &envp);
     if (result)
@@ -160,9 +159,9 @@ static struct task *make_first(const struct boot_config *config) {
         return NULL;
     arch_fpu_init(t->arch.fpu);
     p->handlers = signal_actions_make(NULL);
-    p->files = files_create();
-    p->fs = fs_root_create();
-    if (!p->handlers || !p->files || !p->fs)
+    t->files = files_create();
+    t->fs = fs_root_create();
+    if (!p->handlers || !t->files || !t->fs)
         return NULL;
     p->actions = p->handlers->action;
     p->ident = id;

@@ -23,15 +23,18 @@
 struct bucket {
     struct spin lock;
     struct list waiters; /* NULL links: not used yet */
+    u64 arrivals;        /* how many have come */
 };
 struct futex_waiter {
     struct list link;
     struct futex_key key;
     struct task *task;
     struct bucket *bucket; /* changes under both buckets' locks when it is moved */
+    u64 arrival;           /* which one of its bucket's */
     u32 bitset;
     bool woken;
 };
+#define EVERYBODY (~0UL) /* who came before that */
 
 static struct bucket buckets[BUCKETS];
 
@@ -57,6 +60,12 @@ static void unlock_two(struct bucket *a, struct bucket *b) {
     spin_unlock(&a->lock);
     if (a != b)
         spin_unlock(&b->lock);
+}
+
+/* arrive: the bucket's lock is held. */
+static void arrive(struct bucket *b, struct futex_waiter *w) {
+    w->arrival = b->arrivals++;
+    list_add_tail(&b->waiters, &w->link);
 }
 
 static struct bucket *lock_of(struct futex_waiter *w) {
@@ -102,7 +111,7 @@ int futex_wait(u64 word, bool shared, u32 value, u32 bitset, u64 deadline_ns) {
         return error;
     w.bucket = b = bucket_of(&w.key);
     lock(b);
-    list_add_tail(&b->waiters, &w.link);
+    arrive(b, &w);
     spin_unlock(&b->lock);
     atomic_fence();
     error = user_load_u32((const u32 *)word, &now);
@@ -135,7 +144,7 @@ static int enlist(struct futex_waiter *w, const struct futex_wanted *wanted, uns
         each->bitset = FUTEX_BITSET_MATCH_ANY;
         each->bucket = bucket_of(&each->key);
         lock(each->bucket);
-        list_add_tail(&each->bucket->waiters, &each->link);
+        arrive(each->bucket, each);
         spin_unlock(&each->bucket->lock);
     }
     atomic_fence();
@@ -171,15 +180,15 @@ static void wake(struct futex_waiter *w) {
     task_wake(w->task);
 }
 
-/* wake_some: the bucket's lock is held. */
-static u32 wake_some(struct bucket *b, const struct futex_key *key, u32 most, u32 bitset) {
+/* wake_some: the bucket's lock is held. before: of those that had come by then. */
+static u32 wake_some(struct bucket *b, const struct futex_key *key, u32 most, u32 bitset, u64 before) {
     struct futex_waiter *w, *next;
     u32 woken = 0;
 
     list_for_each_safe(w, next, &b->waiters, link) {
         if (woken >= most)
             break;
-        if (same(&w->key, key) && w->bitset & bitset) {
+        if (same(&w->key, key) && w->bitset & bitset && w->arrival < before) {
             wake(w);
             woken++;
         }
@@ -198,23 +207,23 @@ long futex_wake(u64 word, bool shared, u32 most, u32 bitset) {
         return woken;
     b = bucket_of(&key);
     lock(b);
-    woken = wake_some(b, &key, most, bitset);
+    woken = wake_some(b, &key, most, bitset, EVERYBODY);
     spin_unlock(&b->lock);
     return woken;
 }
 
 static u32 move_some(struct bucket *from, const struct futex_key *key, struct bucket *to, const struct futex_key *key2,
-                     u32 most) {
+                     u32 most, u64 before) {
     struct futex_waiter *w, *next;
     u32 moved = 0;
 
     list_for_each_safe(w, next, &from->waiters, link) {
         if (moved >= most)
             break;
-        if (!same(&w->key, key))
+        if (!same(&w->key, key) || w->arrival >= before)
             continue;
         list_del(&w->link);
-        list_add_tail(&to->waiters, &w->link);
+        arrive(to, w);
         w->key = *key2;
         atomic_store(&w->bucket, to);
         moved++;
@@ -222,27 +231,45 @@ static u32 move_some(struct bucket *from, const struct futex_key *key, struct bu
     return moved;
 }
 
+/* arrivals_of: so many have come; the word is read after. */
+static u64 arrivals_of(struct bucket *b) {
+    u64 arrivals;
+
+    lock(b);
+    arrivals = b->arrivals;
+    spin_unlock(&b->lock);
+    atomic_fence();
+    return arrivals;
+}
+
+/* The word is compared before the locks are held, for it may fault. Who comes to wait behind that waits for a later
+ * value, and is left where its own wake will look for it. */
 long futex_requeue(u64 word, u64 word2, bool shared, u32 wake_most, u32 move_most, const u32 *compare) {
     struct futex_key key, key2;
     struct bucket *a, *b;
     long count;
+    u64 before = EVERYBODY;
     u32 now;
     int error = futex_key_of(word, shared, &key);
 
     if (!error)
         error = futex_key_of(word2, shared, &key2);
-    if (!error && compare)
-        error = user_load_u32((const u32 *)word, &now);
     if (error)
         return error;
-    if (compare && now != *compare)
-        return -EAGAIN;
     a = bucket_of(&key);
     b = bucket_of(&key2);
+    if (compare) {
+        before = arrivals_of(a);
+        error = user_load_u32((const u32 *)word, &now);
+        if (!error && now != *compare)
+            error = -EAGAIN;
+        if (error)
+            return error;
+    }
     lock_two(a, b);
-    count = wake_some(a, &key, wake_most, FUTEX_BITSET_MATCH_ANY);
+    count = wake_some(a, &key, wake_most, FUTEX_BITSET_MATCH_ANY, before);
     if (!same(&key, &key2))
-        count += move_some(a, &key, b, &key2, move_most);
+        count += move_some(a, &key, b, &key2, move_most, before);
     unlock_two(a, b);
     return count;
 }
@@ -326,9 +353,9 @@ long futex_wake_op(u64 word, u64 word2, bool shared, u32 most, u32 most2, u32 op
     a = bucket_of(&key);
     b = bucket_of(&key2);
     lock_two(a, b);
-    count = wake_some(a, &key, most, FUTEX_BITSET_MATCH_ANY);
+    count = wake_some(a, &key, most, FUTEX_BITSET_MATCH_ANY, EVERYBODY);
     if (both)
-        count += wake_some(b, &key2, most2, FUTEX_BITSET_MATCH_ANY);
+        count += wake_some(b, &key2, most2, FUTEX_BITSET_MATCH_ANY, EVERYBODY);
     unlock_two(a, b);
     return count;
 }

@@ -1,8 +1,9 @@
 /* oom.c - out of memory: when reclaim finds nothing more, somebody is killed, and his memory taken back.
  *
- *   a task whose allocation fails   asks, and sleeps until the round is over; then it tries again
- *   the killer, one kernel thread   looks whether memory came free meanwhile, and has the flusher write back; chooses a
- * victim; writes the report to the log; kills everyone who shares the victim's space; and waits until it has exited
+ *   a task whose allocation fails   asks, and sleeps until the round is over; then it tries again. What the flusher can
+ *                                   still store is waited for first
+ *   the killer, one kernel thread   looks whether memory came free meanwhile; chooses a victim; writes the report to
+ *                                   the log; kills everyone who shares the victim's space; waits until it has exited
  *
  * A victim that is awake exits by itself, which is best: it lets go of robust futexes on its way. One that sleeps where
  * no signal reaches it, perhaps for a lock that an asker holds, loses its private memory while it sleeps (space_reap).
@@ -222,8 +223,7 @@ static bool kill_one(struct process *asker) {
 static void killer(void *unused argument) {
     for (;;) {
         wait_until(&oom.work, atomic_load(&oom.wanted));
-        bool found =
-            frame_available() || flusher_helps() || kill_one(oom.asker); /* asker changes only when none is wanted */
+        bool found = frame_available() || kill_one(oom.asker); /* asker changes only when none is wanted */
         spin_lock(&oom.lock);
         struct process *asker = oom.asker;
         oom.asker = NULL;
@@ -239,11 +239,13 @@ static void killer(void *unused argument) {
 
 /* ---- who asks ---- */
 
-static enum oom_answer ask(void) {
+static enum oom_answer ask(u64 stored, bool again) {
     if (task_current() == oom.killer || task_current() == flusher_task || fatal_signal_pending())
         return OOM_RESERVE;
     if (task_current()->lacks_alone)
         return OOM_FAILS;
+    if (!again && flusher_helps(stored))
+        return OOM_AGAIN;
     spin_lock(&oom.lock);
     u64 seen = oom.rounds;
     if (!oom.wanted) {

@@ -1,9 +1,10 @@
 /* pressure.c - pressure stall information, as Linux's (Documentation/accounting/psi.rst): what share of time tasks
  * lose.
  *
- *   memory   in reclaim or in the killer's hands, while a page comes back from the swap area, or comes again that a
- * file had in memory not long ago io       while a page of a file or of the swap area is on its way cpu      ready, and
- * another runs: looked at by the tick, where the other two are measured
+ *   memory   in reclaim or in the killer's hands, while a page comes back from the swap area, or while one comes again
+ *            that a file had in memory not long ago
+ *   io       while a page of a file or of the swap area is on its way
+ *   cpu      ready, and another runs: looked at by the tick, where the other two are measured
  *
  * The whole machine is one: `some` of memory or io goes on while any task stalls, `full` while besides no task of a
  * program runs or is ready that does not. So time is charged, to what held since the last change, when a stall begins
@@ -107,11 +108,14 @@ static void change(u32 kinds, int by) {
 
 u32 machine_stall(u32 kinds) {
     struct task *t = task_current();
-    kinds &= t->kernel_thread ? 0 : ~t->stalls;
+    t->reads += (kinds & STALL_READ) != 0;
+    kinds &= t->kernel_thread ? 0 : ~t->stalls & (STALL_MEMORY | STALL_IO);
     if (kinds)
         change(kinds, 1);
     return kinds;
 }
+
+u64 machine_reads(void) { return task_current()->reads; }
 
 void machine_stall_over(u32 kinds) {
     if (kinds)

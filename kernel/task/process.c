@@ -22,16 +22,35 @@ const struct credentials *cred_current(void) {
 
 bool capable(int capability) { return cred_current()->cap_effective >> capability & 1; }
 
-int cred_copy(struct credentials *to, const struct credentials *from) {
-    u32 *groups = NULL;
+struct group_list *group_list_make(u32 room) {
+    struct group_list *list = kmalloc(sizeof(*list) + room * sizeof(list->gids[0]));
 
-    if (from->group_count) {
-        groups = kmalloc(from->group_count * sizeof(*groups));
+    if (list)
+        *list = (struct group_list){.room = room};
+    return list;
+}
+
+static void group_list_free(struct group_list *list) {
+    while (list) {
+        struct group_list *older = list->older;
+
+        kfree(list);
+        list = older;
+    }
+}
+
+int cred_copy(struct credentials *to, const struct credentials *from) {
+    u32 count = atomic_load(&from->group_count);
+    struct group_list *groups = NULL;
+
+    if (count) {
+        groups = group_list_make(count);
         if (!groups)
             return -ENOMEM;
-        memcpy(groups, from->groups, from->group_count * sizeof(*groups));
+        memcpy(groups->gids, atomic_load(&from->groups)->gids, count * sizeof(groups->gids[0]));
     }
     *to = *from;
+    to->group_count = count;
     to->groups = groups;
     return 0;
 }
@@ -76,7 +95,7 @@ void process_get(struct process *p) { atomic_add(&p->references, 1); }
 void process_put(struct process *p) {
     if (atomic_sub(&p->references, 1) != 0)
         return;
-    assert(!p->space && !p->files && !p->fs && !p->exe);
+    assert(!p->space && !p->exe);
     signal_queue_flush(p, &p->pending, ~0UL);
     if (p->handlers)
         signal_actions_put(p->handlers);
@@ -86,7 +105,7 @@ void process_put(struct process *p) {
         ident_put(p->session);
     if (p->ident)
         ident_put(p->ident);
-    kfree(p->cred.groups);
+    group_list_free(p->cred.groups);
     slab_free(process_cache, p);
     atomic_sub(&live_processes, 1);
 }
@@ -225,40 +244,88 @@ struct space *process_space(struct process *p) {
     return space;
 }
 
-struct files *process_files(struct process *p) {
-    struct files *files;
+/* ---- descriptors, root and working directory: of tasks, which mostly share them ---- */
 
-    spin_lock(&p->lock);
-    files = p->files;
+void task_release_files(struct task *t) {
+    struct files *files = t->files;
+    struct fs_root *fs = t->fs;
+
+    if (t->process)
+        spin_lock(&t->process->lock);
+    t->files = NULL;
+    t->fs = NULL;
+    if (t->process)
+        spin_unlock(&t->process->lock);
     if (files)
-        files_get(files);
-    spin_unlock(&p->lock);
-    return files;
+        files_put(files);
+    if (fs)
+        fs_root_put(fs);
 }
 
-int process_unshare_files(void) {
-    struct process *p = process_current();
-    struct files *old = p->files, *own;
+int task_unshare_files(void) {
+    struct task *t = task_current();
+    struct files *old = t->files, *own;
 
     if (!files_shared(old))
         return 0;
     own = files_fork(old);
     if (is_err(own))
         return ptr_err(own);
-    spin_lock(&p->lock);
-    p->files = own;
-    spin_unlock(&p->lock);
+    spin_lock(&t->process->lock);
+    t->files = own;
+    spin_unlock(&t->process->lock);
     files_put(old);
     return 0;
 }
 
-struct fs_root *process_fs_root(struct process *p) {
-    struct fs_root *fs, *copy = NULL;
+int task_unshare_fs(void) {
+    struct task *t = task_current();
+    struct fs_root *old = t->fs, *own = fs_root_fork(old);
+
+    if (!own)
+        return -ENOMEM;
+    spin_lock(&t->process->lock);
+    t->fs = own;
+    spin_unlock(&t->process->lock);
+    fs_root_put(old);
+    return 0;
+}
+
+/* The first thread that has any: the leading one's, while it runs. p->lock is held. */
+static struct task *thread_with_files(struct process *p) {
+    struct task *t;
+
+    list_for_each(t, &p->threads, thread_link) {
+        if (t->files && t->fs)
+            return t;
+    }
+    return NULL;
+}
+
+struct files *process_files(struct process *p) {
+    struct task *t;
+    struct files *files = NULL;
 
     spin_lock(&p->lock);
-    fs = p->fs;
-    if (fs)
+    t = thread_with_files(p);
+    if (t) {
+        files = t->files;
+        files_get(files);
+    }
+    spin_unlock(&p->lock);
+    return files;
+}
+
+struct fs_root *process_fs_root(struct process *p) {
+    struct fs_root *fs = NULL, *copy = NULL;
+    struct task *t;
+
+    spin_lock(&p->lock);
+    t = thread_with_files(p);
+    if (t) {
+        fs = t->fs;
         fs_root_get(fs);
+    }
     spin_unlock(&p->lock);
     if (fs) {
         copy = fs_root_fork(fs);
@@ -291,12 +358,15 @@ void process_cpu_time(struct process *p, u64 *user_ns, u64 *system_ns) {
     spin_unlock(&p->lock);
 }
 
-u64 process_faults(struct process *p) {
+struct faults process_faults(struct process *p) {
     struct task *t;
 
     spin_lock(&p->lock);
-    u64 faults = p->faults_minor;
-    list_for_each(t, &p->threads, thread_link) faults += atomic_load_relaxed(&t->faults_minor);
+    struct faults faults = {p->faults_minor, p->faults_major};
+    list_for_each(t, &p->threads, thread_link) {
+        faults.minor += atomic_load_relaxed(&t->faults_minor);
+        faults.major += atomic_load_relaxed(&t->faults_major);
+    }
     spin_unlock(&p->lock);
     return faults;
 }

@@ -261,14 +261,29 @@ static unsigned choose_cpu(const struct task *t) {
     return found == CPU_MAX ? last : found;
 }
 
+/* lock_place: the chosen CPU's queue, locked. Where the task may run can change after the choice:
+ * task_set_affinity leaves a task that is under way to this second look, and waits if it was too late for that. */
+static struct runq *lock_place(struct task *t) {
+    unsigned cpu = choose_cpu(t), other = cpu;
+
+    for (;;) {
+        spin_lock(&runqs[cpu]->lock);
+        (void)atomic_xchg(&t->cpu, cpu); /* a full fence */
+        if (!bit_test(t->affinity, cpu))
+            other = choose_cpu(t);
+        if (other == cpu)
+            return runqs[cpu];
+        spin_unlock(&runqs[cpu]->lock);
+        cpu = other;
+    }
+}
+
 /* place: a ready task that is on no CPU and in no queue gets both. */
 static void place(struct task *t, bool woken) {
-    unsigned cpu = choose_cpu(t);
-    struct runq *rq = runqs[cpu];
+    struct runq *rq = lock_place(t);
+    unsigned cpu = t->cpu;
     bool preempt;
 
-    spin_lock(&rq->lock);
-    t->cpu = cpu;
     enqueue(rq, t, woken);
     preempt = rq->current == rq->idle || (woken && t->epoch == rq->epoch && t->slice_ns > rq->current->slice_ns);
     if (preempt)
@@ -391,7 +406,8 @@ static void bury(struct task *t) {
     task_put(t);
 }
 
-/* finish_switch: first thing in the task that runs now. Loads its space; a kernel thread keeps whatever is loaded. */
+/* finish_switch: first thing in the task that runs now. Loads its space; a kernel thread keeps whatever is loaded, and
+ * so does a thread that has left its process: an execve that waited for that may be freeing the space which we read. */
 static void finish_switch(void) {
     struct runq *rq = runq_self();
     struct task *t = rq->current, *previous = rq->previous;
@@ -399,7 +415,7 @@ static void finish_switch(void) {
     bool homeless = state == TASK_READY && !previous->queued && previous != rq->idle;
 
     spin_unlock(&rq->lock);
-    if (t->process && t->process->space)
+    if (t->process && t->process->space && !list_empty(&t->thread_link))
         space_load(t->process->space);
     t->rseq_stale = t->rseq != 0;
     if (homeless)
@@ -515,6 +531,7 @@ struct task *task_make(const char *name, bool user) {
     if (user) {
         t->nice = maker->nice;
         t->policy = maker->policy;
+        t->realtime_priority = maker->realtime_priority;
         t->io_priority = maker->io_priority;
         memcpy(t->affinity, maker->affinity, sizeof(t->affinity));
     }
@@ -578,27 +595,41 @@ struct task *kthread_start(const char *name, void (*run)(void *), void *argument
 
 void kthread_exit(void) { task_end(); }
 
+/* set_affinity_here: false: the task went to another CPU's queue meanwhile. A task between two queues has the lock of
+ * neither, so it may get its new CPU while we hold the old one's lock: `queued` says something of our queue only if the
+ * task's CPU, read after it, is still ours. */
+static bool set_affinity_here(struct task *t, const u64 *mask) {
+    struct runq *rq = runq_lock_of(t);
+    unsigned cpu = atomic_load_relaxed(&t->cpu);
+    bool move = false, queued, here;
+
+    memcpy(t->affinity, mask, sizeof(t->affinity));
+    atomic_fence();
+    queued = atomic_load(&t->queued);
+    here = atomic_load(&t->cpu) == cpu;
+    if (here)
+        move = !bit_test(mask, cpu);
+    if (move && queued)
+        dequeue(rq, t);
+    if (move && rq->current == t)
+        atomic_store(&cpu_of[cpu]->need_resched, true);
+    spin_unlock(&rq->lock);
+    if (move && queued)
+        place(t, false);
+    else if (move && cpu != cpu_id())
+        cpu_kick(cpu);
+    return here;
+}
+
 int task_set_affinity(struct task *t, const u64 *mask) {
-    bool any = false, move, queued;
-    struct runq *rq;
+    bool any = false;
 
     for (unsigned i = 0; i < cpu_count; i++)
         any |= bit_test(mask, i);
     if (!any)
         return -EINVAL;
-    rq = runq_lock_of(t);
-    memcpy(t->affinity, mask, sizeof(t->affinity));
-    move = !bit_test(mask, t->cpu);
-    queued = t->queued;
-    if (move && queued)
-        dequeue(rq, t);
-    if (move && rq->current == t)
-        atomic_store(&cpu_of[t->cpu]->need_resched, true);
-    spin_unlock(&rq->lock);
-    if (move && queued)
-        place(t, false);
-    else if (move && t->cpu != cpu_id())
-        cpu_kick(t->cpu);
+    while (!set_affinity_here(t, mask))
+        continue;
     return 0;
 }
 

@@ -281,7 +281,7 @@ static void trap(struct regs *regs, u32 data) {
 }
 
 static bool strict(struct task *t, const struct regs *regs) {
-    switch (regs->orig_rax) {
+    switch ((u32)regs->orig_rax) {
     case __NR_read:
     case __NR_write:
     case __NR_exit:

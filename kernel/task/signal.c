@@ -10,6 +10,7 @@
 
 #include "arch/x86_64/usercopy.h"
 #include "task/signal.h"
+#include "task/times.h"
 #include "task/trace.h"
 
 /* ---- actions ---- */
@@ -54,10 +55,16 @@ static bool action_ignores(struct process *p, int signal) {
     return handler == SIG_IGN || (handler == SIG_DFL && signal_bit(signal) & SIGNALS_IGNORED);
 }
 
-bool signal_parent_ignores(const struct process *parent, int signal, unsigned long flag) {
-    const struct sigaction *a = &parent->actions[signal - 1];
+/* Under signal_lock: an execve of the parent exchanges its table of actions, and may free the old one. */
+bool signal_parent_ignores(struct process *parent, int signal, unsigned long flag) {
+    const struct sigaction *a;
+    bool ignores;
 
-    return a->sa_handler == SIG_IGN || a->sa_flags & flag;
+    spin_lock(&parent->signal_lock);
+    a = &parent->actions[signal - 1];
+    ignores = a->sa_handler == SIG_IGN || a->sa_flags & flag;
+    spin_unlock(&parent->signal_lock);
+    return ignores;
 }
 
 bool signal_ignored_or_blocked(int signal) {
@@ -84,6 +91,31 @@ void signal_queue_flush(struct process *p, struct signal_queue *queue, u64 set) 
             discard(p, q);
     }
     queue->set &= ~set;
+}
+
+/* flush_timers: signal_lock is held. A signal that others sent, too, still waits. */
+static void flush_timers(struct process *p, struct signal_queue *queue) {
+    struct queued_signal *q, *next;
+    u64 gone = 0, stays = 0;
+
+    list_for_each_safe(q, next, &queue->queued, link) {
+        if (q->info.si_code == SI_TIMER) {
+            gone |= signal_bit(q->info.si_signo);
+            discard(p, q);
+        } else {
+            stays |= signal_bit(q->info.si_signo);
+        }
+    }
+    queue->set &= ~(gone & ~stays);
+}
+
+void signal_flush_timers(struct task *t) {
+    struct process *p = t->process;
+
+    spin_lock(&p->signal_lock);
+    flush_timers(p, &t->pending);
+    flush_timers(p, &p->pending);
+    spin_unlock(&p->signal_lock);
 }
 
 void signal_flush_everywhere(struct process *p, u64 set) {
@@ -220,6 +252,12 @@ static void notify_one(struct process *p, struct task *t, u64 bit) {
         call_attention(t);
 }
 
+/* of_timer: a POSIX timer's entry waits once in any case, however often it rings; so it may join others of its signal,
+ * which may be other timers'. */
+static bool of_timer(const struct queued_signal *entry, const siginfo_t *info) {
+    return entry && entry->owned && info->si_code == SI_TIMER;
+}
+
 /* send_locked: returns whether the entry was taken. */
 static bool send_locked(struct process *p, struct task *t, int signal, const siginfo_t *info,
                         struct queued_signal *entry) {
@@ -235,7 +273,7 @@ static bool send_locked(struct process *p, struct task *t, int signal, const sig
     }
     if (!judge || (!judge->trace && !(judge->blocked & bit) && action_ignores(p, signal)))
         return false;
-    if (signal < SIGNAL_REALTIME && queue->set & bit)
+    if (signal < SIGNAL_REALTIME && queue->set & bit && !of_timer(entry, info))
         return false;
     if (info && entry) {
         entry->info = *info;
@@ -248,27 +286,37 @@ static bool send_locked(struct process *p, struct task *t, int signal, const sig
     return taken;
 }
 
-/* The timer's own entry is still queued: the expiry only counts. */
-static bool overrun(struct queued_signal *entry) {
+/* The sender's own entry is still queued: a timer's expiry only counts, a file's news go into the same. */
+static bool overrun(struct queued_signal *entry, const siginfo_t *info) {
     bool queued = entry && entry->owned && !list_empty(&entry->link);
 
-    if (queued)
-        entry->info.si_overrun++;
+    if (queued && entry->info.si_code == SI_TIMER)
+        entry->info.si_overrun = (int)min((s64)entry->info.si_overrun + info->si_overrun + 1, (s64)OVERRUNS_MOST);
+    else if (queued)
+        entry->info.si_band |= info->si_band;
     return queued;
 }
 
 int signal_send_prepared(struct process *p, struct task *t, int signal, const siginfo_t *info,
                          struct queued_signal *entry) {
-    bool taken = false;
+    bool taken = false, gone;
 
     spin_lock(&p->signal_lock);
-    if (!p->exiting && !p->kernel && !overrun(entry))
+    gone = p->exiting || p->kernel || (t && list_empty(&t->thread_link)); /* found before it left: nobody takes it */
+    if (!gone && !overrun(entry, info))
         taken = send_locked(p, t, signal, info, entry);
     spin_unlock(&p->signal_lock);
     waitq_wake_all(&p->signal_events);
     if (entry && !taken && !entry->owned)
         kfree(entry);
     return 0;
+}
+
+/* may_queue: RLIMIT_SIGPENDING; standard signals whose info is the kernel's own or kill's are kept from it, as each
+ * waits once. A signal past it is a bit alone, or fails where a program counts on its queueing: as on Linux. */
+static bool may_queue(const struct process *p, int signal, const siginfo_t *info) {
+    return (signal < SIGNAL_REALTIME && info->si_code >= 0) ||
+           atomic_load_relaxed(&p->queued_signals) < p->limits[RLIMIT_SIGPENDING].rlim_cur;
 }
 
 static int send(struct process *p, struct task *t, int signal, const siginfo_t *info) {
@@ -279,11 +327,9 @@ static int send(struct process *p, struct task *t, int signal, const siginfo_t *
     if (signal == 0)
         return 0;
     if (info && signal != SIGKILL) {
-        if (signal >= SIGNAL_REALTIME && info->si_code == SI_QUEUE &&
-            p->queued_signals >= p->limits[RLIMIT_SIGPENDING].rlim_cur)
-            return -EAGAIN;
-        entry = kzalloc(sizeof(*entry));
-        if (!entry && signal >= SIGNAL_REALTIME && info->si_code == SI_QUEUE)
+        if (may_queue(p, signal, info))
+            entry = kzalloc(sizeof(*entry));
+        if (!entry && signal >= SIGNAL_REALTIME && info->si_code != SI_USER)
             return -EAGAIN;
         if (entry)
             list_init(&entry->link);

@@ -13,6 +13,7 @@
 
 struct sigaction signal_action(struct process *p, int signal);
 void signal_flush_everywhere(struct process *p, u64 set); /* signal_lock: pending ones, of the process and its tasks */
+void signal_flush_timers(struct task *t); /* execve: what POSIX timers of the program before sent waits no more */
 int signal_take_locked(struct task *t, u64 set, siginfo_t *info); /* signal_lock */
 
 /* arch/x86_64/signal.c */

@@ -31,12 +31,21 @@ struct seccomp;        /* seccomp.h: what it may not call */
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_SLEEPING, TASK_STOPPED, TASK_DEAD };
 
+/* Supplementary groups. The threads of a process look through its list without a lock, while another may be in
+ * setgroups: so a list that has room is written over, and one that gives way stays until the process goes. Who looks
+ * reads the count first: a list that comes later has no less room. */
+struct group_list {
+    struct group_list *older;
+    u32 room;
+    u32 gids[];
+};
+
 struct credentials {
     u32 uid, euid, suid, fsuid;
     u32 gid, egid, sgid, fsgid;
     u64 cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
-    u32 group_count;
-    u32 *groups; /* kmalloc'd */
+    u32 group_count;           /* of a process: its ->lock to write */
+    struct group_list *groups; /* likewise; NULL: there never were any */
 };
 
 /* Timers: run(timer) is called as queued work (no lock held, may not sleep) at or after the deadline. */
@@ -48,8 +57,8 @@ struct timer {
     bool armed;
 };
 void timer_arm(struct timer *t, u64 deadline_ns); /* an armed one moves to the new deadline */
-bool timer_cancel(
-    struct timer *t); /* true: it will not run; false: it ran, or runs now on another CPU and has ended on return */
+/* timer_cancel: true: it will not run; false: it ran, or runs now on another CPU and has ended on return. */
+bool timer_cancel(struct timer *t);
 
 #define SIGNAL_COUNT 64 /* signals are 1..64: _NSIG of Linux, which the user's asm/signal.h does not have */
 #define signal_bit(n) (1UL << ((n)-1))
@@ -59,6 +68,8 @@ struct signal_queue {
     u64 set;            /* bit n-1 for signal n */
     struct list queued; /* of struct queued_signal: those that came with a siginfo */
 };
+
+#define STUCK_PAGES 16u /* that one instruction may need */
 
 /* Legend: [r] the run queue's lock of ->cpu; [s] process->signal_lock; [o] the task itself only; [p] process->lock;
  * [a] atomic. Unmarked: constant after creation. */
@@ -84,7 +95,14 @@ struct task {
     u64 woke_ns;            /* [o] when it first woke another since it last slept; 0: not */
     u8 sleeps_soon;         /* [o] how often it slept soon after that: sched.c */
     u64 switches_voluntary, switches_forced;
-    u64 faults_minor; /* written by this task alone */
+    u64 faults_minor, faults_major; /* written by this task alone */
+    u64 reads;                      /* [o] pages whose reading it waited for: machine_reads */
+    struct stuck {
+        u64 state; /* the user's registers, as one number */
+        u32 reads; /* for this state, of pages that had been read for it */
+        u32 count; /* of pages */
+        u64 pages[STUCK_PAGES];
+    } stuck; /* [o] trap.c's */
     u64 affinity[CPU_MAX / 64];
     struct timer sleep_timer;
     u64 epoch;                   /* [r] of the run queue that gave the slice */
@@ -98,6 +116,8 @@ struct task {
     struct ident *ident;
     char name[16];           /* comm */
     struct process *process; /* NULL for kernel threads */
+    struct files *files; /* [o], and [p] to write, or for others to read; its threads mostly share one. NULL once it */
+    struct fs_root *fs;  /* [o] ends, and for kernel threads */
     struct list thread_link; /* [p] in process->threads */
 
     /* signals: signal.c */
@@ -143,8 +163,6 @@ struct process {
     char name[16];           /* the leading thread's, once that has ended */
     u32 references;          /* [a] the family's until it is reaped, each task's, each lookup's */
     struct space *space;     /* [l] NULL once it exits; replaced by exec */
-    struct files *files;     /* [l] NULL once it exits */
-    struct fs_root *fs;      /* [l] NULL once it exits */
     struct credentials cred; /* written by its own tasks */
     struct rlimit limits[RLIM_NLIMITS];
 
@@ -199,6 +217,7 @@ struct process {
     u64 switches_voluntary, switches_forced;          /* [l] of threads that ended */
     u64 peak_resident, children_peak_resident;        /* pages */
     bool dumpable, no_new_privs, executed, keep_caps;
+    u32 execs; /* [a] programs begun; counted before the space changes */
     u32 securebits;
     int oom_score_adj, oom_score_adj_min; /* the latter: down to which no capability is needed */
     bool oom_killed;                      /* [a] chosen by the killer, with those who share its space */
@@ -206,6 +225,7 @@ struct process {
     u32 personality;
     u64 timer_slack_ns;
     struct itimer_state {
+        struct spin lock;   /* one call at a time sets them, one thread at a time finds one over */
         struct timer timer; /* ITIMER_REAL */
         u64 interval_ns;
         u64 cpu_deadline[2], cpu_interval[2]; /* ITIMER_VIRTUAL, ITIMER_PROF: in ns of CPU time; 0: off */
@@ -253,18 +273,7 @@ bool signal_ignored_or_blocked(int signal);
 
 /* task_sleep_killable: as task_sleep(true, ...), but only death ends it (-EINTR). */
 int task_sleep_killable(u64 deadline_ns);
-#define wait_until_killable(q, condition)                                                                              \
-    ({                                                                                                                 \
-        int result_ = 0;                                                                                               \
-        while (!(condition) && !result_) {                                                                             \
-            struct waiter w_;                                                                                          \
-            waitq_add((q), &w_);                                                                                       \
-            if (!(condition))                                                                                          \
-                result_ = task_sleep_killable(SLEEP_FOREVER);                                                          \
-            waitq_remove(&w_);                                                                                         \
-        }                                                                                                              \
-        result_;                                                                                                       \
-    })
+#define wait_until_killable(q, condition) wait_until_by(q, condition, task_sleep_killable(SLEEP_FOREVER))
 
 struct process *process_find(int pid); /* a counted reference, or NULL; process_put when done */
 void process_get(struct process *p);
@@ -278,8 +287,11 @@ struct fs_root *process_fs_root(struct process *p);
 int process_parent_pid(struct process *p); /* 0: none */
 /* process_cpu_time: user and system time of all its threads, living and dead, in ns. */
 void process_cpu_time(struct process *p, u64 *user_ns, u64 *system_ns);
-u64 process_faults(struct process *p); /* minor ones, of the same */
-struct task *task_find(int tid);       /* counted (task_put), or NULL */
+struct faults {
+    u64 minor, major;
+};
+struct faults process_faults(struct process *p); /* of the same */
+struct task *task_find(int tid);                 /* counted (task_put), or NULL */
 /* process_thread_next: the thread of p with the smallest tid > tid, counted; NULL at the end. */
 struct task *process_thread_next(struct process *p, int tid);
 void task_get(struct task *t);

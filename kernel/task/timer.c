@@ -141,11 +141,10 @@ bool timer_cancel(struct timer *t) {
 
 void timers_tick(u64 now) {
     struct timer_queue *q = queues[cpu_id()];
-
     u64 next = atomic_load(&q->next_deadline);
 
-    if (now <
-        next) /* the alarm was for a timer that has been cancelled: without this an idle CPU would hear no other */
+    /* An alarm for a timer that has been cancelled: unless it is set again, an idle CPU hears no other. */
+    if (now < next)
         clock_arm(next);
     else if (!atomic_xchg(&q->work_queued, true))
         cpu_queue_work(cpu_id(), &q->work);

@@ -30,6 +30,7 @@ void process_usage(struct process *p, struct rusage *out) {
     struct space_totals totals = {.peak_resident = 0};
     u64 user, system;
     struct task *t;
+    struct faults faults = process_faults(p);
 
     memset(out, 0, sizeof(*out));
     process_cpu_time(p, &user, &system);
@@ -39,8 +40,8 @@ void process_usage(struct process *p, struct rusage *out) {
         space_put(space);
     }
     out->ru_maxrss = max(totals.peak_resident, p->peak_resident) * (PAGE_SIZE / KiB);
-    out->ru_minflt = process_faults(p);
-    out->ru_majflt = p->faults_major;
+    out->ru_minflt = faults.minor;
+    out->ru_majflt = faults.major;
     spin_lock(&p->lock);
     out->ru_nvcsw = p->switches_voluntary;
     out->ru_nivcsw = p->switches_forced;
@@ -49,6 +50,22 @@ void process_usage(struct process *p, struct rusage *out) {
         out->ru_nivcsw += t->switches_forced;
     }
     spin_unlock(&p->lock);
+}
+
+/* add_time: to one that set_time wrote. */
+static void add_time(struct __kernel_old_timeval *t, u64 ns) {
+    set_time(t, t->tv_sec * NS_PER_SECOND + t->tv_usec * 1000 + ns);
+}
+
+void process_usage_both(struct process *p, struct rusage *out) {
+    process_usage(p, out);
+    spin_lock(&family_lock);
+    add_time((void *)&out->ru_utime, p->children_user_ns);
+    add_time((void *)&out->ru_stime, p->children_system_ns);
+    out->ru_maxrss = max(out->ru_maxrss, (long)(p->children_peak_resident * (PAGE_SIZE / KiB)));
+    out->ru_minflt += p->children_faults_minor;
+    out->ru_majflt += p->children_faults_major;
+    spin_unlock(&family_lock);
 }
 
 void process_usage_children(struct process *p, struct rusage *out) {
@@ -68,29 +85,41 @@ void task_usage(struct task *t, struct rusage *out) {
     task_times(t, &user, &system);
     set_times(out, user, system);
     out->ru_minflt = t->faults_minor;
+    out->ru_majflt = t->faults_major;
     out->ru_nvcsw = t->switches_voluntary;
     out->ru_nivcsw = t->switches_forced;
 }
 
 /* ---- interval timers ---- */
 
+/* An interval below TIMER_LEAST_NS would be over again before its timer is back in the heap: its CPU would run nothing
+ * else. An endless one ends at the end of time. */
+u64 timer_next(u64 deadline_ns, u64 interval_ns, u64 now, u64 *missed) {
+    u64 soonest = interval_ns < TIMER_LEAST_NS ? now + TIMER_LEAST_NS : now, step, next;
+
+    *missed = soonest > deadline_ns ? (soonest - deadline_ns) / interval_ns : 0;
+    if (__builtin_mul_overflow(*missed + 1, interval_ns, &step) || __builtin_add_overflow(deadline_ns, step, &next))
+        next = SLEEP_FOREVER;
+    return next;
+}
+
 static void alarm_rings(struct timer *timer) {
     struct itimer_state *it = container_of(timer, struct itimer_state, timer);
     struct process *p = container_of(it, struct process, itimer);
 
     u64 interval = atomic_load(&it->interval_ns); /* once: setitimer may change it now, and then cancels what we arm */
+    u64 missed;                                   /* are lost */
 
     signal_process(p, SIGALRM, NULL);
-    if (interval) {
-        u64 next = timer->deadline_ns + interval, now = clock_ns();
-
-        if (next <= now) /* overrun: the missed ones are lost, the phase is kept */
-            next = now + interval - (now - timer->deadline_ns) % interval;
-        timer_arm(timer, next);
-    }
+    if (interval)
+        timer_arm(timer, timer_next(timer->deadline_ns, interval, clock_ns(), &missed));
 }
 
-static int set_real(struct itimer_state *it, const struct itimerval_ns *new, struct itimerval_ns *old) {
+/* in_future: value_ns from now; 0: never. */
+static u64 in_future(u64 now, u64 value_ns) { return value_ns < SLEEP_FOREVER - now ? now + value_ns : SLEEP_FOREVER; }
+
+/* set_real: it->lock is held, so nobody else puts the timer into a heap; who rings needs no lock. */
+static void set_real(struct itimer_state *it, const struct itimerval_ns *new, struct itimerval_ns *old) {
     u64 now = clock_ns();
 
     if (old) {
@@ -105,9 +134,8 @@ static int set_real(struct itimer_state *it, const struct itimerval_ns *new, str
         it->timer.run = alarm_rings;
         atomic_store(&it->interval_ns, new->interval_ns);
         if (new->value_ns)
-            timer_arm(&it->timer, now + new->value_ns);
+            timer_arm(&it->timer, in_future(now, new->value_ns));
     }
-    return 0;
 }
 
 /* cpu_clock: ITIMER_VIRTUAL counts user time, ITIMER_PROF both. */
@@ -118,17 +146,11 @@ static u64 cpu_clock(struct process *p, unsigned i) {
     return i == 0 ? user : user + system;
 }
 
-int itimer_set(int which, const struct itimerval_ns *new, struct itimerval_ns *old) {
-    struct process *p = process_current();
+/* set_cpu: it->lock is held. */
+static void set_cpu(struct process *p, unsigned i, const struct itimerval_ns *new, struct itimerval_ns *old) {
     struct itimer_state *it = &p->itimer;
-    unsigned i = which == ITIMER_VIRTUAL ? 0 : 1;
-    u64 now;
+    u64 now = cpu_clock(p, i);
 
-    if (which == ITIMER_REAL)
-        return set_real(it, new, old);
-    if (which != ITIMER_VIRTUAL && which != ITIMER_PROF)
-        return -EINVAL;
-    now = cpu_clock(p, i);
     if (old) {
         u64 deadline = it->cpu_deadline[i];
 
@@ -137,8 +159,21 @@ int itimer_set(int which, const struct itimerval_ns *new, struct itimerval_ns *o
     }
     if (new) {
         it->cpu_interval[i] = new->interval_ns;
-        it->cpu_deadline[i] = new->value_ns ? now + new->value_ns : 0;
+        it->cpu_deadline[i] = new->value_ns ? in_future(now, new->value_ns) : 0;
     }
+}
+
+int itimer_set(int which, const struct itimerval_ns *new, struct itimerval_ns *old) {
+    struct process *p = process_current();
+
+    if (which != ITIMER_REAL && which != ITIMER_VIRTUAL && which != ITIMER_PROF)
+        return -EINVAL;
+    spin_lock(&p->itimer.lock);
+    if (which == ITIMER_REAL)
+        set_real(&p->itimer, new, old);
+    else
+        set_cpu(p, which == ITIMER_VIRTUAL ? 0 : 1, new, old);
+    spin_unlock(&p->itimer.lock);
     return 0;
 }
 
@@ -153,34 +188,53 @@ void process_tick(struct task *t) {
     }
 }
 
-/* RLIMIT_CPU: SIGXCPU at the soft limit and each second after it, SIGKILL at the hard one. */
+/* RLIMIT_CPU: SIGXCPU at the soft limit and each second after it, SIGKILL at the hard one. Under p->lock, as setrlimit
+ * writes it: a limit that was raised meanwhile stays so, and of several threads one is told. */
 static void limit_check(struct process *p) {
     struct rlimit *limit = &p->limits[RLIMIT_CPU];
     u64 seconds;
+    int signal = 0;
 
     if (limit->rlim_cur == RLIM_INFINITY)
         return;
     seconds = cpu_clock(p, 1) / NS_PER_SECOND;
+    spin_lock(&p->lock);
     if (seconds >= limit->rlim_max) {
-        signal_process(p, SIGKILL, NULL);
+        signal = SIGKILL;
     } else if (seconds >= limit->rlim_cur) {
-        signal_process(p, SIGXCPU, NULL);
+        signal = SIGXCPU;
         limit->rlim_cur = seconds + 1;
     }
+    spin_unlock(&p->lock);
+    if (signal)
+        signal_process(p, signal, NULL);
+}
+
+/* cpu_rings: whether the deadline is over; then it is the next one's: of several threads that ask, one hears so. */
+static bool cpu_rings(struct process *p, unsigned i) {
+    struct itimer_state *it = &p->itimer;
+    bool rings = false;
+    u64 now;
+
+    if (!atomic_load_relaxed(&it->cpu_deadline[i]))
+        return false;
+    spin_lock(&it->lock);
+    now = cpu_clock(p, i);
+    if (it->cpu_deadline[i] && now >= it->cpu_deadline[i]) {
+        it->cpu_deadline[i] = it->cpu_interval[i] ? in_future(now, it->cpu_interval[i]) : 0;
+        rings = true;
+    }
+    spin_unlock(&it->lock);
+    return rings;
 }
 
 void process_times_check(void) {
     static const int signals[2] = {SIGVTALRM, SIGPROF};
     struct process *p = process_current();
-    struct itimer_state *it = &p->itimer;
 
     for (unsigned i = 0; i < 2; i++) {
-        u64 now = it->cpu_deadline[i] ? cpu_clock(p, i) : 0;
-
-        if (!it->cpu_deadline[i] || now < it->cpu_deadline[i])
-            continue;
-        it->cpu_deadline[i] = it->cpu_interval[i] ? now + it->cpu_interval[i] : 0;
-        signal_process(p, signals[i], NULL);
+        if (cpu_rings(p, i))
+            signal_process(p, signals[i], NULL);
     }
     posix_cpu_timers_check(p);
     limit_check(p);

@@ -5,6 +5,12 @@
 
 #define CLOCK_TICK_NS 10000000UL /* USER_HZ is 100: times(2), SIGCHLD's siginfo, AT_CLKTCK */
 
+/* timer_next: the next deadline of a timer that repeats and has just rung, in phase with the last; *missed: how many it
+ * leaves out: what is over by `now`, and what is so near that the timer would do nothing but ring. */
+#define TIMER_LEAST_NS 100000UL
+#define OVERRUNS_MOST 0x7fffffff /* DELAYTIMER_MAX: what a siginfo can say */
+u64 timer_next(u64 deadline_ns, u64 interval_ns, u64 now, u64 *missed);
+
 /* process_tick: from the timer interrupt, takes no lock: asks the task to call process_times_check on its way to user
  * mode. */
 void process_tick(struct task *t);
@@ -27,4 +33,5 @@ int itimer_set(int which, const struct itimerval_ns *new,
 struct rusage;
 void process_usage(struct process *p, struct rusage *out);          /* RUSAGE_SELF */
 void process_usage_children(struct process *p, struct rusage *out); /* RUSAGE_CHILDREN */
+void process_usage_both(struct process *p, struct rusage *out);     /* of a child: both together, as wait4 tells */
 void task_usage(struct task *t, struct rusage *out);                /* RUSAGE_THREAD */

@@ -64,12 +64,12 @@ static struct trace *trace_make(void) {
     return tr;
 }
 
-/* join: 0, or -EPERM: it is traced already, or ends. */
+/* join: 0, or -EPERM: it is traced already, or ends. family_lock is held since the tracer was found alive: one that has
+ * let go of its tracees gets no more. */
 static int join(struct trace *tr, struct task *t, struct process *tracer) {
     struct process *p = t->process;
     int error = 0;
 
-    spin_lock(&family_lock);
     spin_lock(&p->signal_lock);
     if (t->trace || list_empty(&t->thread_link) || tracer->kernel)
         error = -EPERM;
@@ -77,7 +77,6 @@ static int join(struct trace *tr, struct task *t, struct process *tracer) {
         bond(tr, t, tracer);
     spin_unlock(&p->signal_lock);
     waitq_wake_all(&p->resume); /* one that is parked stops for its tracer instead */
-    spin_unlock(&family_lock);
     return error;
 }
 
@@ -95,7 +94,9 @@ int trace_attach(struct task *t, bool seize, u32 options) {
         return -ENOMEM;
     tr->seized = seize;
     tr->options = options;
+    spin_lock(&family_lock);
     error = join(tr, t, process_current());
+    spin_unlock(&family_lock);
     if (error)
         kfree(tr);
     else if (!seize)
@@ -105,19 +106,15 @@ int trace_attach(struct task *t, bool seize, u32 options) {
 
 int trace_me(void) {
     struct trace *tr = trace_make();
-    struct process *parent;
-    int error = -ENOMEM;
+    int error;
 
     if (!tr)
-        return error;
+        return -ENOMEM;
     spin_lock(&family_lock);
-    parent = process_current()->parent;
-    process_get(parent);
+    error = join(tr, task_current(), process_current()->parent);
     spin_unlock(&family_lock);
-    error = join(tr, task_current(), parent);
     if (error)
         kfree(tr);
-    process_put(parent);
     return error;
 }
 
@@ -154,7 +151,7 @@ void trace_inherit(struct trace *tr, struct task *child) {
     }
     spin_unlock(&t->process->signal_lock);
     spin_lock(&child->process->signal_lock);
-    if (mine && mine->tracer) {
+    if (mine && mine->tracer && !child->trace) { /* it can be found already: another may have attached to it */
         bond(tr, child, mine->tracer);
         if (tr->seized)
             child->trace_due = DUE_STOP;

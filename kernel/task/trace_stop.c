@@ -25,9 +25,9 @@ struct stop {
     bool exiting;
 };
 
-/* tell_tracer: SIGCHLD and a wake; family_lock is free. */
-static void tell_tracer(struct trace *tr, const struct stop *s) {
-    struct queued_signal *entry = kzalloc(sizeof(*entry));
+/* tell_tracer: SIGCHLD and a wake; family_lock is free. Takes the entry over, which may be NULL. It does not sleep: of
+ * a task that sleeps in a stop that is published, requests take it that its registers stay in memory. */
+static void tell_tracer(struct trace *tr, const struct stop *s, struct queued_signal *entry) {
     struct process *tracer;
     siginfo_t info;
 
@@ -76,12 +76,15 @@ static struct trace *publish(struct task *t, const struct stop *s) {
 
 /* wait_for_tracer: the signal that the tracer lets the task go on with. */
 static int wait_for_tracer(struct task *t, const struct stop *s) {
+    struct queued_signal *entry = kzalloc(sizeof(*entry));
     struct trace *tr = publish(t, s);
     int signal;
 
-    if (!tr)
+    if (!tr) {
+        kfree(entry);
         return 0;
-    tell_tracer(tr, s);
+    }
+    tell_tracer(tr, s, entry);
     if (s->exiting)
         wait_until(&tr->resume, !atomic_load(&tr->stopped));
     else

@@ -7,6 +7,9 @@
 #include "task/oom.h"
 #include "task/rseq.h"
 #include "task/signal.h"
+#include "vm/event.h"
+#include "vm/frame.h"
+#include "vm/machine.h"
 #include "vm/space.h"
 
 /* Intel SDM volume 3, 4.7: the error code of a page fault */
@@ -90,20 +93,70 @@ static __attribute__((noinline)) void fault_failed(struct regs *regs, u64 error,
         panic("a checked copy at %#lx has no landing pad (address %#lx)", regs->rip, address);
 }
 
+/* An instruction that needs several pages, in memory that does not hold them together, would read one at the cost of
+ * another for ever. It has not ended as long as no register changes: after so many reads of pages that were read for
+ * the same state before, memory is out, whatever reclaim still finds. No page need be read twice while there are others
+ * that could go, so this is long after the last of them went. */
+#define STUCK_READS 128u
+
+static void look_whether_stuck(struct task *t, const struct regs *regs, u64 address) {
+    struct stuck *s = &t->stuck;
+    const u64 *words = (const u64 *)regs;
+    u64 state = 0, page = address >> PAGE_SHIFT;
+    unsigned i = 0;
+
+    for (unsigned n = 0; n < sizeof(*regs) / sizeof(*words); n++)
+        state = (state ^ words[n]) * 0x9e3779b97f4a7c15ULL;
+    if (s->state != state)
+        *s = (struct stuck){.state = state};
+    while (i < s->count && s->pages[i] != page)
+        i++;
+    if (i < s->count)
+        s->reads++;
+    else if (i < STUCK_PAGES)
+        s->pages[s->count++] = page;
+    if (s->reads < STUCK_READS)
+        return;
+    s->reads = 0;
+    (void)vm_out_of_memory(event_total(EVENT_OBJECT_WRITE_BACK),
+                           false); /* whether somebody was killed: the access is tried again in any case */
+}
+
 void trap_page_fault(struct regs *regs, u64 error, u64 address, bool from_user) {
     struct task *t = task_current();
     struct process *p = t->process;
     enum fault_outcome outcome = FAULT_MAPERR;
     int key = -1;
+    u64 reads = t->reads;
 
     if (likely(p && p->space && address < USER_TOP)) {
         key = unlikely(error & ERROR_KEY) ? forbidden_key(p->space, error, address) : -1;
         outcome = likely(key < 0) ? space_fault(p->space, address, access_of(error)) : FAULT_ACCERR;
     }
-    if (likely(outcome == FAULT_DONE))
-        atomic_hint_add(&t->faults_minor, 1); /* each thread its own: threads that fault write no common line */
-    else
+    if (unlikely(outcome != FAULT_DONE))
         fault_failed(regs, error, address, from_user, key, outcome);
+    else if (unlikely(t->reads != reads) && from_user)
+        look_whether_stuck(t, regs, address);
+}
+
+/* Each thread has its own count: threads that fault write no common line. */
+void machine_faulted(bool major) {
+    struct task *t = task_current();
+
+    atomic_hint_add(major ? &t->faults_major : &t->faults_minor, 1);
+}
+
+/* Queued work too: else who waits for a device of this CPU is not woken, and nobody is there to be scheduled. */
+void machine_breathe(void) {
+    if (atomic_load_relaxed(&cpu_self()->work))
+        cpu_run_work();
+    if (atomic_load_relaxed(&cpu_self()->need_resched))
+        schedule();
+}
+
+bool machine_goes_on(void) {
+    machine_breathe();
+    return !atomic_load(&task_current()->killed);
 }
 
 /* fpu_code: why the x87 unit (vector 16) or SSE (19) complains: the exceptions that are raised and not masked. */

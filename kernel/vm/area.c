@@ -16,6 +16,7 @@
 #include "vm/area.h"
 
 #include "vm/epoch.h"
+#include "vm/inner.h"
 #include "vm/slab.h"
 #include "vm/zswap.h"
 
@@ -25,8 +26,12 @@
 
 struct chunk {
     u16 *counts; /* atomic; NULL: none of its slots was ever used */
-    u64 used;    /* [l] slots whose count is not 0 */
+    u64 used;    /* [l] slots whose count is not 0; CHUNK more while its slots are discarded */
+    u32 lost;    /* [l] of them, those that never can be used */
+    u32 next;    /* [l] in the area's list `emptied`: number + 1 of the next one */
+    bool queued; /* [l] it is in that list */
 };
+_Static_assert(sizeof(struct chunk) == 32, "a part has a power of two of them");
 _Static_assert(CHUNK * sizeof(u16) == PAGE_SIZE, "a page of counts");
 
 /* Legend: [l] lock; [m] changing, and read by who holds a slot; [a] allocation: by one task at a time. */
@@ -40,6 +45,8 @@ struct area {
     u64 used;                   /* [l] slots in use, those that never can be left out */
     u64 lost;                   /* [l] the header, and bad ones */
     u64 freed;                  /* [l] since no free cluster was found */
+    bool discards;              /* [l] */
+    u32 emptied;                /* [l] chunks whose last slot came free: number + 1 of the first */
 };
 
 static struct {
@@ -50,6 +57,9 @@ static struct {
     u64 used, used_most; /* [l] slots in all areas; ever at a time */
     int lowest;          /* [m] the lowest priority given so far */
 } swap = {.changing = MUTEX_INIT(swap.changing), .lowest = -1};
+
+struct waitq swap_discard_waits = WAITQ_INIT(swap_discard_waits);
+u64 swap_discarded;
 
 static struct area *area_of(u64 slot) { return &swap.areas[slot_area(slot)]; }
 static u64 chunks_of(const struct area *a) { return (a->pages + CHUNK - 1) / CHUNK; }
@@ -100,6 +110,7 @@ static struct chunk *chunk_ready(struct area *a, u64 n) {
         if (!(n + i) || n * CHUNK + i >= a->pages) {
             counts[i] = BAD;
             atomic_hint_add(&c->used, 1);
+            c->lost++;
         }
     atomic_store(&c->counts, counts);
     return counts ? c : NULL;
@@ -122,6 +133,7 @@ static int mark_bad(struct area *a, const u32 *bad, unsigned count) {
             return bad[i] && bad[i] < a->pages ? -ENOMEM : -EINVAL;
         u16 *at = &c->counts[bad[i] % CHUNK];
         atomic_hint_add(&c->used, *at != BAD);
+        c->lost += *at != BAD;
         a->lost += *at != BAD;
         *at = BAD;
     }
@@ -132,7 +144,8 @@ static int mark_bad(struct area *a, const u32 *bad, unsigned count) {
  */
 static int prepare(struct area *a, u64 pages, const u32 *bad, unsigned bad_count) {
     a->pages = min(pages, SLOTS_MOST);
-    a->closed = false;
+    a->closed = a->discards = false;
+    a->emptied = 0;
     a->next = a->lost = 1;
     a->used = 0;
     a->freed = ~0ULL >> 1;
@@ -184,6 +197,8 @@ bool area_remove(unsigned area) {
         atomic_store(&a->device, NULL);
     spin_unlock(&swap.lock);
     if (empty) {
+        reclaim_exclude(); /* a search for a slot may have begun when the device was there */
+        reclaim_include();
         epoch_drain(true); /* who asks for a count without holding one does it in an epoch section */
         free_counts(a);
     }
@@ -372,8 +387,10 @@ bool swap_hold(u64 slot) {
 /* The last count goes under the lock: nobody gets the slot before its contents are forgotten. */
 void swap_put(u64 slot) {
     struct area *a = area_of(slot);
-    struct chunk *c = chunk_of(a, slot_page(slot) / CHUNK);
+    u64 n = slot_page(slot) / CHUNK;
+    struct chunk *c = chunk_of(a, n);
     u16 *count = &c->counts[slot % CHUNK], was = atomic_load(count);
+    bool emptied = false;
     while (was > 1)
         if (__atomic_compare_exchange_n(count, &was, was - 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             return;
@@ -386,17 +403,91 @@ void swap_put(u64 slot) {
         atomic_hint_add(&a->used, -1);
         atomic_hint_add(&a->freed, 1);
         swap.used--;
+        emptied = a->discards && c->used == c->lost && !c->queued;
+    }
+    if (emptied) {
+        c->queued = true;
+        c->next = a->emptied;
+        a->emptied = (u32)n + 1;
     }
     spin_unlock(&swap.lock);
+    if (emptied)
+        waitq_wake_all(&swap_discard_waits);
 }
 
 void swap_bad(u64 slot) {
     struct area *a = area_of(slot);
+    if (!swap_has_device(slot)) {
+        swap_put(slot);
+        return;
+    }
     spin_lock(&swap.lock);
     assert(*count_of(slot) == 1);
     *count_of(slot) = BAD;
+    chunk_of(a, slot_page(slot) / CHUNK)->lost++;
     atomic_hint_add(&a->used, -1);
     atomic_hint_add(&a->lost, 1);
     swap.used--;
     spin_unlock(&swap.lock);
+}
+
+/* ---- discarding ---- */
+
+void area_discards(unsigned area) {
+    spin_lock(&swap.lock);
+    swap.areas[area].discards = true;
+    spin_unlock(&swap.lock);
+}
+
+bool swap_discard_wanted(void) {
+    bool wanted = false;
+    for (const struct area *a = swap.areas; a < swap.areas + AREAS_MOST; a++)
+        wanted |= atomic_load(&a->device) && atomic_load_relaxed(&a->emptied);
+    return wanted;
+}
+
+/* A chunk that is empty still, and is not all that the area has free: taken out of use. NULL: none. *number: its. */
+static struct chunk *take_emptied(struct area *a, u64 *number) {
+    struct chunk *found = NULL;
+    spin_lock(&swap.lock);
+    while (a->device && a->emptied && !found) {
+        *number = a->emptied - 1;
+        struct chunk *c = chunk_of(a, *number);
+        u64 free_slots = a->pages - a->lost - a->used;
+        a->emptied = c->next;
+        c->queued = false;
+        if (c->used == c->lost && free_slots >= CHUNK - c->lost + 2 * SWAP_CLUSTER)
+            found = c;
+    }
+    if (found)
+        atomic_hint_add(&found->used, CHUNK);
+    spin_unlock(&swap.lock);
+    return found;
+}
+
+static void discard_chunk(struct area *a, const struct chunk *c, u64 first) {
+    for (u64 i = 0, end; i < CHUNK; i = end + 1) {
+        for (end = i; end < CHUNK && c->counts[end] != BAD; end++)
+            continue;
+        if (end > i) {
+            a->device->discard(a->device, first + i, end - i);
+            atomic_hint_add(&swap_discarded, end - i);
+        }
+    }
+}
+
+/* `changing` is held, so the area stays; what the device allocates finds memory without it. */
+void swap_discard_one(void) {
+    u64 n;
+    mutex_lock(&swap.changing);
+    for (struct area *a = swap.areas; a < swap.areas + AREAS_MOST; a++) {
+        struct chunk *c = take_emptied(a, &n);
+        if (!c)
+            continue;
+        discard_chunk(a, c, n * CHUNK);
+        spin_lock(&swap.lock);
+        atomic_hint_add(&c->used, -(s64)CHUNK);
+        spin_unlock(&swap.lock);
+    }
+    mutex_unlock(&swap.changing);
 }

@@ -26,7 +26,10 @@ struct swap_run {
 
 /* What is below an area. transfer: all runs, at the same time as far as the device can; their errors say how it went.
  * Sleeps; takes no memory that only reclaim could find. discard: these pages' contents are wanted no more; NULL:
- * nothing is to be told. Sleeps; a failure is nobody's business. */
+ * nothing is to be told. Sleeps; a failure is nobody's business.
+ *
+ * transfer may be NULL: nothing is below, and the area's contents are in the compressed tier only (zswap.h). Then what
+ * the tier refuses stays in memory. */
 struct swap_device {
     void (*transfer)(struct swap_device *d, bool write, struct swap_run *runs, unsigned count);
     void (*discard)(struct swap_device *d, u64 page, u64 count);
@@ -66,6 +69,18 @@ struct swap_totals {
 };
 void areas_total(struct swap_totals *out); /* slots and used only */
 
+/* area_discards: from now on the device is told of slots that came free, a whole chunk (SWAP_CHUNK) of them at once: by
+ * who calls swap_discard_one while swap_discard_wanted, which the queue is woken for. Meanwhile no slot of the chunk is
+ * given out; so it is done only while the area has others. swap_discarded: pages, since boot. */
+void area_discards(unsigned area);
+bool swap_discard_wanted(void);
+void swap_discard_one(void); /* sleeps */
+extern struct waitq swap_discard_waits;
+extern u64 swap_discarded; /* atomic */
+static inline bool swap_has_device(u64 slot) {
+    return area_device(slot_area(slot))->transfer;
+} /* a slot that is held */
+
 /* ---- slots, for vm/ */
 
 /* For the checker, with the areas held: the first slot from `from` on whose chunk was ever used; ~0: none. */
@@ -79,7 +94,8 @@ void swap_dup(u64 slot);  /* one more names it; the caller has one that stays me
 void swap_put(u64 slot);  /* one less. Any locks */
 bool swap_hold(u64 slot); /* one more for who has none, unless it is 0 just now. Any locks */
 u32 swap_count(u64 slot);
-/* swap_bad: the device does not take this slot: never use it again. The caller has its only count. */
+/* swap_bad: the device does not take this slot: never use it again; without a device it is free. The caller has its
+ * only count. */
 void swap_bad(u64 slot);
 bool swap_room(void); /* there is a free slot, or was a moment ago */
 /* swap_leaving: nothing should name this slot any longer than it must: its area is closed. swap_crowded: the same, or

@@ -268,6 +268,8 @@ static void check_frames(struct check *c) {
             count_swap(c, f->anon.swap);
         }
         if (mappable && f->class != FRAME_ANON && f->pins && f->object.object) {
+            expect(c, f->class == FRAME_SHMEM || !(f->flags & FRAME_DIRTY) || f->object.object->ops->write_back,
+                   "frame %#lx of class %u has what cannot be written back", (unsigned long)n, f->class);
             if (f->flags & FRAME_SWAP)
                 count_swap(c, f->object.swap);
             expect(c, f->class == FRAME_SHMEM || !(f->flags & FRAME_SWAP), "frame %#lx of class %u has a slot",
@@ -313,7 +315,7 @@ static void check_machine(struct check *c) {
 
 /* Memory to count in. */
 static bool make_counters(struct check *c, unsigned order) {
-    c->mapped = pages_alloc(order, FRAME_ZEROED);
+    c->mapped = order <= FRAME_ORDER_MOST ? pages_alloc(order, FRAME_ZEROED) : NULL; /* up to 4 GiB of frames */
     struct radix_reserve nodes = {0};
     bool made = c->mapped;
     u64 slot = 0;

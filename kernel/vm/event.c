@@ -42,7 +42,7 @@ const char *event_name(enum vm_event e) { return names[e]; }
 
 u64 event_total(enum vm_event e) {
     u64 total = 0;
-    for (unsigned cpu = 0; cpu < cpu_count; cpu++)
+    for (unsigned cpu = 0; event_counters && cpu < cpu_count; cpu++) /* memory may be short before there are any */
         total += event_counters[cpu][e];
     return total;
 }

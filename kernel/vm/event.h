@@ -7,7 +7,7 @@
 
 enum vm_event {
     EVENT_FAULT,            /* every call of space_fault that found its table */
-    EVENT_FAULT_MAJOR,      /* it waited for a backend */
+    EVENT_FAULT_MAJOR,      /* it waited for a page to be read */
     EVENT_FAULT_ZERO,       /* anonymous read: the zero frame */
     EVENT_FAULT_ANON,       /* anonymous write: a new frame */
     EVENT_FAULT_OBJECT,     /* object frame mapped */

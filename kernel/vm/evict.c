@@ -109,12 +109,12 @@ static struct object *hold_object(struct frame *f) {
     return o;
 }
 
+/* The wake is part of the locked step: who waits for users to be 0 frees o then. */
 void object_release(struct object *o) {
-    spin_lock(&o->filling.lock);
-    bool last = atomic_sub(&o->users, 1) == 0;
-    spin_unlock(&o->filling.lock);
-    if (last)
+    spin_lock(&o->lock);
+    if (!atomic_sub(&o->users, 1))
         waitq_wake_all(&o->filling);
+    spin_unlock(&o->lock);
 }
 
 /* How a frame can go. */
@@ -146,7 +146,7 @@ static bool evictable(const struct object *o, void *value, const struct outward 
 static u64 evict_range(struct object *o, struct frame *f, u64 most, const struct outward *out, u64 *first,
                        bool *mapped) {
     struct frame *other;
-    if (f->object.object != o || !evictable(o, f, out))
+    if (atomic_load_relaxed(&f->object.object) != o || !evictable(o, f, out)) /* it went, and may be another's now */
         return 0;
     if (out && frame_class(f) == FRAME_SHMEM)
         most = min(most, (u64)max(SWAP_CLUSTER - out->count, 1u));
@@ -287,6 +287,8 @@ u64 object_write_out(struct outward *out) {
 static void put_in_place(struct object *o, struct frame *f, struct frame *fresh) {
     u64 index = object_index(f);
     u8 flags = frame_flags(f) & (FRAME_DIRTY | FRAME_REFERENCED);
+    if (frame_class(fresh) != frame_class(f)) /* f was written to since fresh was had */
+        frame_reclass(fresh, frame_class(f));
     machine_copy_page(frame_va(fresh), frame_va(f));
     object_attach(o, index, fresh, flags);
     radix_replace(&o->tree, index, fresh);
@@ -414,9 +416,9 @@ static void brought(struct object *o, struct frame *f, int error) {
 int object_swap_in(struct object *o, u64 index, bool overwrite, struct frame **out) {
     struct frame *frames[SWAP_AHEAD];
     int errors[SWAP_AHEAD] = {0};
-    unsigned count = 1,
-             most =
-                 overwrite ? 1 : swap_ahead(index, atomic_load_relaxed(&o->in_at), atomic_load_relaxed(&o->in_pages));
+    unsigned count = 1, most = 1;
+    if (!overwrite)
+        most = swap_ahead(index, atomic_load_relaxed(&o->in_at), atomic_load_relaxed(&o->in_pages));
     int error = bring(o, index, overwrite ? FRAME_ZEROED : 0, FRAME_REFERENCED, &frames[0]);
     if (error)
         return error;
@@ -424,10 +426,11 @@ int object_swap_in(struct object *o, u64 index, bool overwrite, struct frame **o
     atomic_store_relaxed(&o->in_pages, most);
     while (count < most && frame_free_count() > 4 * SWAP_AHEAD && !bring(o, index + count, 0, 0, &frames[count]))
         count++;
-    u32 stall = machine_stall(STALL_MEMORY | STALL_IO);
-    if (!overwrite)
+    if (!overwrite) {
+        u32 stall = machine_stall(STALL_MEMORY | STALL_IO | STALL_READ);
         swap_fill(frames, count, errors);
-    machine_stall_over(stall);
+        machine_stall_over(stall);
+    }
     for (unsigned i = 0; i < count; i++)
         brought(o, frames[i], errors[i]);
     waitq_wake_all(&o->filling);
@@ -501,8 +504,9 @@ void objects_release(u64 first, u64 end) {
         if (!o)
             continue;
         spin_lock(&o->lock);
-        if (f->object.object == o && (frame_flags(f) & (FRAME_SWAP | FRAME_FILLING)) == FRAME_SWAP &&
-            f->object.swap >= first && f->object.swap < end)
+        if (atomic_load_relaxed(&f->object.object) == o &&
+            (frame_flags(f) & (FRAME_SWAP | FRAME_FILLING)) == FRAME_SWAP && f->object.swap >= first &&
+            f->object.swap < end)
             object_dirty_locked(o, f);
         spin_unlock(&o->lock);
         object_release(o);

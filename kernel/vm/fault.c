@@ -295,10 +295,9 @@ static enum verdict get_swapped(struct fault *f) {
     u64 held[SWAP_AHEAD];
     unsigned count = in->count;
     memcpy(held, in->slots, sizeof(held));
-    u32 stall = machine_stall(STALL_MEMORY | STALL_IO);
+    u32 stall = machine_stall(STALL_MEMORY | STALL_IO | STALL_READ);
     int error = swap_read(held, count, in->frames);
     machine_stall_over(stall);
-    event(EVENT_FAULT_MAJOR, f->page << PAGE_SHIFT, 1);
     for (unsigned i = 0; i < count; i++)
         swap_put(held[i]);
     if (!error)
@@ -522,9 +521,12 @@ static enum verdict fault_leaf(struct fault *f) {
 }
 
 /* Between its mapping at the new place and its unmapping at the old one a page that mremap moves would be empty in
- * either: what was written there would be lost. */
+ * either: what was written there would be lost. All of its leaf waits, for a fault beside it may make that, or show
+ * what lies around: and the move has made ready what it takes. */
 static bool is_moving(const struct space *s, u64 page) {
-    return page - s->moving_from < s->moving_pages || page - s->moving_to < s->moving_pages;
+    u64 leaf = align_down(page, (u64)TABLE_SLOTS), end = leaf + TABLE_SLOTS;
+    return (leaf < s->moving_from + s->moving_pages && s->moving_from < end) ||
+           (leaf < s->moving_to + s->moving_pages && s->moving_to < end);
 }
 
 static enum verdict make_below(struct fault *f, struct table *t) {
@@ -651,7 +653,6 @@ static enum verdict get_object_page(struct fault *f) {
     int error = object_read_for(f->view->file, f->index, how, &f->held);
     bool poisoned = error == -EIO && object_poisoned(view_object(f->view), f->index);
     view_put(f->view);
-    event(EVENT_FAULT_MAJOR, f->page << PAGE_SHIFT, 1);
     if (!error)
         return TRY_AGAIN;
     if (poisoned)
@@ -735,9 +736,16 @@ enum fault_outcome space_fault_from(struct space *s, u64 address, enum fault_acc
     if (access == FAULT_WRITE) /* nearly every write fault needs one; without it the first try would be in vain */
         f.stock.frame = frame_alloc(0, FRAME_ANON, 0);
     event(EVENT_FAULT, address, 1);
+    u64 reads = machine_reads();
     enum verdict verdict = likely(f.page < USER_PAGES) ? fault_inside(&f) : TRY_MAPERR;
     if (unlikely(verdict != TRY_DONE))
         verdict = fault_again(&f, verdict, remote);
     stock_empty(&f.stock);
-    return likely(verdict == TRY_DONE) ? FAULT_DONE : outcome_of(verdict);
+    bool major = machine_reads() != reads;
+    if (unlikely(major))
+        event(EVENT_FAULT_MAJOR, address, 1);
+    if (unlikely(verdict != TRY_DONE))
+        return outcome_of(verdict);
+    machine_faulted(major);
+    return FAULT_DONE;
 }

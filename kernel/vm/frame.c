@@ -20,6 +20,7 @@
 #include "boot/boot.h"
 #include "vm/background.h"
 #include "vm/epoch.h"
+#include "vm/event.h"
 #include "vm/machine.h"
 #include "vm/policy.h"
 #include "vm/record.h"
@@ -37,7 +38,7 @@ u64 frame_count;
 bool (*alloc_fail_asked)(void);
 bool frame_poison;
 u64 alloc_fail_countdown;
-enum oom_answer (*vm_out_of_memory)(void);
+enum oom_answer (*vm_out_of_memory)(u64 stored, bool again);
 static bool careful; /* alloc_fail_asked or frame_poison is set: no short cuts */
 
 /* Legend: [l] lock. */
@@ -275,6 +276,12 @@ bool frame_available(void) { return frame_free_count() > reserve() + BATCH; }
 /* Nobody is to be killed because memory lies in small pieces. */
 static bool is_short_of(unsigned order) { return !order || frame_free_count() < reserve() + (BATCH << order); }
 
+static enum oom_answer ask(unsigned order, unsigned asked, u64 stored) {
+    if (!vm_out_of_memory || !is_short_of(order) || (order && asked))
+        return OOM_FAILS;
+    return vm_out_of_memory(stored, asked >= POOR_ROUNDS);
+}
+
 /* frame_take_slowly: nothing is left. Gather, reclaim, at last ask the killer, until there is a block or nothing to
  * have. A block is tried for a while only, and asks once. Rounds that find less than was asked for, and leave nothing
  * for us, are not had for ever: what they find may be what the round before took, a slab's page for one. */
@@ -287,10 +294,12 @@ static struct frame *frame_take_slowly(unsigned order, enum frame_class class) {
     u32 stall = machine_stall(STALL_MEMORY);
     struct frame *f = take_gathered(order, class);
     while (!f && answer == OOM_AGAIN) {
+        u64 stored = event_total(EVENT_OBJECT_WRITE_BACK);
         u64 found = order && ++rounds > ROUNDS_OF_BLOCKS ? 0 : vm_reclaim(wanted);
         poor = found < wanted ? poor + 1 : 0;
         if (!found || poor > POOR_ROUNDS)
-            answer = vm_out_of_memory && is_short_of(order) && !(order && asked++) ? vm_out_of_memory() : OOM_FAILS;
+            answer = ask(order, asked++, stored);
+        machine_breathe(); /* whoever can give some back may be waiting for this CPU */
         f = take_gathered(order, class);
     }
     machine_stall_over(stall);

@@ -60,16 +60,19 @@ struct frame {
 _Static_assert(sizeof(struct frame) == 32, "0.8 % of memory");
 _Static_assert(offsetof(struct frame, anon.swap) == offsetof(struct frame, object.swap), "swap.c takes either");
 
-#define FRAME_DIRTY 1u       /* differs from the backend */
+/* FRAME_DIRTY: it differs from the backend; an anonymous frame with FRAME_SWAP: from its slot (FRAME_KEPT).
+ * FRAME_SWAP: a slot of the swap area, anon.swap or object.swap, has the same contents (swap.h, evict.c). */
+#define FRAME_DIRTY 1u
 #define FRAME_FILLING 2u     /* an object's frame whose contents are on the way */
 #define FRAME_ERROR 4u       /* filling failed */
 #define FRAME_CLOSING 8u     /* truncate is removing it: nothing may map it */
 #define FRAME_REFERENCED 16u /* used since the policy asked */
-#define FRAME_SWAP                                                                                                     \
-    32u                  /* a slot of the swap area, anon.swap or object.swap, has the same contents (swap.h, evict.c) \
-                          */
-#define FRAME_HOLE 64u   /* class FRAME_RESERVED: no memory at all, not counted in given */
-#define FRAME_POISON 64u /* other classes: it is kept when it is freed (offline.c) */
+#define FRAME_SWAP 32u
+/* An anonymous frame in the swap cache whose slot does not have its contents, as writing them failed; pinned once for
+ * that: it will not be tried again (FRAME_ERROR), or may be (FRAME_DIRTY). */
+#define FRAME_KEPT (FRAME_ERROR | FRAME_DIRTY)
+#define FRAME_HOLE 64u    /* class FRAME_RESERVED: no memory at all, not counted in given */
+#define FRAME_POISON 64u  /* other classes: it is kept when it is freed (offline.c) */
 #define FRAME_LISTED 128u /* class FRAME_FREE: head of a block in the buddy's lists */
 
 extern struct frame *frames; /* by frame number */
@@ -191,13 +194,15 @@ int vm_policy_choose(const char *name);
 bool vm_reclaiming(void); /* the current task is in vm_reclaim: what it allocates may come from the reserve */
 
 /* Out of memory: asked when reclaim has nothing more, with no spin lock held. May sleep until somebody's memory came
- * free. NULL: nobody is there to ask, and the allocation fails. */
+ * free, or some dirty page was written back: `stored` is how many had been (EVENT_OBJECT_WRITE_BACK) before reclaim
+ * looked; `again`: that alone did not help so often that it is nothing to wait for. NULL: nobody is there to ask, and
+ * the allocation fails. */
 enum oom_answer {
     OOM_FAILS,   /* nothing will come */
     OOM_AGAIN,   /* some came: try again */
     OOM_RESERVE, /* the caller is dying, or makes memory free: the reserve may help him; else it fails */
 };
-extern enum oom_answer (*vm_out_of_memory)(void);
+extern enum oom_answer (*vm_out_of_memory)(u64 stored, bool again);
 bool frame_available(void); /* an allocation of a frame would find one now, without reclaim; a hint */
 
 /* For tests. alloc_fail_when: from now on `fails` is asked at each allocation, of frames or of slabs: true makes it

@@ -79,20 +79,37 @@ static bool next_to_fill(struct space *s, u64 *page, u64 end, u64 *stop, u32 *fl
     return found;
 }
 
+/* Pages [page, stop) of a mapping with these flags. */
+static int fill(struct space *s, u64 page, u64 stop, u32 flags) {
+    bool wanted = (flags & LOCK_BITS) != LOCK_BITS, own = (flags & (VIEW_WRITE | VIEW_SHARED)) == VIEW_WRITE;
+    enum fault_access access = own ? FAULT_WRITE : flags & VIEW_PROT & ~VIEW_EXEC ? FAULT_READ : FAULT_EXEC;
+    int error = 0;
+    if (wanted && (flags & VIEW_PROT) == VIEW_EXEC && (flags & VIEW_KEY))
+        error = -EFAULT; /* its key lets nobody read it */
+    for (; wanted && page < stop && !error; page++) {
+        enum fault_outcome o = space_fault(s, page << PAGE_SHIFT, access);
+        error = o == FAULT_DONE ? 0 : o == FAULT_NOMEM ? -ENOMEM : -EFAULT;
+        if (!error && !machine_goes_on())
+            error = -EINTR;
+    }
+    return error;
+}
+
 int space_fill(struct space *s, u64 address, u64 bytes) {
     u64 page = address >> PAGE_SHIFT, end = min((address + bytes) >> PAGE_SHIFT, USER_PAGES), stop;
     u32 flags;
     int error = 0;
-    while (page < end && !error && next_to_fill(s, &page, end, &stop, &flags)) {
-        bool wanted = (flags & LOCK_BITS) != LOCK_BITS, own = (flags & (VIEW_WRITE | VIEW_SHARED)) == VIEW_WRITE;
-        if (wanted && (flags & VIEW_PROT) == VIEW_EXEC && (flags & VIEW_KEY))
-            error = -EFAULT; /* its key lets nobody read it */
-        for (; wanted && page < stop && !error; page++) {
-            enum fault_access access = own ? FAULT_WRITE : flags & VIEW_PROT & ~VIEW_EXEC ? FAULT_READ : FAULT_EXEC;
-            enum fault_outcome o = space_fault(s, page << PAGE_SHIFT, access);
-            error = o == FAULT_DONE ? 0 : o == FAULT_NOMEM ? -ENOMEM : -EFAULT;
-        }
-        page = stop;
-    }
+    for (; page < end && !error && next_to_fill(s, &page, end, &stop, &flags); page = stop)
+        error = fill(s, page, stop, flags);
     return error;
+}
+
+void space_fill_all(struct space *s) {
+    u64 stop;
+    u32 flags;
+    bool goes_on = true;
+    for (u64 page = 0; page < USER_PAGES && goes_on && next_to_fill(s, &page, USER_PAGES, &stop, &flags); page = stop) {
+        int error = fill(s, page, stop, flags);
+        goes_on = !error || error == -EFAULT;
+    }
 }

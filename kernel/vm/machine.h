@@ -43,8 +43,17 @@ void machine_flush_local(u64 address);
  * is new of `kinds`, for machine_stall_over. Neither sleeps; no lock but the caller's sleeping ones. */
 #define STALL_MEMORY 1u
 #define STALL_IO 2u
+#define STALL_READ 4u /* with STALL_IO: for a page to be read; counted each time */
 u32 machine_stall(u32 kinds) must_check;
 void machine_stall_over(u32 kinds);
+/* machine_reads: how often the current task has begun to wait for a page to be read: STALL_READ. */
+u64 machine_reads(void);
+/* machine_faulted: the current task's fault came to a good end; major: it waited for a page to be read. */
+void machine_faulted(bool major);
+/* machine_breathe: between the steps of what may take long, with no spin lock held: what the CPU has queued is done,
+ * and others may run. machine_goes_on: likewise; false: the current task is to die. */
+void machine_breathe(void);
+bool machine_goes_on(void) must_check;
 
 void machine_zero_page(void *page);
 void machine_copy_page(void *to, const void *from);

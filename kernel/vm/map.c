@@ -124,30 +124,41 @@ int space_protect(struct space *s, u64 address, u64 bytes, u32 prot) {
     return space_protect_key(s, address, bytes, prot, KEY_STAYS, 0);
 }
 
-/* Private memory that becomes writable is data: how many pages more, as far as mprotect(2) gets: it ends at a hole, and
- * at what may not become that. range held. */
-static u64 data_gained(struct space *s, u64 first, u64 end, u32 prot) {
-    u64 pages = 0, page = first;
+/* What comes of private memory that becomes writable, as far as mprotect(2) gets: it ends at a hole, and at what may
+ * not become that. */
+struct gained {
+    u64 data;       /* pages that RLIMIT_DATA counts from now on */
+    u64 first, end; /* what was locked lies in there: it is to be filled */
+};
+
+/* range held. */
+static struct gained gained(struct space *s, u64 first, u64 end, u32 prot) {
+    struct gained g = {.first = end, .end = first};
     struct piece p;
     space_close(s);
-    while (prot & VIEW_WRITE && page < end && piece_next(s, page, &p) && p.first <= page &&
-           !(prot & ~p.view->max_prot)) {
-        struct view after = {.flags = p.view->flags | VIEW_WRITE};
-        if (view_is_data(&after) && !view_is_data(p.view))
-            pages += min(p.end, end) - page;
-        page = p.end;
+    for (u64 page = first; page < end && piece_next(s, page, &p) && p.first <= page && !(prot & ~p.view->max_prot);
+         page = p.end) {
+        u32 flags = p.view->flags;
+        if (flags & (VIEW_WRITE | VIEW_SHARED))
+            continue;
+        g.data += flags & VIEW_GROWSDOWN ? 0 : min(p.end, end) - page;
+        if (flags & VIEW_LOCKED) {
+            g.first = min(g.first, page);
+            g.end = min(p.end, end);
+        }
     }
     space_open(s);
-    return pages;
+    return g;
 }
 
 /* Locked memory that may be written from now on is there from now on (its copies too, where it is a file's). */
-static void fill_locked(struct space *s, u64 address, u64 bytes) {
+static void fill_locked(struct space *s, const struct gained *g) {
     struct mapping m;
-    for (u64 at = address; at < address + bytes && space_walk(s, at, &m) && m.start < address + bytes;) {
+    u64 end = g->end << PAGE_SHIFT;
+    for (u64 at = g->first << PAGE_SHIFT; at < end && space_walk(s, at, &m) && m.start < end;) {
         bool locked = m.view->flags & VIEW_LOCKED && !(m.view->flags & VIEW_SHARED);
-        u64 start = max(m.start, address);
-        at = min(m.end, address + bytes);
+        u64 start = max(m.start, at);
+        at = min(m.end, end);
         space_walk_end(&m);
         if (locked)
             (void)space_fill(s, start, at - start);
@@ -172,18 +183,19 @@ int space_protect_key(struct space *s, u64 address, u64 bytes, u32 prot, u32 key
     }
     u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
     mutex_lock(&s->range);
-    bool limited = s->limits.data != ~0UL;
-    u64 data = limited ? s->sum.data + data_gained(s, first, end, prot) : 0;
-    int error = limited && data > s->sum.data && data << PAGE_SHIFT > s->limits.data ? -ENOMEM : 0;
+    struct gained g = {0};
+    if (prot & VIEW_WRITE && (s->limits.data != ~0UL || s->sum.locked))
+        g = gained(s, first, end, prot);
+    int error = g.data && (s->sum.data + g.data) << PAGE_SHIFT > s->limits.data ? -ENOMEM : 0;
     if (!error)
         error = space_review(s, first, end, change);
-    bool fill = !error && prot & VIEW_WRITE && s->sum.locked;
+    bool fill = !error && g.first < g.end;
     if (!error && beyond)
         error = -ENOMEM;
     mutex_unlock(&s->range);
     event(EVENT_PROTECT, address, 1);
     if (fill)
-        fill_locked(s, address, bytes);
+        fill_locked(s, &g);
     views_reap();
     return error;
 }
@@ -217,8 +229,10 @@ static int advise_part(struct space *s, const struct piece *p, void *argument) {
     int error = a->refuses ? a->refuses(p->view) : 0;
     if (error)
         return error;
-    if (a->discard)
+    if (a->discard) {
+        event(EVENT_DISCARD, p->first << PAGE_SHIFT, 1);
         return space_empty(s, p->first, p->end);
+    }
     if (a->spares && a->spares(p->view))
         return 0;
     if (a->pages) {
@@ -236,15 +250,6 @@ int space_advise(struct space *s, u64 address, u64 bytes, const struct advice *a
     return error ? error : end > top ? -ENOMEM : 0;
 }
 
-static int refuses_locked(const struct view *v) { return v->flags & VIEW_LOCKED ? -EINVAL : 0; }
-
-int space_discard(struct space *s, u64 address, u64 bytes) {
-    if (!range_valid(address, page_align_up(bytes)))
-        return bytes ? -EINVAL : 0;
-    event(EVENT_DISCARD, address, 1);
-    return space_advise(s, address, bytes, &(struct advice){.discard = true, .refuses = refuses_locked});
-}
-
 int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear) {
     if (!range_valid(address, page_align_up(bytes)))
         return bytes ? -EINVAL : 0;
@@ -256,6 +261,8 @@ int space_populate(struct space *s, u64 address, u64 bytes, bool write) {
     for (u64 a = address; a < address + bytes && !error; a += PAGE_SIZE) {
         enum fault_outcome o = space_fault(s, a, write ? FAULT_WRITE : FAULT_READ);
         error = o == FAULT_DONE ? 0 : o == FAULT_NOMEM ? -ENOMEM : -EFAULT;
+        if (!error && !machine_goes_on())
+            error = -EINTR;
     }
     return error;
 }
@@ -283,7 +290,7 @@ u64 space_brk(struct space *s, u64 address) {
                          .max_prot = VIEW_PROT};
     mutex_lock(&s->range);
     u64 old_end = page_align_up(s->brk) >> PAGE_SHIFT, new_end = page_align_up(address) >> PAGE_SHIFT;
-    int error = address < s->brk_start ? -EINVAL : 0;
+    int error = address < s->brk_start || address > USER_PAGES << PAGE_SHIFT ? -EINVAL : 0; /* -1 would round up to 0 */
     if (!error && new_end > old_end) {
         struct view *view = view_intern(&proto);
         error = !view || !brk_fits(s, old_end, new_end) ? -ENOMEM : check_limits(s, view, old_end, new_end - old_end);

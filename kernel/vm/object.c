@@ -24,6 +24,7 @@
 
 void object_init(struct object *o, const struct object_ops *ops, u64 size) {
     *o = (struct object){.ops = ops, .size = size};
+    mutex_init(&o->storing);
     mutex_init(&o->mutex);
     spin_init(&o->lock);
     list_init(&o->mappings);
@@ -163,11 +164,22 @@ void object_attach(struct object *o, u64 index, struct frame *f, u8 flags) {
     atomic_store(&f->pins, 2); /* last: hold_object believes a frame with one pin. The tree's and the caller's */
 }
 
-/* 0; -EEXIST: the index is taken; -ENOMEM: `nodes` is too small, radix_reserve knows by how much. */
-static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, struct radix_reserve *nodes) {
+/* Who wants a page, and what else he may want. */
+struct want {
+    enum object_use use;
+    bool within; /* only if it is not past the end */
+    enum habit how;
+    struct ahead *ahead; /* where he is; NULL: `most` pages are wanted */
+    u64 most;
+};
+
+/* 0; -EEXIST: the index is taken; -ENODATA: it is past the end; -ENOMEM: `nodes` is too small, radix_reserve knows by
+ * how much. The size is looked at under the lock: so truncate, which sets it before it takes that, finds what comes. */
+static int tree_insert(struct object *o, u64 index, const struct want *w, struct frame *f, u8 flags,
+                       struct radix_reserve *nodes) {
     object_attach(o, index, f, flags);
     spin_lock(&o->lock);
-    int error = radix_insert(&o->tree, index, f, nodes);
+    int error = w->within && index >= object_pages(o) ? -ENODATA : radix_insert(&o->tree, index, f, nodes);
     if (!error)
         o->cached++;
     spin_unlock(&o->lock);
@@ -175,14 +187,6 @@ static int tree_insert(struct object *o, u64 index, struct frame *f, u8 flags, s
         atomic_store_relaxed(&f->counts, 0);
     return error;
 }
-
-/* Who wants a page, and what else he may want. */
-struct want {
-    enum object_use use;
-    enum habit how;
-    struct ahead *ahead; /* where he is; NULL: `most` pages are wanted */
-    u64 most;
-};
 
 /* How many pages to read at once, from `index` on. Twice as many as last time where a sequence continues. As little is
  * read ahead as memory is short: it never makes pressure much worse. */
@@ -205,16 +209,20 @@ static unsigned window(struct object *o, u64 index, const struct want *w) {
     return (unsigned)pages;
 }
 
-/* New frames for [index, index + count) into the tree, being filled; stops at the first index that is taken. */
-static int insert_blank(struct object *o, u64 index, unsigned count, u8 flags, bool zeroed, struct frame **out) {
+/* New frames for [index, index + count) into the tree, `filling` or as they are wanted; stops at the first index that
+ * is taken. */
+static int insert_blank(struct object *o, u64 index, const struct want *w, unsigned count, bool filling,
+                        struct frame **out) {
     struct radix_reserve nodes = {0}; /* filled only when an insertion asks: most pages have their node already */
-    unsigned n = 0;
+    bool unseen = w->use == OBJECT_OVERWRITE && index >= object_pages(o); /* others may map what is not past the end */
+    unsigned n = 0, how = filling || unseen ? 0 : FRAME_ZEROED;
+    u8 flags = filling ? FRAME_FILLING | FRAME_REFERENCED : 0;
     int error = 0;
     while (n < count && !error) {
-        struct frame *f = frame_alloc(0, class_of(o), zeroed ? FRAME_ZEROED : 0);
-        error = f ? tree_insert(o, index + n, f, flags, &nodes) : -ENOMEM;
+        struct frame *f = frame_alloc(0, class_of(o), how);
+        error = f ? tree_insert(o, index + n, w, f, flags, &nodes) : -ENOMEM;
         while (f && error == -ENOMEM && !radix_reserve(&nodes, 0))
-            error = tree_insert(o, index + n, f, flags, &nodes);
+            error = tree_insert(o, index + n, w, f, flags, &nodes);
         if (!error) {
             roster_came(f, n > 0);
             out[n++] = f;
@@ -245,14 +253,13 @@ static void fill_done(struct object *o, u64 index, struct frame **frames, unsign
 
 static int fill_with(struct object *o, u64 index, const struct want *w, struct frame **frames, unsigned most) {
     bool from_backend = o->ops->fill && w->use != OBJECT_OVERWRITE;
-    int error = 0, count = insert_blank(o, index, most, from_backend ? FRAME_FILLING | FRAME_REFERENCED : 0,
-                                        !o->ops->fill && w->use != OBJECT_OVERWRITE, frames);
+    int error = 0, count = insert_blank(o, index, w, most, from_backend, frames);
     if (count <= 0) {
         give_back(o);
         return count;
     }
     if (from_backend) {
-        u32 stall = machine_stall(STALL_IO | (roster_refault(o, index) ? STALL_MEMORY : 0));
+        u32 stall = machine_stall(STALL_IO | STALL_READ | (roster_refault(o, index) ? STALL_MEMORY : 0));
         error = o->ops->fill(o, index, frames, count);
         machine_stall_over(stall);
         event(EVENT_OBJECT_FILL, index, count);
@@ -294,7 +301,7 @@ static int get(struct object *o, u64 index, const struct want *w, struct frame *
         /* One that is closing is about to leave, and whoever maps pages wants the next one: waiting lets who removes it
          * go on. */
         if (atomic_load(&f->flags) & (FRAME_FILLING | FRAME_CLOSING)) {
-            u32 stall = machine_stall(STALL_IO);
+            u32 stall = machine_stall(STALL_IO | STALL_READ);
             wait_until(&o->filling, !(atomic_load(&f->flags) & (FRAME_FILLING | FRAME_CLOSING)));
             machine_stall_over(stall);
         }
@@ -315,11 +322,11 @@ static int get(struct object *o, u64 index, const struct want *w, struct frame *
 }
 
 int object_get(struct object *o, u64 index, enum object_use use, struct frame **out) {
-    return get(o, index, &(struct want){use, HABIT_NORMAL, &o->ahead, 0}, out);
+    return get(o, index, &(struct want){use, false, HABIT_NORMAL, &o->ahead, 0}, out);
 }
 
 int object_read_for(struct vm_file *f, u64 index, enum habit how, struct frame **out) {
-    return get(f->object, index, &(struct want){OBJECT_READ, how, &f->ahead, 0}, out);
+    return get(f->object, index, &(struct want){OBJECT_READ, true, how, &f->ahead, 0}, out);
 }
 
 void object_prefetch(struct object *o, u64 first, u64 end) {
@@ -329,7 +336,7 @@ void object_prefetch(struct object *o, u64 first, u64 end) {
         struct frame *f;
         if (object_has(o, first))
             continue;
-        error = get(o, first, &(struct want){OBJECT_READ, HABIT_NORMAL, NULL, end - first}, &f);
+        error = get(o, first, &(struct want){OBJECT_READ, true, HABIT_NORMAL, NULL, end - first}, &f);
         if (!error)
             frame_unpin(f);
     }
@@ -338,10 +345,10 @@ void object_prefetch(struct object *o, u64 first, u64 end) {
 /* ---- the mappings ---- */
 
 static bool concerns(entry e, enum visit visit) {
+    if (entry_swapped(e) || e == entry_poison()) /* a private copy, or one that is lost */
+        return visit == VISIT_UNMAP;
     if (entry_empty(e) || entry_special(e))
         return false;
-    if (entry_swapped(e)) /* a private copy */
-        return visit == VISIT_UNMAP;
     if (visit == VISIT_WRITE_PROTECT)
         return entry_present(e) && entry_writable(e) && frame_class(frame_of_phys(entry_phys(e))) != FRAME_ANON;
     return visit == VISIT_UNMAP || frame_class(frame_of_phys(entry_phys(e))) != FRAME_ANON;
@@ -528,8 +535,11 @@ static void zero_tail(struct object *o, u64 size, struct frame *last) {
     frame_unpin(last);
 }
 
+/* No page that is about to go is on its way to the backend, which would have it again afterwards. */
+static bool may_shrink(const struct object *o) { return !o->ops->write_back || mutex_held(&o->storing); }
+
 void object_resize(struct object *o, u64 size) {
-    assert(mutex_held(&o->mutex));
+    assert(mutex_held(&o->mutex) && (size >= o->size || may_shrink(o)));
     u64 old = o->size, first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
     struct frame *last;
     bool tail = !object_hold_tail(o, size, &last) && last;
@@ -544,7 +554,7 @@ void object_resize(struct object *o, u64 size) {
 }
 
 void object_punch(struct object *o, u64 first, u64 end) {
-    assert(mutex_held(&o->mutex));
+    assert(mutex_held(&o->mutex) && may_shrink(o));
     mark_closing(o, first, end);
     object_visit(o, first, end, VISIT_UNMAP_OBJECT);
     remove_range(o, first, end, false); /* a page that came since is a new one */
@@ -555,8 +565,8 @@ void object_destroy(struct object *o) {
     mark_closing(o, 0, RADIX_NONE);
     remove_range(o, 0, RADIX_NONE, true);
     wait_until(&o->filling, !atomic_load(&o->users));
-    spin_lock(&o->filling.lock); /* who set users to 0 may still be waking us */
-    spin_unlock(&o->filling.lock);
+    spin_lock(&o->lock); /* who set users to 0 may still be waking us */
+    spin_unlock(&o->lock);
 }
 
 static bool droppable(void *value) {
@@ -579,55 +589,117 @@ void object_drop(struct object *o, u64 first, u64 end) {
 static bool take_dirty(struct object *o, struct frame *f) {
     spin_lock(&o->lock);
     bool dirty = f->object.object == o && (frame_flags(f) & FRAME_DIRTY);
-    if (dirty) {
-        atomic_and(&f->flags, (u8)~FRAME_DIRTY);
-        object_count_dirty(o, -1);
-    }
+    if (dirty)
+        atomic_and(&f->flags, (u8)~FRAME_DIRTY); /* it counts until it is stored */
     spin_unlock(&o->lock);
     return dirty;
 }
 
-/* o->mutex held. 0, or the first error. */
-static int write_back(struct object *o, u64 first, u64 end) {
+#define ROW 32u /* pages written back together */
+
+/* The next dirty pages of [*first, end) that follow one another, pinned, and from now on clean; *first: the one after
+ * them. */
+static unsigned take_row(struct object *o, u64 *first, u64 end, struct frame **row) {
+    unsigned count = 0;
     u64 index;
     struct frame *f;
-    int error = 0;
-    while ((f = next_frame(o, first, end, &index))) {
-        if (take_dirty(o, f)) {
-            /* clear dirty, take the right to write from all mappings, then write: a later write faults and is seen */
-            if (atomic_load(&o->writable_shared))
-                object_visit(o, index, index + 1, VISIT_WRITE_PROTECT);
-            u32 stall = machine_stall(STALL_IO);
-            int failed = o->ops->write_back(o, index, f);
-            machine_stall_over(stall);
-            event(EVENT_OBJECT_WRITE_BACK, index, !failed);
-            if (failed) {
-                error = error ? error : failed;
-                errseq_set(&o->errors, failed);
-                object_dirty(o, f);
-            }
+    while (count < ROW && (f = next_frame(o, *first, end, &index))) {
+        bool dirty = (!count || index == *first) && take_dirty(o, f);
+        if (dirty)
+            row[count++] = f;
+        else
+            frame_unpin(f);
+        if (!dirty && count)
+            break;
+        *first = index + 1;
+    }
+    return count;
+}
+
+static int store(struct object *o, u64 index, struct frame **row, unsigned count) {
+    u32 stall = machine_stall(STALL_IO);
+    int error = o->ops->write_back(o, index, row, count);
+    machine_stall_over(stall);
+    event(EVENT_OBJECT_WRITE_BACK, index, error ? 0 : count);
+    waitq_wake_all(&writeback_passes);
+    return error;
+}
+
+/* Stored together, or one by one, if that fails: a page that cannot be stored keeps none beside it. */
+static int store_row(struct object *o, u64 index, struct frame **row, unsigned count) {
+    int error = count > 1 ? store(o, index, row, count) : -EIO, first = 0;
+    for (unsigned i = 0; i < count; i++) {
+        int failed = error ? store(o, index + i, row + i, 1) : 0;
+        if (failed) {
+            first = first ? first : failed;
+            errseq_set(&o->errors, failed);
+            object_dirty(o, row[i]);
         }
-        frame_unpin(f);
-        first = index + 1;
+    }
+    return first;
+}
+
+/* Who reclaims has o->mutex for a moment only: he is waited for. */
+static bool try_mutex(struct object *o) {
+    bool got = mutex_try(&o->mutex);
+    if (!got) {
+        reclaim_exclude();
+        got = mutex_try(&o->mutex);
+        reclaim_include();
+    }
+    return got;
+}
+
+enum progress { STORED, ALL_DONE, BUSY };
+
+/* The next dirty pages of [*first, end). *error: the first there was. o->storing held: so one store of a page does not
+ * pass another, or a truncation. BUSY: somebody has o->mutex, and is not to be waited for. */
+static enum progress write_back(struct object *o, u64 *first, u64 end, bool wait, int *error) {
+    struct frame *row[ROW];
+    if (wait)
+        mutex_lock(&o->mutex);
+    else if (!try_mutex(o))
+        return BUSY;
+    unsigned count = take_row(o, first, end, row);
+    /* clear dirty, take the right to write from all mappings, then write: a later write faults and is seen */
+    if (count && atomic_load(&o->writable_shared))
+        object_visit(o, *first - count, *first, VISIT_WRITE_PROTECT);
+    mutex_unlock(&o->mutex);
+    if (!count)
+        return ALL_DONE;
+    int failed = store_row(o, *first - count, row, count);
+    *error = *error ? *error : failed;
+    spin_lock(&o->lock);
+    object_count_dirty(o, -(int)count);
+    spin_unlock(&o->lock);
+    for (unsigned i = 0; i < count; i++)
+        frame_unpin(row[i]);
+    return STORED;
+}
+
+int object_sync(struct object *o, u64 first, u64 end) {
+    enum progress now = o->ops->write_back ? STORED : ALL_DONE;
+    int error = 0;
+    while (now == STORED && atomic_load(&o->dirty)) {
+        mutex_lock(&o->storing);
+        now = write_back(o, &first, end, true, &error);
+        mutex_unlock(&o->storing);
     }
     return error;
 }
 
-int object_sync(struct object *o, u64 first, u64 end) {
-    if (!o->ops->write_back || !atomic_load(&o->dirty))
-        return 0;
-    mutex_lock(&o->mutex);
-    int error = write_back(o, first, end);
-    mutex_unlock(&o->mutex);
-    return error;
-}
-
 bool object_try_sync(struct object *o) {
-    if (!mutex_try(&o->mutex))
-        return false;
-    (void)write_back(o, 0, RADIX_NONE); /* o->errors keeps it */
-    mutex_unlock(&o->mutex);
-    return true;
+    enum progress now = STORED;
+    u64 first = 0;
+    int error = 0; /* o->errors keeps it */
+    while (now == STORED) {
+        now = BUSY;
+        if (!mutex_try(&o->storing))
+            break;
+        now = write_back(o, &first, RADIX_NONE, false, &error);
+        mutex_unlock(&o->storing);
+    }
+    return now == ALL_DONE;
 }
 
 int object_sync_file(struct vm_file *f, u64 first, u64 end) {

@@ -20,8 +20,9 @@ struct object_ops {
      * the backend). Called without locks; may sleep. 0 or -errno for all. NULL: pages start as zeroes (shared memory).
      */
     int (*fill)(struct object *o, u64 index, struct frame **frames, unsigned count);
-    /* write_back: store one page. Called without spin locks; may sleep. NULL: contents exist only in memory. */
-    int (*write_back)(struct object *o, u64 index, struct frame *f);
+    /* write_back: store pages [index, index + count). Called without spin locks; may sleep. 0, or -errno: some may not
+     * be stored. NULL: contents exist only in memory. */
+    int (*write_back)(struct object *o, u64 index, struct frame **frames, unsigned count);
     /* device: the frame that page `index` of a device shows, or NULL past its end. Not ours to reclaim. Other objects:
      * NULL. */
     struct frame *(*device)(struct object *o, u64 index);
@@ -44,7 +45,8 @@ struct ahead {
 
 struct object {
     const struct object_ops *ops;
-    struct mutex mutex;   /* size changes, truncate, write-back passes */
+    struct mutex storing; /* before mutex. Write-back; write(2) and truncation beyond the object: one at a time */
+    struct mutex mutex;   /* size changes, truncate, visits of mappings */
     struct spin lock;     /* protects tree, mappings and the counts below */
     struct radix tree;    /* page index -> frame, or a slot of the swap area (object_inner.h) */
     struct list mappings; /* of struct link (table.h): the tables that have runs of it */
@@ -52,7 +54,7 @@ struct object {
     u64 size;            /* bytes; written under mutex, read atomically. A mapped access past its last page is SIGBUS */
     u64 cached;          /* frames in the tree */
     u64 swapped;         /* slots in the tree */
-    u64 dirty;           /* of them, dirty */
+    u64 dirty;           /* frames that are dirty, and those being stored; one that is both counts twice */
     u64 writable_shared; /* runs that map it shared and may write (memfd seals, ETXTBSY) */
     struct waitq filling;     /* who waits for FRAME_FILLING to end, or for users to go */
     u32 users;                /* atomic: reclaim looks at it; object_destroy waits */
@@ -92,8 +94,8 @@ enum object_use {
  * sleep (and read ahead). *out on success; -ENOMEM, -ENOSPC (no promise), or the backend's error (-EIO...). Holds no
  * lock on entry or return, but the caller may hold o->mutex. */
 int object_get(struct object *o, u64 index, enum object_use use, struct frame **out) must_check;
-/* object_read_for: the same, contents wanted, for who reads f or has mapped it; `how`: as he said himself. What is read
- * ahead of him goes by where he read last. */
+/* object_read_for: the same, contents wanted, for who reads f or has mapped it; -ENODATA: it is past the end. `how`: as
+ * he said himself. What is read ahead of him goes by where he read last. */
 int object_read_for(struct vm_file *f, u64 index, enum habit how, struct frame **out) must_check;
 /* object_prefetch: pages [first, end) are read that are not there, while memory is not short. An error is nobody's yet.
  * Sleeps. */
@@ -110,17 +112,19 @@ bool object_poisoned(struct object *o, u64 index); /* ... that are lost: frame_o
 /* object_swapped: how many of pages [first, end) are in the swap area. */
 u64 object_swapped(struct object *o, u64 first, u64 end);
 /* object_resize: set the size (bytes); shrinking unmaps and frees what lies past the new end, private copies too, and
- * zeroes the rest of the last page, unless that cannot be read. Holds o->mutex on entry and return. May sleep. */
+ * zeroes the rest of the last page, unless that cannot be read. o->mutex held, and to shrink an object that is written
+ * back o->storing as well. May sleep. */
 void object_resize(struct object *o, u64 size);
 /* object_hold_tail: the page that object_resize to `size` will zero a part of, pinned; NULL: none. With it in hand
  * object_resize does all that it should. -EIO, -ENOMEM: it cannot be had. Holds o->mutex. May sleep. */
 int object_hold_tail(struct object *o, u64 size, struct frame **out) must_check;
-/* object_punch: free pages [first, end) (whole pages); shared mappings then see zeroes; private copies stay. mutex
- * held. */
+/* object_punch: free pages [first, end) (whole pages); shared mappings then see zeroes; private copies stay. Held as by
+ * object_resize that shrinks. */
 void object_punch(struct object *o, u64 first, u64 end);
-/* object_sync: write back dirty pages of [first, end), mapped ones included. 0, or the first error; a page that could
- * not be written stays dirty, and o->errors tells whoever asks by object_sync_file. object_try_sync: all of them,
- * unless somebody has the mutex: then false. object_sync_file: for one open file: 0, or an error that it was not told
+/* object_sync: write back dirty pages of [first, end), mapped ones included, and wait for those being stored. 0, or the
+ * first error; a page that could not be written stays dirty, and o->errors tells whoever asks by object_sync_file. The
+ * object's mutexes are had for a row of pages at a time. object_try_sync: all of them, until somebody has one of them
+ * who may be waiting for memory: then false. object_sync_file: for one open file: 0, or an error that it was not told
  * yet. */
 int object_sync(struct object *o, u64 first, u64 end);
 bool object_try_sync(struct object *o);

@@ -33,7 +33,7 @@ void object_detach(struct object *o, struct frame *f);
 /* object_remove: the frame of page `index` leaves the tree; the caller drops the tree's pin. */
 struct frame *object_remove(struct object *o, u64 index);
 void object_dirty_locked(struct object *o, struct frame *f);
-void object_count_dirty(struct object *o, int by); /* so many more of its pages have FRAME_DIRTY */
+void object_count_dirty(struct object *o, int by); /* so many more of its pages are dirty, or being stored */
 /* object_slot_stale: a frame with FRAME_SWAP is about to differ from its slot, or to go: the slot is given back. */
 void object_slot_stale(struct frame *f);
 /* object_drop_slot: the slot that is page `index` leaves the tree and is given back. */

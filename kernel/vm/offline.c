@@ -1,10 +1,10 @@
 /* offline.c - frames that are taken out of use: what they hold moves to others (soft), or is lost (poison).
  *
  *   object's frame, soft     unmapped as if it were punched out, then copied into the frame that takes its place
- *   object's frame, poison   the same, but the next reader gets it from the backend again; where there is none, the
- * frame stays in the tree as one that could not be filled (evict.c: object_replace) anonymous, soft          every slot
- * that maps it shows the copy instead, at once anonymous, poison        every slot that maps it becomes a poisoned one:
- * SIGBUS to who touches it
+ *   object's frame, poison   the same, but the next reader gets it from the backend again; where there is none,
+ *                            the frame stays in the tree as one that could not be filled (object_replace)
+ *   anonymous, soft          every slot that maps it shows the copy instead, at once
+ *   anonymous, poison        every slot that maps it becomes a poisoned one: SIGBUS to who touches it
  *
  * An anonymous page may be written by any CPU at any time, and its slots have no state "on the way". It is asked for by
  * root, page by page, so the machine stands still meanwhile (machine_quiesce): nobody is inside of any table.
@@ -37,10 +37,13 @@ static bool find_large(struct table *t, void *argument) {
     return !search->leaf;
 }
 
+/* Our pin keeps the frame, not its ring: that is there while a slot maps the frame, and for as long as the epoch
+ * section that saw so. */
 static void show_small(struct frame *f) {
     struct large_search search = {.f = f};
     epoch_enter();
-    ring_each(f->anon.ring, find_large, &search);
+    if (atomic_load(&f->mapped))
+        ring_each(atomic_load(&f->anon.ring), find_large, &search);
     if (search.leaf)
         ring_each(search.above, table_shows_small, search.leaf);
     epoch_leave();
@@ -75,12 +78,14 @@ static int leave_anonymous(struct frame *f, struct frame *fresh) {
     machine_quiesce();
     bool can = can_leave(f);
     if (can) {
-        swap_forget(f); /* entries that name its slot find the same contents there */
         if (fresh) {
             machine_copy_page(frame_va(fresh), frame_va(f));
             fresh->anon.ring = f->anon.ring;
             fresh->anon.index = f->anon.index;
             fresh->mapped = f->mapped;
+            swap_replace(f, fresh);
+        } else {
+            swap_forget(f); /* entries that name its slot find the same contents there */
         }
         exchange(f, fresh);
         f->mapped = 0;
@@ -90,19 +95,26 @@ static int leave_anonymous(struct frame *f, struct frame *fresh) {
     return can ? 0 : -EBUSY;
 }
 
-int frame_offline(struct frame *f, bool poison) {
-    bool anonymous = frame_class(f) == FRAME_ANON;
-    struct frame *fresh = poison ? NULL : frame_alloc(0, frame_class(f), 0);
-    if (!poison && !fresh)
-        return -ENOMEM;
-    reclaim_exclude();
+/* With no batch of reclaim under way. */
+static int leave(struct frame *f, struct frame *fresh, bool anonymous) {
     int error = anonymous ? leave_anonymous(f, fresh) : object_replace(f, fresh);
     if (!error && fresh)
         roster_came(fresh, true);
     if (!error)
         atomic_or(&f->flags, FRAME_POISON);
     roster_settle(f);
-    reclaim_include();
+    return error;
+}
+
+int frame_offline(struct frame *f, bool poison) {
+    enum frame_class class = frame_class(f); /* it is pinned, and a file's may become shared memory's */
+    struct frame *fresh = poison ? NULL : frame_alloc(0, class, 0);
+    int error = poison || fresh ? 0 : -ENOMEM;
+    if (!error) {
+        reclaim_exclude();
+        error = leave(f, fresh, class == FRAME_ANON);
+        reclaim_include();
+    }
     if (error && fresh)
         frame_free(fresh, 0);
     frame_unpin(f);

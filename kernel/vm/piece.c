@@ -184,24 +184,29 @@ static void usage_of_frame(struct frame *f, u64 sharers, entry e, struct space_u
     u->pss_bytes += PAGE_SIZE / users;
 }
 
-/* Shown large or not; reclaim may be changing that. */
-static struct table *lower_of(struct table *t, unsigned i, bool *large) {
-    spin_lock(&t->lock);
-    entry e = slot_read(&t->slots[i]);
-    struct table *lower = table_below(e);
-    spin_unlock(&t->lock);
-    *large = entry_is_large(e);
-    return lower;
-}
-
 static void usage_in(struct table *t, u64 first, u64 end, u64 sharers, struct space_usage *u);
 
 static void usage_below(struct table *t, unsigned i, u64 first, u64 end, u64 sharers, struct space_usage *u) {
     bool large;
-    struct table *lower = lower_of(t, i, &large);
+    struct table *lower = table_lower(t, i, &large);
     if (large)
         u->large += min(end, lower->base + TABLE_SLOTS) - max(first, lower->base);
     usage_in(lower, first, end, sharers, u);
+}
+
+/* Locked, so that what a slot maps is mapped: reclaim may take it from there any moment. */
+static void usage_in_leaf(struct table *t, unsigned from, unsigned to, u64 sharers, struct space_usage *u) {
+    spin_lock(&t->lock);
+    for (unsigned i = from; i < to; i++) {
+        entry e = slot_read(&t->slots[i]);
+        if (entry_swapped(e)) {
+            u->swap++;
+            u->swap_pss_bytes += PAGE_SIZE / (sharers * max(swap_users(entry_swap_slot(e)), 1u));
+        } else if (!entry_empty(e) && !entry_special(e)) {
+            usage_of_frame(frame_of_phys(entry_phys(e)), sharers, e, u);
+        }
+    }
+    spin_unlock(&t->lock);
 }
 
 static void usage_in(struct table *t, u64 first, u64 end, u64 sharers, struct space_usage *u) {
@@ -209,18 +214,11 @@ static void usage_in(struct table *t, u64 first, u64 end, u64 sharers, struct sp
     unsigned from = first > t->base ? (first - t->base) / step : 0;
     unsigned to = min((end - t->base + step - 1) / step, (u64)TABLE_SLOTS);
     sharers *= atomic_load(&t->shares);
-    for (unsigned i = from; i < to; i++) {
-        entry e = slot_read(&t->slots[i]);
-        if (t->level > 1) {
-            if ((t->below[i / 64] >> (i % 64)) & 1)
-                usage_below(t, i, first, end, sharers, u);
-        } else if (entry_swapped(e)) {
-            u->swap++;
-            u->swap_pss_bytes += PAGE_SIZE / (sharers * max(swap_users(entry_swap_slot(e)), 1u));
-        } else if (!entry_empty(e) && !entry_special(e)) {
-            usage_of_frame(frame_of_phys(entry_phys(e)), sharers, e, u);
-        }
-    }
+    if (t->level == 1)
+        usage_in_leaf(t, from, to, sharers, u);
+    for (unsigned i = from; t->level > 1 && i < to; i++)
+        if ((t->below[i / 64] >> (i % 64)) & 1)
+            usage_below(t, i, first, end, sharers, u);
 }
 
 static void unreference_large(struct table *t, unsigned i) {
@@ -236,7 +234,7 @@ static void unreference_in(struct table *t, u64 first, u64 end) {
     unsigned to = min((end - t->base + step - 1) / step, (u64)TABLE_SLOTS);
     for (unsigned i = t->level > 1 ? table_next(t, from) : TABLE_SLOTS; i < to; i = table_next(t, i + 1)) {
         bool large;
-        struct table *lower = lower_of(t, i, &large);
+        struct table *lower = table_lower(t, i, &large);
         if (large)
             unreference_large(t, i);
         unreference_in(lower, first, end);

@@ -88,16 +88,23 @@ void plan_append(struct table *t, u64 first, u64 end, struct view *view, u64 off
     t->runs[t->run_count++] = (struct run){first, end, view, view->file ? offset : 0};
 }
 
+/* As a new one, of t: who visits the object's mappings just now comes to t too. */
+static void link_renew(struct link *l, struct table *t) {
+    struct object *o = l->object;
+    spin_lock(&o->lock);
+    l->table = t;
+    l->pass = 0;
+    list_del(&l->in_object);
+    list_add(&o->mappings, &l->in_object);
+    spin_unlock(&o->lock);
+}
+
+void plan_visit_again(struct table *t, const struct object *o) { link_renew(link_find(t, o), t); }
+
 static void links_hand_down(struct table *t, struct table *lower) {
     while (!list_empty(&t->links)) {
         struct link *l = list_first(&t->links, struct link, in_table);
-        struct object *o = l->object;
-        spin_lock(&o->lock);
-        l->table = lower;
-        l->pass = 0; /* as a new one: who visits the object's mappings, comes to lower too */
-        list_del(&l->in_object);
-        list_add(&o->mappings, &l->in_object);
-        spin_unlock(&o->lock);
+        link_renew(l, lower);
         list_del(&l->in_table);
         list_add(&lower->links, &l->in_table);
     }

@@ -45,6 +45,8 @@ void policy_push_behind(unsigned queue, u32 page, u32 other) {
     link_between(queue, page, other, other == POLICY_NONE ? policy_queues[queue].head : policy_nodes[other].next);
 }
 
+void policy_push_last(unsigned queue, u32 page) { policy_push_behind(queue, page, policy_queues[queue].tail); }
+
 void policy_remove(u32 page) {
     struct policy_node *n = &policy_nodes[page];
     if (!n->queue)

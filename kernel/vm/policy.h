@@ -39,6 +39,9 @@ struct policy {
     /* touched: a harvest found that the page, which is in a queue, was used since the last one. NULL: it is enough that
      * policy_used says so when asked; else that does not speak of harvests. */
     void (*touched)(u32 page);
+    /* cold: a program says that it will not use the page, which is in a queue, soon: it goes before others. NULL: that
+     * it does not count as used is enough. */
+    void (*cold)(u32 page);
     /* victims: name pages, which are in no queue then. Each will be in `evicted` or `stays`, or is gone. No name: ask
      * again, if `looked` is not 0. Reclaim gives up when it looked at, or harvested, three times all of memory: by then
      * every page must have been named that is not used all the time. */
@@ -80,6 +83,7 @@ extern struct policy_queue policy_queues[POLICY_QUEUES];
 
 void policy_push(unsigned queue, u32 page);                   /* at the head */
 void policy_push_behind(unsigned queue, u32 page, u32 other); /* towards the tail of `other`; NONE: at the head */
+void policy_push_last(unsigned queue, u32 page);              /* at the tail */
 void policy_remove(u32 page);                                 /* from its queue, if it is in one */
 static inline bool policy_in(unsigned queue, u32 page) { return policy_nodes[page].queue == queue + 1; }
 

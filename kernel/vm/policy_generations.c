@@ -32,6 +32,11 @@ static void generations_touched(u32 page) {
     put(youngest, page);
 }
 
+static void generations_cold(u32 page) {
+    policy_remove(page);
+    policy_push_last(queue_of(oldest), page);
+}
+
 static unsigned generations_victims(struct policy_ask *ask) {
     unsigned n = 0;
     if (aging) { /* what was used is in the youngest generation now */
@@ -65,6 +70,7 @@ const struct policy policy_generations = {
     .insert = generations_insert,
     .refault = generations_refault,
     .touched = generations_touched,
+    .cold = generations_cold,
     .victims = generations_victims,
     .stays = generations_stays,
     .evicted = generations_evicted,

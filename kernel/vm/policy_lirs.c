@@ -89,6 +89,12 @@ static void lirs_touched(u32 page) {
     }
 }
 
+static void lirs_cold(u32 page) {
+    policy_remove(page);
+    policy_nodes[page].bits = 0;
+    policy_push_last(COLD, page);
+}
+
 static void learn(u8 bits, bool passed) {
     if (passed && !(bits & DEMOTED))
         cold_wanted += GROW;
@@ -172,6 +178,7 @@ const struct policy policy_lirs = {
     .insert = lirs_insert,
     .refault = lirs_refault,
     .touched = lirs_touched,
+    .cold = lirs_cold,
     .victims = lirs_victims,
     .stays = lirs_stays,
     .evicted = lirs_evicted,

@@ -38,6 +38,13 @@ static void s3fifo_touched(u32 page) {
         n->bits++;
 }
 
+static void s3fifo_cold(u32 page) {
+    unsigned queue = policy_in(MAIN, page) ? MAIN : SMALL;
+    policy_remove(page);
+    policy_nodes[page].bits = 0;
+    policy_push_last(queue, page);
+}
+
 static unsigned s3fifo_victims(struct policy_ask *ask) {
     struct policy_queue *small = &policy_queues[SMALL], *main = &policy_queues[MAIN];
     unsigned n = 0;
@@ -75,6 +82,7 @@ const struct policy policy_s3fifo = {
     .insert = s3fifo_insert,
     .refault = s3fifo_refault,
     .touched = s3fifo_touched,
+    .cold = s3fifo_cold,
     .victims = s3fifo_victims,
     .stays = s3fifo_stays,
     .evicted = s3fifo_evicted,

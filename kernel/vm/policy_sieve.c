@@ -13,6 +13,14 @@ static void sieve_insert(u32 page) {
     policy_push(QUEUE, page);
 }
 
+/* The hand comes to it next. */
+static void sieve_cold(u32 page) {
+    struct policy_queue *q = &policy_queues[QUEUE];
+    policy_remove(page);
+    policy_push_behind(QUEUE, page, q->hand != POLICY_NONE ? q->hand : q->tail);
+    q->hand = page;
+}
+
 static unsigned sieve_victims(struct policy_ask *ask) {
     struct policy_queue *q = &policy_queues[QUEUE];
     unsigned n = 0;
@@ -39,6 +47,7 @@ const struct policy policy_sieve = {
     .name = "sieve",
     .start = sieve_start,
     .insert = sieve_insert,
+    .cold = sieve_cold,
     .victims = sieve_victims,
     .stays = sieve_stays,
 };

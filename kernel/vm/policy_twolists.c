@@ -38,6 +38,12 @@ static void twolists_refault(u32 page, u32 memo) {
         clock_now++;
 }
 
+static void twolists_cold(u32 page) {
+    policy_remove(page);
+    policy_nodes[page].bits = 0;
+    policy_push_last(INACTIVE, page);
+}
+
 /* Linux looks at the accessed bits of ACTIVE's tail too, but for anonymous memory what they say counts for nothing. */
 static void shrink_active(unsigned most) {
     struct policy_queue *a = &policy_queues[ACTIVE];
@@ -79,6 +85,7 @@ const struct policy policy_twolists = {
     .start = twolists_start,
     .insert = twolists_insert,
     .refault = twolists_refault,
+    .cold = twolists_cold,
     .victims = twolists_victims,
     .stays = twolists_stays,
     .evicted = twolists_evicted,

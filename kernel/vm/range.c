@@ -68,6 +68,18 @@ static bool covers_slot(u64 first, u64 end, unsigned slot, u64 step) {
 
 /* ---- prepare ---- */
 
+static struct view *renewed(const struct range_op *op, struct view *old);
+
+/* Slot i of t, locked, wholly in the range, shows a leaf large, of which we are the only user: it stays so if the view
+ * that comes shows every page as it is shown now (advice, locks). Only its plan changes. */
+static bool stays_large(const struct range_op *op, const struct table *t, unsigned i) {
+    entry e = slot_read(&t->slots[i]);
+    if (!entry_is_large(e) || atomic_load(&table_below(e)->shares) != 1)
+        return false;
+    struct view *before = table_below(e)->runs[0].view, *after = renewed(op, before);
+    return after && !((before->flags ^ after->flags) & (VIEW_PROT | VIEW_KEY));
+}
+
 static enum step prepare(struct range_op *op, struct table *t) {
     u64 first = part_first(op, t), end = part_end(op, t), step = slot_pages(t->level);
     enum step result = STEP_DONE;
@@ -80,13 +92,15 @@ static enum step prepare(struct range_op *op, struct table *t) {
     if (t->level == 1)
         return result;
     for (unsigned i = table_next(t, first / step); i * step < end && result == STEP_DONE; i = table_next(t, i + 1)) {
-        struct table *lower;
-        if (!op->review && covers_slot(first, end, i, step))
+        bool whole = covers_slot(first, end, i, step);
+        struct table *lower = NULL;
+        if (!op->review && whole)
             continue; /* will be detached */
         spin_lock(&t->lock);
-        result = table_own(op->s, t, i, &op->stock, &lower);
+        if (!op->review || !whole || !stays_large(op, t, i))
+            result = table_own(op->s, t, i, &op->stock, &lower);
         spin_unlock(&t->lock);
-        if (result == STEP_DONE)
+        if (result == STEP_DONE && lower)
             result = prepare(op, lower);
     }
     return result;
@@ -143,7 +157,7 @@ static bool is_idle(struct table *t) { return t->run_count == 0 && (t->level == 
 static void commit(struct range_op *op, struct table *t);
 
 static void commit_below(struct range_op *op, struct table *t, unsigned i) {
-    struct table *lower = table_of_entry(slot_read(&t->slots[i]));
+    struct table *lower = op->review ? table_lower(t, i, NULL) : table_of_entry(slot_read(&t->slots[i]));
     commit(op, lower);
     if (op->view || op->review)
         return;

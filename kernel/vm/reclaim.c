@@ -24,6 +24,7 @@
 #include "vm/slab.h"
 #include "vm/swap.h"
 #include "vm/writeback.h"
+#include "vm/zswap.h"
 
 static struct mutex reclaiming = MUTEX_INIT(reclaiming); /* one at a time; protects all below */
 static struct waitq batch_ended = WAITQ_INIT(batch_ended);
@@ -107,7 +108,7 @@ static void harvest_large(struct table *t, struct batch *b) {
 static void harvest(struct frame *f, struct batch *b) {
     if (!hold(f))
         return;
-    struct table *t = frame_held_counts(f, FRAME_TABLE) ? f->owner.slab : NULL;
+    struct table *t = table_of_held(f);
     if (t && spin_try(&t->lock)) {
         if (!atomic_load(&t->dead) && t->level == 1 && !atomic_load(&t->large))
             harvest_slots(t, b);
@@ -148,8 +149,8 @@ struct withdrawal {
     struct ring *above;  /* ... by slots of these */
 };
 
-/* It gets a slot, or has one from before, whose contents are the same still. False: it cannot have one. The leaf that
- * maps it is locked, so it stays. */
+/* It gets a slot, or has one from before, whose contents are the same still. False: it cannot have one, or was kept.
+ * The leaf that maps it is locked, so it stays. */
 static bool give_slot(struct withdrawal *w) {
     struct batch *b = w->batch;
     struct frame *f = w->f;
@@ -160,7 +161,7 @@ static bool give_slot(struct withdrawal *w) {
         b->spare = 0;
         b->fresh[b->fresh_count++] = f;
         atomic_or(&f->flags, FRAME_FILLING); /* some CPU may write to it until the flush: nobody maps it again before */
-    } else if (swap_leaving(f->anon.swap)) {
+    } else if (swap_leaving(f->anon.swap) || (frame_flags(f) & FRAME_KEPT)) {
         return false;
     }
     w->slot = f->anon.swap;
@@ -168,23 +169,47 @@ static bool give_slot(struct withdrawal *w) {
     return true;
 }
 
-/* Given up by MADV_FREE, and not written since: the frame goes, with nothing in its place. If it was written just now,
- * the exchange says so, and it stays: from then on like any other. The flush does not wait for the batch's end: by a
- * swap entry a fault finds the frame again, and a range operation sees that a flush is to come; by nothing a fault gets
- * another frame, while some CPU may still read this one. */
-static bool drop_lazy(struct withdrawal *w, struct table *t, entry *slot) {
-    entry e = slot_exchange(slot, 0);
-    if (e & ENTRY_DIRTY) {
-        slot_store(slot, e & ~ENTRY_LAZY);
-        return true;
+/* An entry that MADV_FREE gave up and that nothing was written by since, alone to map its frame. */
+static bool is_given_up(entry e) {
+    return (e & (ENTRY_PRESENT | ENTRY_LAZY | ENTRY_DIRTY)) == (ENTRY_PRESENT | ENTRY_LAZY) &&
+           atomic_load(&frame_of_phys(entry_phys(e))->mapped) == 1;
+}
+
+static bool is_unused(entry e) {
+    return !(e & ENTRY_ACCESSED) && !(frame_flags(frame_of_phys(entry_phys(e))) & FRAME_REFERENCED);
+}
+
+/* The frame goes, with nothing in its place, and so do those after it in the run that were given up likewise and not
+ * used. If one was written just now, the exchange says so, and it stays: from then on like any other. The flush does
+ * not wait for the batch's end: by a swap entry a fault finds the frame again, and a range operation sees that a flush
+ * is to come; by nothing a fault gets another frame, while some CPU may still read this one. */
+static bool drop_lazy(struct withdrawal *w, struct table *t, const struct run *run) {
+    struct frame *gone[SWAP_CLUSTER];
+    unsigned count = 0;
+    for (u64 i = w->index; i < run->end && count < SWAP_CLUSTER; i++) {
+        entry e = slot_read(&t->slots[i]);
+        if (!is_given_up(e) || (i != w->index && !is_unused(e)))
+            break;
+        e = slot_exchange(&t->slots[i], 0);
+        if (e & ENTRY_DIRTY)
+            slot_store(&t->slots[i], e & ~ENTRY_LAZY);
+        else
+            gone[count++] = frame_of_phys(entry_phys(e));
     }
-    if (!w->any)
-        frame_pin(w->f); /* until the flush */
-    w->any = true;
-    w->batch->stale = true;
-    flush(w->batch);
-    atomic_hint_add(&t->anon, -1);
-    frame_unmap(w->f);
+    if (count) {
+        w->batch->stale = true;
+        flush(w->batch);
+        atomic_hint_add(&t->anon, -(s64)count);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (gone[i] == w->f && !w->any) { /* the batch's end frees it, and tells the policy */
+            frame_pin(w->f);
+            w->any = true;
+        } else if (gone[i] != w->f) {
+            w->batch->freed++;
+        }
+        frame_unmap(gone[i]);
+    }
     return true;
 }
 
@@ -205,9 +230,8 @@ static bool withdraw(struct table *t, void *argument) {
     }
     if (stays)
         return true;
-    if ((e & (ENTRY_PRESENT | ENTRY_LAZY | ENTRY_DIRTY)) == (ENTRY_PRESENT | ENTRY_LAZY) &&
-        atomic_load(&w->f->mapped) == 1)
-        return drop_lazy(w, t, slot);
+    if (is_given_up(e))
+        return drop_lazy(w, t, run);
     if (!w->any && entry_present(e) && (e & ENTRY_ACCESSED)) {
         slot_clear_bits(slot, ENTRY_ACCESSED);
         atomic_or(&w->f->flags, FRAME_REFERENCED);
@@ -236,41 +260,54 @@ bool table_shows_small(struct table *t, void *argument) {
     return true;
 }
 
-static void withdraw_frame(struct frame *f, struct batch *b) {
-    struct withdrawal w = {.f = f, .batch = b};
+static void visit_mappings(struct withdrawal *w) {
+    struct frame *f = w->f;
     struct ring *ring = NULL;
-    if (!(atomic_load(&f->flags) & FRAME_SWAP) && !b->spare && !(b->spare = swap_alloc()) &&
-        !atomic_load_relaxed(&lazy_used))
-        return;
-    if (radix_reserve(&b->nodes, 2)) /* else the tree says how many when it is asked */
-        return;
+    w->large = NULL;
     epoch_enter();
     if (hold(f)) {
         u64 counts = frame_held_counts(f, FRAME_ANON);
-        if (counts && counts < FRAME_ONE_PIN) {
-            w.index = atomic_load(&f->anon.index);
+        if ((u32)counts && (w->any || counts < FRAME_ONE_PIN)) { /* mapped */
+            w->index = atomic_load(&f->anon.index);
             ring = atomic_load(&f->anon.ring);
-            if (!atomic_load(&f->counts)) /* drop_leaf has begun to use the descriptor otherwise */
+            if (!atomic_load(&f->mapped)) /* drop_leaf has begun to use the descriptor otherwise */
                 ring = NULL;
         }
         let_go(f);
     }
     if (ring)
-        ring_each(ring, withdraw, &w);
-    if (w.large)
-        ring_each(w.above, table_shows_small, w.large);
+        ring_each(ring, withdraw, w);
+    if (w->large)
+        ring_each(w->above, table_shows_small, w->large);
     epoch_leave();
+}
+
+static void withdraw_frame(struct frame *f, struct batch *b) {
+    struct withdrawal w = {.f = f, .batch = b};
+    if (!(atomic_load(&f->flags) & FRAME_SWAP) && !b->spare && !(b->spare = swap_alloc()) &&
+        !atomic_load_relaxed(&lazy_used))
+        return;
+    if (radix_reserve(&b->nodes, 2))
+        return;
+    if (!zswap_stuck() && swap_again(f)) {
+        w.any = true;
+        w.slot = f->anon.swap;
+        b->fresh[b->fresh_count++] = f;
+    }
+    do /* again if the path in the cache wanted more nodes, as the first of a batch may */
+        visit_mappings(&w);
+    while (b->nodes.count < b->nodes.wanted && !radix_reserve(&b->nodes, 0));
     if (w.any)
         b->frames[b->count++] = f;
 }
 
 /* ---- a batch ends ---- */
 
-/* What could not be written stays in memory: one pin keeps it in the cache for those whose entries name it. The hand
- * frees it when none does any more. */
-static void keep(struct frame *f) {
+/* What could not be written stays in memory: one pin keeps it in the cache for those whose entries name it. Who writes
+ * to it when none does any more takes it out (swap_take), or the hand frees it. */
+static void keep(struct frame *f, int error) {
     frame_pin(f);
-    atomic_or(&f->flags, FRAME_ERROR);
+    atomic_or(&f->flags, error == -EAGAIN ? FRAME_DIRTY : FRAME_ERROR);
 }
 
 /* The batch's pin goes, and with it the frame, unless a fault came for it. */
@@ -295,9 +332,10 @@ static void finish(struct batch *b) {
     swap_write(b->fresh, b->fresh_count, errors);
     for (unsigned i = 0; i < b->fresh_count; i++)
         if (errors[i]) {
-            keep(b->fresh[i]);
-            error = errors[i];
-            kept++;
+            bool failed = swap_has_device(b->fresh[i]->anon.swap); /* else the tier does not want it */
+            keep(b->fresh[i], errors[i]);
+            error = failed ? errors[i] : error;
+            kept += failed;
         }
     if (kept)
         kprintf(LOG_ERR "swap: %u pages could not be written (error %d): they stay in memory\n", kept, -error);
@@ -307,23 +345,28 @@ static void finish(struct batch *b) {
     b->freed += object_write_out(&out);
 }
 
-/* A page that could not be written, and that no entry needs any more: its slot is never used again. */
-static void drop_kept(struct frame *f, struct batch *b) {
+/* A page that could not be written, and that no entry needs any more, goes: true. */
+static bool drop_kept(struct frame *f, struct batch *b) {
     bool mine = false;
-    u64 slot = f->anon.swap;
     if (!hold(f))
-        return;
-    if (frame_class(f) == FRAME_ANON && (frame_flags(f) & (FRAME_ERROR | FRAME_SWAP)) == (FRAME_ERROR | FRAME_SWAP) &&
+        return false;
+    u64 slot = f->anon.swap;
+    if (frame_class(f) == FRAME_ANON && (frame_flags(f) & FRAME_KEPT) && (frame_flags(f) & FRAME_SWAP) &&
         atomic_load(&f->counts) == FRAME_ONE_PIN && swap_count(slot) == 1)
         mine = true;
     let_go(f);
-    if (!mine)
-        return;
-    swap_dup(slot);
-    swap_forget(f);
-    swap_bad(slot);
-    frame_unpin(f);
-    b->freed++;
+    if (mine) {
+        swap_dup(slot);
+        swap_forget(f);
+        swap_bad(slot);
+        frame_unpin(f);
+        b->freed++;
+    }
+    return mine;
+}
+
+static bool is_kept(const struct frame *f) {
+    return frame_class(f) == FRAME_ANON && (frame_flags(f) & FRAME_SWAP) && (frame_flags(f) & FRAME_KEPT);
 }
 
 /* ---- victims ---- */
@@ -337,9 +380,7 @@ static void examine(struct frame *f, struct batch *b) {
         ; /* since it was named */
     else if (of_object)
         b->freed += object_evict(f, b->around, &out);
-    else if (frame_class(f) == FRAME_ANON && (flags & FRAME_ERROR))
-        drop_kept(f, b);
-    else if (frame_class(f) == FRAME_ANON)
+    else if (frame_class(f) == FRAME_ANON && !(is_kept(f) && drop_kept(f, b)))
         withdraw_frame(f, b);
     bool pending = b->count != before;
     for (unsigned i = out_before; i < out.count; i++)
@@ -372,7 +413,7 @@ void vm_drop_kept(void) {
     struct batch b = {.count = 0};
     mutex_lock(&reclaiming);
     for (u64 n = 0; n < frame_count; n++)
-        if (frames[n].class == FRAME_ANON && (atomic_load_relaxed(&frames[n].flags) & FRAME_ERROR))
+        if (is_kept(&frames[n]))
             drop_kept(&frames[n], &b);
     reclaim_include();
 }
@@ -384,8 +425,8 @@ static void end_batch(struct batch *b) {
     radix_release(&b->nodes);
 }
 
-/* Until so many pages are free or in the batch, or three times as many as there are were looked at: once for their
- * marks, once for their accessed bits. */
+/* Until so many pages are free, or three times as many as there are were looked at: once for their marks, once for
+ * their accessed bits. So what is in a batch and then stays, as it cannot be written, keeps nobody from the rest. */
 static void take_victims(struct batch *b, u64 pages) {
     struct frame *named[SWAP_CLUSTER];
     u64 looked = 0;
@@ -400,7 +441,7 @@ static void take_victims(struct batch *b, u64 pages) {
             break;
         harvest_on(ask.harvest, b);
         looked += max(max(ask.looked, ask.harvest), (u64)count);
-        if (b->count == SWAP_CLUSTER || out.count == SWAP_CLUSTER)
+        if (b->count == SWAP_CLUSTER || out.count == SWAP_CLUSTER || b->freed + b->count + out.count >= pages)
             finish(b);
     }
 }
@@ -408,8 +449,8 @@ static void take_victims(struct batch *b, u64 pages) {
 /* True: it is our turn. False: a batch of somebody else's has ended since we came. */
 static bool take_turn(void) {
     u64 seen = atomic_load(&batches);
-    bool ours = false; /* the condition may be asked again when they are */
-    wait_until(&batch_ended, ours || (ours = mutex_try(&reclaiming)) || atomic_load(&batches) != seen);
+    bool ours;
+    wait_until(&batch_ended, (ours = mutex_try(&reclaiming)) || atomic_load(&batches) != seen);
     return ours;
 }
 
@@ -514,14 +555,17 @@ static bool cool(entry *slot, void *argument) {
     if (e & ENTRY_ACCESSED)
         slot_clear_bits(slot, ENTRY_ACCESSED);
     atomic_and(&f->flags, (u8)~FRAME_REFERENCED);
-    if (g)
-        g->frames[g->count++] = f;
-    return !g || g->count < SWAP_CLUSTER;
+    g->frames[g->count++] = f;
+    return g->count < SWAP_CLUSTER;
 }
 
 void space_pages_cold(struct space *s, u64 first, u64 end) {
-    while (first < end)
-        first = each_slot(s, first, end, SLOTS_SMALL, cool, NULL);
+    while (first < end) {
+        struct gathered g = {.count = 0};
+        first = each_slot(s, first, end, SLOTS_SMALL, cool, &g);
+        if (g.count)
+            roster_cold(g.frames, g.count);
+    }
 }
 
 void space_pages_out(struct space *s, u64 first, u64 end) {

@@ -3,12 +3,15 @@
  * A move maps the new range first, then carries the frames over, leaf by leaf, then unmaps the old range. Anonymous
  * frames name the ring and index they are mapped at; so one that is mapped more than once is copied before it moves
  * (its copy-on-write done early), and the others are told their new place with both leaves locked. All of that is made
- * ready in a pass of its own, since it takes memory; the pass that moves takes none.
+ * ready in passes of their own, since it takes memory: first the tables and copies, then, when these have cut the plans
+ * above as they will, room there. The pass that moves takes none.
  *
  * Where old and new place are aligned alike, full leaves move whole, by one slot of the table above: their frames keep
  * ring and index, their runs hold no addresses, and only the table's base changes. The old place gets its run back,
  * above, for the unmapping to take (or MREMAP_DONTUNMAP to leave). */
+#include "vm/commit.h"
 #include "vm/inner.h"
+#include "vm/roster.h"
 #include "vm/swap.h"
 
 struct move {
@@ -16,6 +19,11 @@ struct move {
     u64 from, to; /* first pages */
     u64 pages;
     struct stock stock;
+    bool moving;          /* all is made ready */
+    struct table *linked; /* the last table above the old place that gets a link back with a whole leaf ... */
+    unsigned links;       /* ... and how many of them do */
+    u64 row_end;          /* where the last row of whole leaves ends ... */
+    unsigned rows;        /* ... and how many more there are */
 };
 
 /* The table of `level` for `page`, exclusive with its path; STEP_DONE with *own == NULL when there is none and `make`
@@ -66,6 +74,7 @@ static enum step copy_slot(struct move *m, struct table *t, unsigned i, entry e)
     atomic_store_relaxed(&fresh->anon.ring, t->ring);
     atomic_store_relaxed(&fresh->anon.index, i);
     atomic_store(&fresh->mapped, 1); /* last: as in take_frame */
+    roster_came(fresh, false);
     machine_copy_page(frame_va(fresh), frame_va(old));
     entry now = entry_frame(frame_phys(fresh), false, e & (ENTRY_NOEXEC | ENTRY_KEY)) | ENTRY_DIRTY;
     slot_exchange(&t->slots[i], entry_present(e) ? now : entry_withhold(now));
@@ -88,17 +97,8 @@ struct whole {
     unsigned i, j;
 };
 
-/* Room in the plan of a table above, also for the unmapping afterwards, and a link for the run that comes back. */
-static bool fits_above(struct move *m, struct table *t, const struct view *v) {
-    bool linked = !view_object(v) || plan_has_link(t, view_object(v)) || stock_has(&m->stock, 0, 1, 0);
-    spin_lock(&t->lock);
-    bool room = plan_room(t, 4, &m->stock);
-    spin_unlock(&t->lock);
-    return room && linked;
-}
-
-/* Is pages [done, done + n) one leaf that can move whole, with all that this takes? w->leaf == NULL: no. */
-static enum step ready_whole(struct move *m, u64 done, u64 n, struct whole *w) {
+/* Is pages [done, done + n) one leaf that can move whole? w->leaf == NULL: no. */
+static enum step find_whole(struct move *m, u64 done, u64 n, struct whole *w) {
     struct table *leaf = NULL;
     enum step step = STEP_DONE;
     w->leaf = NULL;
@@ -113,15 +113,41 @@ static enum step ready_whole(struct move *m, u64 done, u64 n, struct whole *w) {
         return step;
     w->i = slot_index(m->from + done, 2);
     w->j = slot_index(m->to + done, 2);
-    if (!fits_above(m, w->from, leaf->runs[0].view) || !fits_above(m, w->to, leaf->runs[0].view))
-        return STEP_STOCK;
     w->leaf = leaf;
     return STEP_DONE;
 }
 
+/* A link for the run that comes back to t: one for each such table, all before the first leaf moves. */
+static bool has_link(struct move *m, struct table *t, const struct view *v) {
+    if (!view_object(v) || plan_has_link(t, view_object(v)))
+        return true;
+    m->links += m->linked != t;
+    m->linked = t;
+    return stock_has(&m->stock, 0, m->links, 0);
+}
+
+/* Room in the plan of a table above: a row of whole leaves takes a run of the target's in two there, or brings one
+ * back; and the unmapping afterwards. */
+static bool fits_above(struct move *m, struct table *t) {
+    spin_lock(&t->lock);
+    bool room = plan_room(t, 4 + 2 * m->rows, &m->stock);
+    spin_unlock(&t->lock);
+    return room;
+}
+
+static enum step reserve_chunk(struct move *m, u64 done, u64 n) {
+    struct whole w;
+    enum step step = find_whole(m, done, n, &w);
+    if (step != STEP_DONE || !w.leaf)
+        return step;
+    m->rows += done > m->row_end;
+    m->row_end = done + n;
+    bool ready = has_link(m, w.from, w.leaf->runs[0].view) && fits_above(m, w.from) && fits_above(m, w.to);
+    return ready ? STEP_DONE : STEP_STOCK;
+}
+
 static void move_whole(struct move *m, const struct whole *w) {
     struct table *leaf = w->leaf;
-    struct table *touched = NULL;
     u64 i = w->i * slot_pages(2), j = w->j * slot_pages(2), old = leaf->base, new = w->to->base + j;
     struct run *run = &leaf->runs[0];
     spin_lock(&w->from->lock);
@@ -130,25 +156,19 @@ static void move_whole(struct move *m, const struct whole *w) {
     spin_unlock(&w->from->lock);
     machine_flush(&m->s->m, old << PAGE_SHIFT, (old + TABLE_SLOTS) << PAGE_SHIFT, true);
     spin_lock(&w->to->lock);
-    if (table_next(w->to, w->j) == w->j) {
-        /* by a thread, too early: what moves wins, as if it came later */
-        touched = table_unpoint(w->to, w->j);
-        machine_flush(&m->s->m, new << PAGE_SHIFT, (new + TABLE_SLOTS) << PAGE_SHIFT, true);
-    }
+    assert(table_next(w->to, w->j) != w->j); /* what is mapped whole has no leaf, until a fault makes it: they wait */
     plan_set(w->to, j, j + TABLE_SLOTS, NULL, 0, NULL);
     spin_lock(&leaf->lock);
     leaf->base = new;
     spin_unlock(&leaf->lock);
     table_point(w->to, w->j, leaf, true); /* no flush: nothing was there to be cached */
     spin_unlock(&w->to->lock);
-    if (touched)
-        table_drop(touched);
 }
 
 static enum step ready_chunk(struct move *m, u64 done, u64 n) {
     struct table *source, *target;
     struct whole w;
-    enum step step = ready_whole(m, done, n, &w);
+    enum step step = find_whole(m, done, n, &w);
     if (step != STEP_DONE || w.leaf)
         return step;
     step = own_leaf(m, m->from + done, false, &source);
@@ -179,9 +199,7 @@ static void carry(struct move *m, struct table *from, unsigned i, struct table *
     entry e = slot_read(&from->slots[i]);
     if (entry_empty(e))
         return;
-    if (!entry_empty(slot_read(&to->slots[j]))) /* a thread has touched the new place too early: the page that moves
-                                                   wins, as if it came later */
-        lose(m, to, j);
+    assert(entry_empty(slot_read(&to->slots[j]))); /* faults wait */
     struct frame *f = entry_maps(e) && !entry_special(e) ? frame_of_phys(entry_phys(e)) : NULL;
     u64 slot = f && frame_class(f) == FRAME_ANON && (frame_flags(f) & FRAME_SWAP) ? swap_dup_cached(f) : 0;
     if (slot) {
@@ -204,7 +222,7 @@ static void carry(struct move *m, struct table *from, unsigned i, struct table *
 static enum step move_chunk(struct move *m, u64 done, u64 n) {
     struct table *source, *target;
     struct whole w;
-    enum step step = ready_whole(m, done, n, &w);
+    enum step step = find_whole(m, done, n, &w);
     if (step == STEP_DONE && w.leaf) {
         move_whole(m, &w);
         return STEP_DONE;
@@ -223,6 +241,9 @@ static enum step move_chunk(struct move *m, u64 done, u64 n) {
         spin_lock(source->base < target->base ? &target->lock : &source->lock);
     for (u64 k = 0; k < n; k++)
         carry(m, source, i + k, target, j + k);
+    struct object *o = view_object(plan_find(target, j)->view);
+    if (o && source != target)
+        plan_visit_again(target, o);
     spin_unlock(&source->lock);
     if (source != target)
         spin_unlock(&target->lock);
@@ -237,6 +258,7 @@ static int each_chunk(struct move *m, enum step (*act)(struct move *m, u64 done,
         space_close(m->s);
         enum step step = act(m, done, n);
         space_open(m->s);
+        assert(step != STEP_STOCK || !m->moving); /* else a part would have moved, and the rest could not */
         if (step == STEP_STOCK)
             error = stock_fill(&m->stock);
         else if (step == STEP_DONE)
@@ -253,6 +275,9 @@ static int move_frames(struct space *s, u64 from, u64 to, u64 pages, u64 from_en
     int error = each_chunk(&m, ready_chunk);
     if (!error)
         error = space_prepare_unmap(s, from, from_end);
+    if (!error)
+        error = each_chunk(&m, reserve_chunk);
+    m.moving = true;
     if (!error)
         error = each_chunk(&m, move_chunk);
     swap_moves(-1);
@@ -305,9 +330,20 @@ static int find_target(struct remap *r) {
     return r->to ? 0 : -ENOMEM;
 }
 
+/* The new place; -errno: nothing has changed. What goes from the old one is not promised a second time. */
+static int map_target(struct remap *r) {
+    bool again = r->how & REMAP_DONT_UNMAP || !(r->view->flags & VIEW_ACCOUNT);
+    s64 spared = again ? 0 : min(r->old_pages, r->new_pages);
+    commit_add(-spared);
+    int error = space_replace(r->s, r->to, r->to + r->new_pages, r->view, r->offset);
+    commit_add(spared);
+    return error;
+}
+
 static long move_all(struct remap *r) {
     struct space *s = r->s;
-    int error = space_replace(s, r->to, r->to + r->new_pages, r->view, r->offset);
+    u64 peak = s->peak_total;
+    int error = map_target(r);
     if (error)
         return error;
     u64 old_end = r->old + r->old_pages;
@@ -318,6 +354,7 @@ static long move_all(struct remap *r) {
         (void)space_clear(s, r->old, old_end);             /* prepared; and faults there wait */
     else if (r->old_pages && r->view->flags & VIEW_LOCKED) /* the lock went with the pages; kept if memory is short */
         (void)space_review(s, r->old, old_end, (struct view_change){.clear = VIEW_LOCKED | VIEW_ONFAULT});
+    s->peak_total = max(peak, (u64)s->sum.total); /* what moved was never there twice */
     return error ? error : (long)(r->to << PAGE_SHIFT);
 }
 

@@ -199,6 +199,19 @@ void roster_touch(struct frame *const *touched, unsigned count) {
     spin_unlock(&roster.lock);
 }
 
+void roster_cold(struct frame *const *cold, unsigned count) {
+    if (!(atomic_load_relaxed(&roster_listens) & ROSTER_POLICY))
+        return;
+    empty_all();
+    spin_lock(&roster.lock);
+    for (unsigned i = 0; i < count && roster.policy->cold; i++) {
+        u64 page = frame_number(cold[i]);
+        if (page < policy_pages && policy_nodes[page].queue)
+            roster.policy->cold((u32)page);
+    }
+    spin_unlock(&roster.lock);
+}
+
 bool roster_goes_along(const struct frame *f) {
     u64 page = frame_number(f);
     spin_lock(&roster.lock);

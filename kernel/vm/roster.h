@@ -36,6 +36,8 @@ void roster_sweep(void);
 /* roster_touch: a harvest found these used. */
 extern bool roster_wants_touches;
 void roster_touch(struct frame *const *frames, unsigned count);
+/* roster_cold: a program will not use these soon. */
+void roster_cold(struct frame *const *frames, unsigned count);
 /* roster_goes_along: the policy does not mind if f is evicted with its neighbour in a file. A hint. */
 bool roster_goes_along(const struct frame *f);
 

@@ -6,6 +6,12 @@
 
 #include "vm/object_inner.h"
 
+/* The large entry e shows the leaf. The table that has e is not locked, so it may be shown small by now, and its first
+ * frame have a swap slot: what that frame says is compared, not followed (table_below). */
+static bool is_below(entry e, const struct table *leaf) {
+    return atomic_load_relaxed(&frame_of_phys(entry_phys(e))->anon.swap) == frame_number(frame_of_va(leaf->slots));
+}
+
 /* In how many spaces the path to its place leads to the leaf. In an epoch section. */
 u64 leaf_seen(const struct table *leaf) {
     struct space *s;
@@ -15,7 +21,7 @@ u64 leaf_seen(const struct table *leaf) {
         struct walk w;
         walk_down(s, leaf->base, &w);
         entry e = w.level == 2 ? slot_read(&w.table[2]->slots[slot_index(leaf->base, 2)]) : 0;
-        count += w.level == 1 ? w.table[1] == leaf : entry_is_large(e) && table_below(e) == leaf;
+        count += w.level == 1 ? w.table[1] == leaf : entry_is_large(e) && is_below(e, leaf);
     }
     spin_unlock(&all_spaces_lock);
     return count;
@@ -35,25 +41,43 @@ static bool see(struct table *t, void *argument) {
     return true;
 }
 
+/* Who looks only compares, so the frame is not pinned: its owner, who frees it with its leaf locked, trusts that nobody
+ * else raises its count (drop_leaf). It is mapped when its ring is read, in the epoch section: so that stays. */
 static u64 anonymous_seen(struct frame *f) {
-    struct seen seen = {f, atomic_load(&f->anon.index), 0};
+    struct seen seen = {f, 0, 0};
+    struct ring *ring = NULL;
     epoch_enter();
-    ring_each(f->anon.ring, see, &seen);
+    while (atomic_xchg(&f->hold, 1))
+        machine_pause();
+    if ((u32)frame_held_counts(f, FRAME_ANON)) {
+        seen.index = atomic_load(&f->anon.index);
+        ring = atomic_load(&f->anon.ring);
+        if (!atomic_load(&f->mapped)) /* drop_leaf has begun to use the descriptor otherwise */
+            ring = NULL;
+    }
+    atomic_store(&f->hold, 0);
+    if (ring)
+        ring_each(ring, see, &seen);
     epoch_leave();
     return seen.count;
 }
 
-u64 frame_seen(struct frame *f) {
-    u64 count = 0;
-    bool programs = false;
+/* An object's frame that is mapped has its tree's pin, so one more takes nobody unawares. */
+static bool pin_of_object(struct frame *f) {
     while (atomic_xchg(&f->hold, 1)) /* who frees it waits, so it is pinned or it is free */
         machine_pause();
-    if (frame_class(f) == FRAME_ANON || frame_class(f) == FRAME_FILE || frame_class(f) == FRAME_SHMEM)
-        programs = atomic_load(&f->mapped) && frame_pin_alive(f);
+    bool of_object = frame_class(f) == FRAME_FILE || frame_class(f) == FRAME_SHMEM;
+    bool pinned = of_object && atomic_load(&f->mapped) && frame_pin_alive(f);
     atomic_store(&f->hold, 0);
-    if (!programs)
+    return pinned;
+}
+
+u64 frame_seen(struct frame *f) {
+    if (frame_class(f) == FRAME_ANON)
+        return anonymous_seen(f);
+    if (!pin_of_object(f))
         return 0;
-    count = frame_class(f) == FRAME_ANON ? anonymous_seen(f) : object_seen(f);
+    u64 count = object_seen(f);
     frame_unpin(f);
     return count;
 }

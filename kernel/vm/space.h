@@ -92,7 +92,7 @@ u64 space_brk(struct space *s, u64 address);    /* brk(2): the break afterwards 
 void space_set_brk(struct space *s, u64 start); /* by exec */
 /* space_set_mmap_top: mmap looks for gaps below this address; by exec, once the stack's place is known. */
 void space_set_mmap_top(struct space *s, u64 address);
-int space_discard(struct space *s, u64 address, u64 bytes); /* MADV_DONTNEED */
+/* space_populate: MADV_POPULATE_*. -EFAULT, -ENOMEM, -EINTR (who asked is to die). */
 int space_populate(struct space *s, u64 address, u64 bytes, bool write);
 /* What becomes of the pages [first, end) at once, as far as it can: they go first when memory is short; they go now, to
  * the swap area or back to their file; those in the swap area come back. Pages that others map too stay. Called with
@@ -122,8 +122,10 @@ int space_advise(struct space *s, u64 address, u64 bytes, const struct advice *a
 int space_lock(struct space *s, u64 address, u64 bytes, u32 lock);
 void space_lock_future(struct space *s, u32 lock); /* what mappings from now on start with */
 /* space_fill: make what is mapped present: private writable memory as by a write, other as by a read; not what is
- * locked on fault. -EFAULT, -ENOMEM end it. */
+ * locked on fault. -EFAULT, -ENOMEM, -EINTR (who asked is to die) end it. space_fill_all: the whole space; where a
+ * mapping cannot be had (a stack's guard, what lies past a file's end) it goes on with the next one. */
 int space_fill(struct space *s, u64 address, u64 bytes);
+void space_fill_all(struct space *s);
 /* space_change: set and clear VIEW_ advice flags on mapped ranges (DONTFORK, locks...). -ENOMEM if part is not mapped
  * (the rest done). */
 int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear);
@@ -234,7 +236,7 @@ struct space_info {
     struct vm_file *exe; /* a reference is held; put when the space goes */
     u16 barriers;        /* membarrier commands that were registered; atomic */
     u16 keys;            /* protection keys in use, a bit each; atomic */
-    u8 execute_key;      /* the one that makes mappings executable only; 0: none yet */
+    u8 execute_key;      /* the one that makes mappings executable only; 0: none yet; atomic */
     bool has_segments;   /* System V shared memory was mapped once, here or before a fork */
 };
 struct space_info *space_info(struct space *s);

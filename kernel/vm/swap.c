@@ -85,16 +85,34 @@ void swap_moves(int by) {
 }
 
 bool swap_take(struct frame *f) {
-    u64 slot = f->anon.swap;
     spin_lock(&swap.lock);
-    bool cached = frame_flags(f) & FRAME_SWAP;
-    bool mine = atomic_load(&f->counts) == FRAME_ONE_MAP && (!cached || swap_count(slot) == 1);
+    u64 slot = f->anon.swap; /* it may have left, and come again under another */
+    bool cached = frame_flags(f) & FRAME_SWAP, kept = cached && (frame_flags(f) & FRAME_KEPT);
+    bool mine =
+        atomic_load(&f->counts) == FRAME_ONE_MAP + (kept ? FRAME_ONE_PIN : 0) && (!cached || swap_count(slot) == 1);
     if (mine && cached)
         leave(f);
+    if (mine && kept)
+        atomic_and(&f->flags, (u8)~FRAME_KEPT);
     spin_unlock(&swap.lock);
-    if (mine && cached)
+    if (mine && kept) {
+        frame_unpin(f);
+        swap_bad(slot);
+    } else if (mine && cached) {
         swap_put(slot);
+    }
     return mine;
+}
+
+bool swap_again(struct frame *f) {
+    if (frame_class(f) != FRAME_ANON || (frame_flags(f) & (FRAME_SWAP | FRAME_DIRTY)) != (FRAME_SWAP | FRAME_DIRTY))
+        return false;
+    spin_lock(&swap.lock);
+    bool kept = radix_find(&swap.cache, f->anon.swap) == f && (frame_flags(f) & FRAME_DIRTY);
+    if (kept)
+        atomic_and(&f->flags, (u8)~FRAME_DIRTY);
+    spin_unlock(&swap.lock);
+    return kept;
 }
 
 u64 swap_dup_cached(struct frame *f) {
@@ -119,8 +137,8 @@ bool swap_claim(struct frame *f, struct ring *ring, u32 index) {
 }
 
 void swap_forget(struct frame *f) {
-    u64 slot = f->anon.swap;
     spin_lock(&swap.lock);
+    u64 slot = f->anon.swap;
     bool cached = frame_flags(f) & FRAME_SWAP;
     if (cached)
         leave(f);
@@ -129,13 +147,22 @@ void swap_forget(struct frame *f) {
         swap_put(slot);
 }
 
+void swap_replace(struct frame *f, struct frame *fresh) {
+    if (!(frame_flags(f) & FRAME_SWAP))
+        return;
+    radix_replace(&swap.cache, f->anon.swap, fresh);
+    fresh->anon.swap = f->anon.swap;
+    atomic_or(&fresh->flags, FRAME_SWAP);
+    atomic_and(&f->flags, (u8)~FRAME_SWAP);
+}
+
 /* The first frame from *slot on that may leave; *slot: the one after it. *pinned: by its mark. swap.lock held. */
 static struct frame *next_idle(u64 *slot, u64 end, bool *pinned) {
     void *value;
     while ((*slot = radix_next(&swap.cache, *slot, &value)) < end) {
         struct frame *f = value;
         u64 pins = atomic_load(&f->counts) / FRAME_ONE_PIN;
-        *pinned = pins == 1 && (frame_flags(f) & FRAME_ERROR);
+        *pinned = pins == 1 && (frame_flags(f) & FRAME_KEPT);
         bool idle = swap_count((*slot)++) == 1 && (!pins || *pinned) && !(frame_flags(f) & FRAME_FILLING);
         if (idle && !(swap.moves && atomic_load(&f->mapped) > 1))
             return f;
@@ -153,7 +180,7 @@ void swap_release(u64 first, u64 end) {
             leave(f);
             swap_put(first - 1);
             if (pinned)
-                atomic_and(&f->flags, (u8)~FRAME_ERROR);
+                atomic_and(&f->flags, (u8)~FRAME_KEPT);
         }
         spin_unlock(&swap.lock);
         if (f && pinned)
@@ -213,42 +240,46 @@ static void transfer(bool write, struct frame **frames, unsigned count, int *err
     }
 }
 
-/* What the compressed tier did not take, or does not have. */
-static void transfer_rest(bool write, struct frame **frames, unsigned count, const bool *done, int *errors) {
+/* What the compressed tier did not take, or does not have, goes to the device, if there is one. */
+static void transfer_rest(bool write, struct frame **frames, unsigned count, int *errors) {
     struct frame *rest[SWAP_CLUSTER];
     int failed[SWAP_CLUSTER];
-    unsigned n = 0, at = 0;
+    unsigned where[SWAP_CLUSTER], n = 0;
     for (unsigned i = 0; i < count; i++)
-        if (!done[i])
+        if (errors[i] && swap_has_device(frames[i]->anon.swap)) {
+            where[n] = i;
             rest[n++] = frames[i];
+        }
     transfer(write, rest, n, failed);
-    for (unsigned i = 0; i < count; i++)
-        errors[i] = done[i] ? 0 : failed[at++];
+    for (unsigned i = 0; i < n; i++)
+        errors[where[i]] = failed[i];
 }
 
 /* A page that leaves the compressed tier for the device. */
 static int spill(u64 slot, struct frame *f) {
     struct swap_run run = {slot_page(slot), &f, 1, 0};
     struct swap_device *d = area_device(slot_area(slot));
+    if (!d->transfer)
+        return -EAGAIN;
     d->transfer(d, true, &run, 1);
     event(EVENT_SWAP_OUT, 0, 1);
     return run.error;
 }
 
 void swap_write(struct frame **frames, unsigned count, int *errors) {
-    bool done[SWAP_CLUSTER];
     assert(count <= SWAP_CLUSTER);
     for (unsigned n = 0; n < count; n++)
-        done[n] = zswap_store(frames[n]->anon.swap, frames[n], spill);
-    transfer_rest(true, frames, count, done, errors);
+        errors[n] = zswap_store(frames[n]->anon.swap, frames[n], spill);
+    transfer_rest(true, frames, count, errors);
 }
 
 void swap_fill(struct frame **frames, unsigned count, int *errors) {
-    bool done[SWAP_CLUSTER];
     assert(count <= SWAP_CLUSTER);
     for (unsigned n = 0; n < count; n++)
-        done[n] = zswap_load(frames[n]->anon.swap, frames[n]);
-    transfer_rest(false, frames, count, done, errors);
+        errors[n] = zswap_load(frames[n]->anon.swap, frames[n]) ? 0 : -EIO;
+    transfer_rest(false, frames, count, errors);
+    if (count > 1 && errors[0] && swap_has_device(frames[0]->anon.swap)) /* perhaps another's page was it */
+        transfer(false, frames, 1, errors);
 }
 
 /* A frame in the cache under slot that is to be filled; NULL: no memory (*error), or somebody was faster (-EEXIST). */

@@ -39,8 +39,10 @@ int swap_insert(u64 slot, struct frame *f, struct radix_reserve *nodes) must_che
 /* swap_peek: the cached frame, pinned, perhaps FRAME_FILLING still; NULL: there is none, or it is about to leave. */
 struct frame *swap_peek(u64 slot);
 /* swap_take: f leaves the cache, if nothing but its one mapping refers to it and to its slot: it may be written then.
- * The leaf that maps it is locked. swap_sole: it has left, or does now. */
+ * The leaf that maps it is locked. swap_sole: it has left, or does now. swap_again: f, any frame, was kept, may be
+ * tried again, and is now: the pin that kept it is the caller's. */
 bool swap_take(struct frame *f);
+bool swap_again(struct frame *f) must_check;
 static inline bool swap_sole(struct frame *f) {
     return frame_sole(f) || ((frame_flags(f) & FRAME_SWAP) && swap_take(f));
 }
@@ -56,15 +58,21 @@ bool swap_claim(struct frame *f, struct ring *ring, u32 index);
 /* swap_forget: f, which nobody can reach any more or which is the caller's, leaves the cache, if it is in it. */
 void swap_forget(struct frame *f);
 
+/* swap_replace: `fresh`, with the same contents, is in the cache in place of f, if that is. The machine stands still.
+ */
+void swap_replace(struct frame *f, struct frame *fresh);
+
 /* swap_read: bring in the pages of slots[0 .. count), of each of which the caller holds a count; frames[n]: pinned and
  * cached, or NULL for all but the first where it is not worth while. 0; -EIO, -ENOMEM: nothing was brought. Sleeps. */
 int swap_read(const u64 *slots, unsigned count, struct frame **frames) must_check;
 /* swap_fill: the contents of their slots into the frames, which are the caller's to fill and know their slots, of which
- * he has counts. errors[n]: 0 or -errno. Sleeps. */
+ * he has counts. errors[n]: 0 or -errno: the first's is its own; the others, read ahead, may have one by a page that
+ * was read with them. Sleeps. */
 void swap_fill(struct frame **frames, unsigned count, int *errors);
 /* swap_count_objects: so many more frames of objects have a slot; so many more slots stand in objects' trees. */
 void swap_count_objects(int frames, int slots);
 /* swap_filled: the frames lose FRAME_FILLING: who waits for them goes on. */
 void swap_filled(struct frame **frames, unsigned count);
-/* swap_write: frames, pinned by the caller, to the slots that they know. errors[n]: 0 or -errno. Sleeps. */
+/* swap_write: frames, pinned by the caller, to the slots that they know. errors[n]: 0 or -errno; of the tier, where
+ * nothing is below: -EAGAIN: it has no room now; -E2BIG: the page hardly compresses. Sleeps. */
 void swap_write(struct frame **frames, unsigned count, int *errors);

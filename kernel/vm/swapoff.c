@@ -2,11 +2,12 @@
  *
  * No new slot is given out, and what comes back keeps none (swap_leaving). Then, until no slot is in use:
  *
- *   leaf tables    found among the frames, each once for all its sharers. Entries that name the area are read in, with
- * those beside them, and become *withheld*: the frame is there and counted, but nothing translates; the next access
- * makes it present (fault.c). So no TLB matters, and neither does what a range operation is doing to the table, which
- * knows withheld entries as those of PROT_NONE the cache      frames that no entry names any more leave it objects
- * those that have slots, from evict.c's list; and frames of objects that keep a slot
+ *   leaf tables   found among the frames, each once for all its sharers. Entries that name the area are read in, with
+ *                 those beside them, and become *withheld*: the frame is there and counted, but nothing translates; the
+ *                 next access makes it present (fault.c). So no TLB matters, and neither does what a range operation is
+ *                 doing to the table, which knows withheld entries as those of PROT_NONE
+ *   the cache     frames that no entry names any more leave it
+ *   objects       those that have slots, from evict.c's list; and frames of objects that keep a slot
  *
  * What moves meanwhile (a table that is cloned behind our back, an entry that mremap carries, a batch of reclaim) is
  * found in the next pass. The exchange is made with no batch of reclaim under way: a withheld entry, unlike a swap
@@ -32,7 +33,7 @@ static struct table *leaf_enter(struct frame *f) {
     struct table *t = NULL;
     epoch_enter();
     if (frame_class(f) == FRAME_TABLE && !atomic_xchg(&f->hold, 1)) {
-        t = frame_held_counts(f, FRAME_TABLE) ? f->owner.slab : NULL;
+        t = table_of_held(f);
         if (t && !spin_try(&t->lock))
             t = NULL;
         if (t && (atomic_load(&t->dead) || t->level != 1 || !t->swapped)) {

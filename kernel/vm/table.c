@@ -116,8 +116,8 @@ static struct table *table_begin(struct table *t, unsigned level) {
 }
 
 struct table *table_create(unsigned level) {
-    struct table *t = alloc_fails() ? NULL : pool_take();
-    if (!t)
+    struct table *t = NULL;
+    if (!alloc_fails() && !(t = pool_take()))
         t = table_construct();
     return t ? table_begin(t, level) : NULL;
 }
@@ -538,6 +538,16 @@ bool table_make(struct table *t, unsigned i, struct stock *k, struct table **mad
 }
 
 /* ---- leaves shown large ---- */
+
+struct table *table_lower(struct table *t, unsigned i, bool *large) {
+    spin_lock(&t->lock);
+    entry e = slot_read(&t->slots[i]);
+    struct table *lower = table_below(e);
+    spin_unlock(&t->lock);
+    if (large)
+        *large = entry_is_large(e);
+    return lower;
+}
 
 static void fill_leaf(struct table *leaf, struct frame *block, entry rights) {
     for (unsigned i = 0; i < TABLE_SLOTS; i++) {

@@ -141,6 +141,16 @@ static inline struct table *table_of_entry(entry e) { return frame_of_entry(e)->
 static inline struct table *table_below(entry e) {
     return likely(!entry_is_large(e)) ? table_of_entry(e) : frames[frame_of_phys(entry_phys(e))->anon.swap].owner.slab;
 }
+/* table_lower: the same of slot i of t, which is not locked. large: whether it is shown so just now, which reclaim may
+ * change; or NULL. */
+struct table *table_lower(struct table *t, unsigned i, bool *large);
+/* table_of_held: the table whose slots a frame has, while the caller has set the frame's hold (else its descriptor may
+ * go); NULL: it is no table's. */
+static inline struct table *table_of_held(const struct frame *f) {
+    struct table *t = frame_held_counts(f, FRAME_TABLE) ? f->owner.slab : NULL;
+    assert(!t || t->slots == frame_va(f));
+    return t;
+}
 static inline u64 table_phys(const struct table *t) { return frame_phys(frame_of_va(t->slots)); }
 static inline u64 table_pages(const struct table *t) { return slot_pages(t->level) * TABLE_SLOTS; }
 
@@ -216,6 +226,9 @@ static inline bool plan_lies_within(const struct table *t, u64 first, u64 end) {
     return t->run_count && first <= t->runs[0].first && t->runs[t->run_count - 1].end <= end;
 }
 bool plan_has_link(const struct table *t, const struct object *o);
+/* plan_visit_again: the slots of t, whose plan names o, may hold what those of another leaf, locked too, held: who
+ * visits the mappings of o and was here, but not there, comes again. */
+void plan_visit_again(struct table *t, const struct object *o);
 static inline bool run_continues(const struct view *view, u64 end, u64 offset_end, const struct view *next, u64 first,
                                  u64 offset) {
     return view == next && end == first && (!view->file || offset_end == offset);

@@ -9,8 +9,9 @@
  * Time is the flusher's: a new object gets the time of its next look, for which the first of them wakes it.
  *
  * Who waits here waits for passes of the flusher, never for an outcome; and if one pass over all objects brought
- * nothing (the backend is full, say), nobody waits and nothing is tried for a second. The flusher only tries an
- * object's mutex: who holds that may be waiting for memory.
+ * nothing (the backend is full, say), nobody waits and nothing is tried for a second, unless somebody would be killed
+ * for memory otherwise (writeback_insist). The flusher only tries an object's mutex: who holds that may be waiting for
+ * memory.
  *
  * Lock: writeback.lock, inside an object's (docs/locks.md). */
 #include "vm/writeback.h"
@@ -32,9 +33,11 @@ static struct {
     u64 now;              /* [l] of the last look */
     u64 vain;             /* [l] passes in a row that brought nothing */
     u64 stuck_since;      /* [l] */
+    u64 defeats;          /* atomic: how often all of them brought nothing */
     bool fresh;           /* atomic: an object has no time yet */
     bool asked;           /* atomic: memory is short */
     bool stuck;           /* atomic: the last pass over all of them brought nothing */
+    bool busy;            /* atomic: in the passes that brought nothing, somebody else was at one */
     bool there;           /* atomic: the flusher is */
 } writeback = {.objects = LIST_INIT(writeback.objects)};
 struct waitq writeback_waits = WAITQ_INIT(writeback_waits), writeback_passes = WAITQ_INIT(writeback_passes);
@@ -107,6 +110,13 @@ bool writeback_wanted(void) {
            (atomic_load(&writeback.fresh) || (many() && !atomic_load_relaxed(&writeback.stuck)));
 }
 
+/* Whatever was tried in vain may be tried again. writeback.lock held. */
+static void try_again(void) {
+    writeback.vain = 0;
+    atomic_store(&writeback.busy, false);
+    atomic_store_relaxed(&writeback.stuck, false);
+}
+
 /* New objects stand at the end. */
 void writeback_look(u64 now_ns) {
     struct object *o;
@@ -114,10 +124,8 @@ void writeback_look(u64 now_ns) {
     atomic_store(&writeback.there, true);
     spin_lock(&writeback.lock);
     writeback.now = now_ns;
-    if (now_ns - writeback.stuck_since >= RETRY_NS) {
-        writeback.vain = 0;
-        atomic_store_relaxed(&writeback.stuck, false);
-    }
+    if (now_ns - writeback.stuck_since >= RETRY_NS)
+        try_again();
     if (atomic_xchg(&writeback.fresh, false))
         list_for_each(o, &writeback.objects, in_writeback) o->dirty_since = o->dirty_since ? o->dirty_since : now_ns;
     spin_unlock(&writeback.lock);
@@ -130,6 +138,7 @@ static struct object *take_due(void) {
     if (writeback.vain > writeback.count && !atomic_load_relaxed(&writeback.stuck)) {
         writeback.stuck_since = writeback.now;
         atomic_store_relaxed(&writeback.stuck, true);
+        atomic_store(&writeback.defeats, writeback.defeats + 1);
     }
     if (!list_empty(&writeback.objects) && !atomic_load_relaxed(&writeback.stuck))
         o = list_first(&writeback.objects, struct object, in_writeback);
@@ -153,9 +162,13 @@ bool writeback_one(void) {
         u64 before = event_total(EVENT_OBJECT_WRITE_BACK);
         bool busy = !object_try_sync(o);
         object_release(o);
-        bool some = !busy && event_total(EVENT_OBJECT_WRITE_BACK) != before;
+        bool some = event_total(EVENT_OBJECT_WRITE_BACK) != before;
         spin_lock(&writeback.lock);
-        writeback.vain = some ? 0 : writeback.vain + 1;
+        writeback.vain++;
+        if (some)
+            try_again();
+        else if (busy)
+            atomic_store(&writeback.busy, true);
         spin_unlock(&writeback.lock);
         atomic_add(&writeback.passes, 1);
     }
@@ -173,6 +186,20 @@ void writeback_ask(void) {
     atomic_store_relaxed(&writeback.asked, true);
     waitq_wake_all(&writeback_waits);
 }
+
+bool writeback_insist(void) {
+    bool can = writeback_pages() && atomic_load(&writeback.there);
+    spin_lock(&writeback.lock);
+    try_again();
+    atomic_store_relaxed(&writeback.asked, can);
+    spin_unlock(&writeback.lock);
+    if (can)
+        waitq_wake_all(&writeback_waits);
+    return can;
+}
+
+u64 writeback_defeats(void) { return atomic_load(&writeback.defeats); }
+bool writeback_busy(void) { return atomic_load(&writeback.busy); }
 
 bool writeback_full(void) {
     return atomic_load_relaxed(&writeback.there) && !atomic_load_relaxed(&writeback.stuck) &&

@@ -26,7 +26,13 @@ bool writeback_one(void);
 u64 writeback_pages(void); /* dirty pages that have a backend */
 /* writeback_seen: passes over one object that have ended. For who waits for the flusher: on writeback_passes. */
 u64 writeback_seen(void);
-extern struct waitq writeback_passes;
+extern struct waitq writeback_passes; /* woken after each, and after each row of pages that was stored or was not */
+/* writeback_insist: everything dirty is tried now, if it was tried in vain just now or not; false: there is nothing, or
+ * no flusher. writeback_defeats: how often that, or any pass over all objects, brought nothing. writeback_busy: ... the
+ * last time, perhaps, because somebody else was at an object. */
+bool writeback_insist(void);
+u64 writeback_defeats(void);
+bool writeback_busy(void);
 void writeback_thresholds(u64 *background, u64 *most); /* in pages, as they were last computed */
 
 /* ---- inside vm/ */

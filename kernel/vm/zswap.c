@@ -4,7 +4,8 @@
  *   one that LZ4 makes smaller      an object of zpool.c: which slot it is, and what the compressor made
  *   one that stays larger than 3/4  refused: to the device
  *
- * A full pool makes room by writing its oldest frame's pages back to the device, until the frame comes free.
+ * A full pool makes room by writing its oldest frame's pages back to the device, until the frame comes free. Where
+ * nothing is below (area.h) it is *stuck* then, until some object goes.
  *
  * Locks: z.busy (sleeping; row 2a of docs/locks.md, below `reclaiming`) for who compresses: the buffers and the table;
  * z.lock (spin, under area.c's) protects the tree and the pool. A page is expanded under z.lock: so it cannot be
@@ -36,6 +37,7 @@ static struct {
     u64 limit;                                    /* [a] frames of the pool */
     struct radix tree;                            /* [l] slot -> object, or a word shifted, with bit 0 set */
     u64 pages, same, pages_most, frames_most, in; /* [l] */
+    bool stuck;                                   /* atomic */
     u64 incompressible, full, written_back, out;  /* [busy], read as hints */
     u16 *table;                                   /* [busy] the compressor's */
     u8 *packed;                                   /* [busy] what it made: a page */
@@ -65,8 +67,10 @@ static int begin(void) {
 
 int zswap_set_limit(u64 frames) {
     int error = z.table || !frames ? 0 : begin();
-    if (!error)
+    if (!error) {
         atomic_store(&z.limit, frames);
+        atomic_store(&z.stuck, false);
+    }
     return error;
 }
 
@@ -77,7 +81,7 @@ void zswap_totals(struct zswap_totals *out) {
     spin_unlock(&z.lock);
 }
 
-bool zswap_full(void) { return zpool_frames() >= atomic_load_relaxed(&z.limit); }
+bool zswap_stuck(void) { return atomic_load_relaxed(&z.stuck); }
 
 /* ---- values of the tree ---- */
 
@@ -122,8 +126,10 @@ static bool drop(u64 slot) {
         return false;
     z.pages--;
     z.same -= is_word(value) || !o->bytes;
-    if (!is_word(value))
+    if (!is_word(value)) {
         zpool_give(o);
+        atomic_store(&z.stuck, false);
+    }
     return true;
 }
 
@@ -195,11 +201,22 @@ static struct object *take(size_t bytes, struct frame **f) {
     return o;
 }
 
+/* No room was made. Decided under the lock: if the last objects went meanwhile there is room, and nobody else would
+ * take the mark away. */
+static void get_stuck(void) {
+    spin_lock(&z.lock);
+    if (zpool_frames() >= atomic_load_relaxed(&z.limit))
+        atomic_store(&z.stuck, true);
+    spin_unlock(&z.lock);
+}
+
 /* The same with another frame for the pool, unless room was made meanwhile: a frame without objects would stay. */
 static struct object *grow(size_t bytes, int (*spill)(u64 slot, struct frame *f)) {
-    while (zswap_full())
-        if (!write_back_oldest(spill))
+    while (zpool_frames() >= atomic_load_relaxed(&z.limit))
+        if (!write_back_oldest(spill)) {
+            get_stuck();
             return NULL;
+        }
     struct frame *f = frame_alloc(0, FRAME_KERNEL, FRAME_ATOMIC);
     struct object *o = take(bytes, &f);
     if (f)
@@ -245,36 +262,36 @@ static struct object *make(u64 slot, const void *data, size_t bytes, bool word, 
     return o;
 }
 
-static bool store(u64 slot, struct frame *f, int (*spill)(u64 slot, struct frame *f)) {
+static int store(u64 slot, struct frame *f, int (*spill)(u64 slot, struct frame *f)) {
     u64 word;
     bool same = is_same(frame_va(f), &word);
     size_t bytes = sizeof(word);
     const void *data = &word;
     if (same && word << 1 >> 1 == word)
-        return insert(slot, (void *)(uintptr_t)(word << 1 | 1), true);
+        return insert(slot, (void *)(uintptr_t)(word << 1 | 1), true) ? 0 : -EAGAIN;
     if (!same) {
         bytes = lz_compress(frame_va(f), PAGE_SIZE, z.packed, BYTES_MOST, z.table);
         data = z.packed;
     }
     if (!bytes) {
         atomic_hint_add(&z.incompressible, 1);
-        return false;
+        return -E2BIG;
     }
     struct object *o = make(slot, data, bytes, same, spill);
     if (!o)
         atomic_hint_add(&z.full, 1);
-    return o && insert(slot, o, same);
+    return o && insert(slot, o, same) ? 0 : -EAGAIN;
 }
 
-bool zswap_store(u64 slot, struct frame *f, int (*spill)(u64 slot, struct frame *f)) {
+int zswap_store(u64 slot, struct frame *f, int (*spill)(u64 slot, struct frame *f)) {
     if (!zswap_on())
-        return false;
+        return -EAGAIN;
     mutex_lock(&z.busy);
-    bool kept = store(slot, f, spill);
-    if (kept)
+    int error = store(slot, f, spill);
+    if (!error)
         atomic_hint_add(&z.out, 1);
     mutex_unlock(&z.busy);
-    if (kept)
+    if (!error)
         event(EVENT_ZSWAP_OUT, 0, 1);
-    return kept;
+    return error;
 }

@@ -25,11 +25,12 @@ void zswap_totals(struct zswap_totals *out);
 
 /* ---- for swap.c */
 
-/* zswap_store: the contents of f, of the caller's, are those of slot: true: they are kept here. `spill` writes the page
- * of a slot to its device, so that older ones make room; it sleeps. */
-bool zswap_store(u64 slot, struct frame *f, int (*spill)(u64 slot, struct frame *f));
+/* zswap_store: the contents of f, of the caller's, are those of slot: 0: they are kept here. -E2BIG: hardly smaller;
+ * -EAGAIN: no room now, or it is off. `spill` writes the page of a slot to its device, so that older ones make room; it
+ * sleeps. */
+int zswap_store(u64 slot, struct frame *f, int (*spill)(u64 slot, struct frame *f));
 /* zswap_load: f gets the contents of slot, of which the caller holds a count; false: they are not here. */
 bool zswap_load(u64 slot, struct frame *f);
 /* zswap_forget: slot is free. Any locks, but zswap's own. */
 void zswap_forget(u64 slot);
-bool zswap_full(void); /* a hint: nothing more fits */
+bool zswap_stuck(void); /* a hint: no room was found and none was given back since, so that asking again is vain */

@@ -57,11 +57,26 @@ static void cuts(void) {
     show("cut to nothing", ftruncate(fd, 0));
     state("empty", fd);
     show("past every limit", pwrite(fd, "x", 1, 0x7fffffffffffffff));
+    show("seek to the last", lseek(fd, 0x7fffffffffffffff, SEEK_SET) > 0);
+    show("seek past every limit", lseek(fd, 1, SEEK_CUR));
     show("truncate by name", truncate("f", 5));
     show("truncate a directory", truncate(".", 5));
     show("of a reader", ftruncate(open("f", O_RDONLY), 1));
     show("O_TRUNC", open("f", O_WRONLY | O_TRUNC) > 0);
     state("truncated", fd);
+}
+
+/* What is not there is not made by taking it away. */
+static void punched_holes(void) {
+    struct stat st;
+    int fd = open("holes", O_CREAT | O_RDWR, 0600);
+    ftruncate(fd, 1 << 20);
+    show("punch a hole", fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 10, 5000));
+    show("data in it", lseek(fd, 0, SEEK_DATA));
+    fstat(fd, &st);
+    printf("blocks: %ld\n", (long)st.st_blocks);
+    show("punch its end", fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100000, 1 << 20));
+    show("data there", lseek(fd, 0, SEEK_DATA));
 }
 
 static void mappings(void) {
@@ -106,6 +121,17 @@ static void limits(void) {
     got = 0;
     show("grow over it", ftruncate(fd, 200));
     printf("signal %d\n", got);
+    got = 0;
+    int memory = memfd_create("limited", 0);
+    show("allocate over it", fallocate(memory, 0, 0, 200));
+    printf("signal %d\n", got);
+    got = 0;
+    show("allocate over it, size kept", fallocate(memory, FALLOC_FL_KEEP_SIZE, 0, 200));
+    printf("signal %d\n", got);
+    got = 0;
+    show("allocate up to it", fallocate(memory, 0, 0, 100));
+    show("allocate over it in a file", fallocate(fd, 0, 0, 200));
+    printf("signal %d\n", got);
 }
 
 static void memory_files(void) {
@@ -117,6 +143,19 @@ static void memory_files(void) {
     show("grow", ftruncate(fd, 10));
     show("write past the end", pwrite(fd, "x", 1, 3));
     show("write within", pwrite(fd, "x", 1, 2));
+    show("write across the end", pwrite(fd, "xyz", 3, 1));
+    show("allocate past the end", fallocate(fd, 0, 0, 8192));
+    show("allocate past the end, size kept", fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 8192));
+    struct stat st;
+    fstat(fd, &st);
+    printf("size %ld, blocks %ld\n", (long)st.st_size, (long)st.st_blocks);
+    int longer = memfd_create("longer", MFD_ALLOW_SEALING);
+    char pages[3 * 4096] = "";
+    show("set its size", ftruncate(longer, 5000));
+    show("seal growing", fcntl(longer, F_ADD_SEALS, F_SEAL_GROW));
+    show("write all of it and more", pwrite(longer, pages, sizeof pages, 10));
+    show("write its last page and more", pwrite(longer, pages, sizeof pages, 4096));
+    show("write up to its end", pwrite(longer, pages, 904, 4096));
     show("seal writing", fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
     show("write", pwrite(fd, "x", 1, 2));
     show("seal sealing", fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL));
@@ -172,6 +211,11 @@ static void nameless(void) {
     show("give a name", linkat(AT_FDCWD, link, AT_FDCWD, "named", AT_SYMLINK_FOLLOW));
     fstat(fd, &st);
     printf("links %ld size %ld\n", (long)st.st_nlink, (long)st.st_size);
+    show("take it away", unlink("named"));
+    show("give one again", linkat(AT_FDCWD, link, AT_FDCWD, "named", AT_SYMLINK_FOLLOW));
+    chmod("f", 0700);
+    show("in a file", open("f", O_TMPFILE | O_RDWR, 0600));
+    show("in a link", symlink(".", "tolink") | open("tolink", O_TMPFILE | O_NOFOLLOW | O_RDWR, 0600));
     int excl = open(".", O_TMPFILE | O_EXCL | O_WRONLY, 0600);
     snprintf(link, sizeof link, "/proc/self/fd/%d", excl);
     show("not this one", linkat(AT_FDCWD, link, AT_FDCWD, "named2", AT_SYMLINK_FOLLOW));
@@ -180,6 +224,7 @@ static void nameless(void) {
 
 int main(void) {
     cuts();
+    punched_holes();
     mappings();
     memory_files();
     copies();

@@ -96,6 +96,7 @@ static void places(void) {
     char c;
     struct stat st;
     show("read", read(file, &c, 1));
+    show("sync_file_range", sync_file_range(file, 0, 10, 0));
     show("write", write(file, &c, 1));
     show("lseek", lseek(file, 0, SEEK_SET));
     show("fstat", fstat(file, &st));

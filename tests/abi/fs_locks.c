@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,8 @@
 #include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "asleep.h"
 
 static void show(const char *what, long result) {
     printf("%s: %ld %s\n", what, result, result == -1 ? strerrorname_np(errno) : "");
@@ -87,7 +90,7 @@ static void waiting(void) {
         take_and_wait(fd);
         _exit(0);
     }
-    usleep(50000);
+    asleep(child);
     show("parent unlocks", 0);
     lock(fd, F_SETLK, F_UNLCK, 0, 10);
     waitpid(child, NULL, 0);
@@ -106,10 +109,47 @@ static void circle(void) {
         _exit(0);
     }
     read(ends[0], (char[1]){0}, 1);
-    usleep(100000);
+    asleep(child);
     show("a circle", lock(fd, F_SETLKW, F_WRLCK, 1, 1));
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
+}
+
+static int closing;
+static pid_t thread;
+
+static void *wait_for_lock(void *result) {
+    __atomic_store_n(&thread, gettid(), __ATOMIC_RELEASE);
+    *(int *)result = lock(closing, F_SETLKW, F_WRLCK, 0, 10) ? errno : 0;
+    return NULL;
+}
+
+/* The descriptor is closed while one of its process's threads waits by it for a lock. */
+static void closed_meanwhile(void) {
+    int ends[2], result = 0;
+    pthread_t waiter;
+    pipe(ends);
+    closing = open("m", O_CREAT | O_RDWR, 0600);
+    pid_t child = fork();
+    if (!child) {
+        lock(closing, F_SETLK, F_WRLCK, 0, 10);
+        write(ends[1], "x", 1);
+        pause();
+    }
+    read(ends[0], (char[1]){0}, 1);
+    pthread_create(&waiter, NULL, wait_for_lock, &result);
+    while (!__atomic_load_n(&thread, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    await_state(getpid(), thread, 'S');
+    close(closing);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    pthread_join(waiter, NULL);
+    printf("closed meanwhile: %s\n", result ? strerrorname_np(result) : "locked");
+    fflush(stdout);
+    int fd = open("m", O_RDWR);
+    in_child(ask_one, fd);
+    close(fd);
 }
 
 static void on_alarm(int signal) {}
@@ -122,10 +162,11 @@ static void interrupted(void) {
     if (!child) {
         struct sigaction act = {.sa_handler = on_alarm};
         sigaction(SIGALRM, &act, NULL);
-        alarm(1);
         show("interrupted", lock(fd, F_SETLKW, F_WRLCK, 0, 1));
         _exit(0);
     }
+    asleep(child);
+    kill(child, SIGALRM);
     waitpid(child, NULL, 0);
 }
 
@@ -146,6 +187,24 @@ static void whole_files(void) {
     show("shared", flock(a, LOCK_SH));
     show("shared too", flock(b, LOCK_SH));
     show("upgrade", flock(a, LOCK_EX | LOCK_NB));
+    show("it cost the share", flock(b, LOCK_EX | LOCK_NB));
+    show("shared again", flock(b, LOCK_SH));
+    show("shared again too", flock(a, LOCK_SH));
+    pid_t other = fork();
+    if (!other) {
+        int c = open("w2", O_RDWR);
+        show("a third shares", flock(c, LOCK_SH));
+        close(a), close(b);
+        flock(c, LOCK_EX);
+        _exit(0);
+    }
+    asleep(other);
+    show("unlock one", flock(b, LOCK_UN));
+    show("both want it alone", flock(a, LOCK_EX));
+    show("unlock the other", flock(a, LOCK_UN));
+    waitpid(other, NULL, 0);
+    show("the third had it too", flock(a, LOCK_SH));
+    show("shared once more", flock(b, LOCK_SH));
     show("unlock", flock(b, LOCK_UN));
     show("upgrade again", flock(a, LOCK_EX | LOCK_NB));
     show("records do not meet it", lock(b, F_SETLK, F_RDLCK, 0, 1));
@@ -163,6 +222,7 @@ int main(void) {
     records();
     waiting();
     circle();
+    closed_meanwhile();
     interrupted();
     descriptions();
     whole_files();

@@ -124,6 +124,10 @@ static void links(void) {
     show("link to a link", link("s2", "s5"));
     show("readlink", readlink("s5", text, sizeof text));
     show("readlink short", readlink("s5", text, 1));
+    show("readlink of a file", readlink("l1", text, sizeof text));
+    show("readlink of no name", readlink("", text, sizeof text));
+    show("readlink of a descriptor", readlinkat(open("s5", O_PATH | O_NOFOLLOW), "", text, sizeof text));
+    show("readlink of a file's descriptor", readlinkat(open("l1", O_PATH), "", text, sizeof text));
     show("followed", linkat(AT_FDCWD, "s2", AT_FDCWD, "l3", AT_SYMLINK_FOLLOW));
     stat("l1", &a);
     printf("links %ld\n", (long)a.st_nlink);
@@ -145,6 +149,11 @@ static long open2(const char *name, unsigned long flags, unsigned long resolve) 
     return syscall(SYS_openat2, AT_FDCWD, name, &how, sizeof how);
 }
 
+static long open2_at(int at, const char *name, unsigned long resolve) {
+    struct open_how how = {.flags = O_PATH, .resolve = resolve};
+    return syscall(SYS_openat2, at, name, &how, sizeof how);
+}
+
 static void walks(void) {
     char name[PATH_MAX + 8];
     show("slashes", access("//proc///self//", F_OK));
@@ -163,10 +172,34 @@ static void walks(void) {
     name[PATH_MAX - 1] = '/';
     name[PATH_MAX] = 0;
     show("4096 bytes", access(name, F_OK));
+    name[1000] = 0;
+    show("a long link", symlink(name, "lg"));
+    name[1000] = '.';
+    memcpy(name, "lg/", 3);
+    memset(name + 3, '/', PATH_MAX - 6);
+    memcpy(name + PATH_MAX - 3, "lg", 3);
+    show("4095 bytes that begin and end with it", access(name, F_OK));
+    for (int i = 3; i < PATH_MAX - 3; i += 3)
+        memcpy(name + i, "lg/", 3);
+    name[3 * 41 - 1] = 0;
+    show("41 of it", access(name, F_OK));
+    name[3 * 40 - 1] = 0;
+    show("40 of it", access(name, F_OK));
+    unlink("lg");
     show("file as a directory", access("l1/.", F_OK));
     show("O_CREAT of a directory", open("x", O_CREAT | O_RDONLY, 0600));
     show("O_CREAT with a slash", open("new/", O_CREAT | O_WRONLY, 0600));
     show("O_DIRECTORY of a file", open("l1", O_DIRECTORY));
+    show("O_DIRECTORY of a link itself", open("here", O_DIRECTORY | O_NOFOLLOW));
+    show("O_CREAT of a directory that is not there", open("newdir", O_CREAT | O_DIRECTORY, 0700));
+    show("what is there now", access("newdir", F_OK));
+    show("make a name in proc", open("/proc/none", O_CREAT | O_WRONLY, 0600));
+    show("of a process", open("/proc/self/none", O_CREAT | O_WRONLY, 0600));
+    show("what is there", open("/proc/self/comm", O_CREAT | O_WRONLY, 0600) > 0);
+    show("exclusively", open("/proc/self/comm", O_CREAT | O_EXCL | O_WRONLY, 0600));
+    show("directory", mkdir("/proc/none", 0700));
+    show("link", symlink("x", "/proc/sys/none"));
+    show("move", rename("/proc/version", "/proc/none"));
     show("mkdir with a slash", mkdir("m/", 0700));
     show("mknod with a slash", mknod("n/", S_IFREG | 0600, 0));
     show("beneath", open2("x/b", O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH) > 0);
@@ -174,6 +207,53 @@ static void walks(void) {
     show("no links", open2("s1", O_RDONLY, RESOLVE_NO_SYMLINKS));
     show("in root", open2("/x/b", O_RDONLY, RESOLVE_IN_ROOT) > 0);
     show("unknown flag", open2("x", 1UL << 40, 0));
+    int proc = open("/proc", O_PATH), memory = open("/dev/shm", O_PATH);
+    show("magic link beneath", open2_at(proc, "self/cwd", RESOLVE_BENEATH));
+    show("magic link in root", open2_at(proc, "self/cwd", RESOLVE_IN_ROOT));
+    show("no magic link", open2_at(proc, "self/cwd", RESOLVE_NO_MAGICLINKS));
+    show("magic link to another file system", open2_at(proc, "self/cwd", RESOLVE_NO_XDEV));
+    symlinkat("/", memory, "quire-up");
+    show("link from the root, elsewhere", open2_at(memory, "quire-up", RESOLVE_NO_XDEV));
+    unlinkat(memory, "quire-up", 0);
+}
+
+/* Flags that do not go together: refused by openat2, and by open only where they would do something else. */
+static void disagreements(void) {
+    static const struct {
+        const char *name;
+        unsigned long flags, resolve;
+    } rows[] = {
+        {"O_PATH alone", O_PATH, 0},
+        {"O_PATH for a directory, not a link", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0},
+        {"O_PATH to write", O_PATH | O_RDWR, 0},
+        {"O_PATH to make", O_PATH | O_CREAT, 0},
+        {"O_PATH exclusively", O_PATH | O_EXCL, 0},
+        {"O_PATH | O_NOCTTY", O_PATH | O_NOCTTY, 0},
+        {"O_PATH | O_DIRECT", O_PATH | O_DIRECT, 0},
+        {"O_PATH | O_LARGEFILE", O_PATH | 0100000, 0},
+        {"O_PATH without a name", O_PATH | O_TMPFILE | O_RDWR, 0},
+        {"O_TMPFILE", O_TMPFILE | O_RDWR, 0},
+        {"O_TMPFILE to write alone", O_TMPFILE | O_WRONLY, 0},
+        {"O_TMPFILE to read", O_TMPFILE | O_RDONLY, 0},
+        {"O_TMPFILE with a name", O_TMPFILE | O_RDWR | O_CREAT, 0},
+        {"O_TMPFILE exclusively", O_TMPFILE | O_RDWR | O_EXCL, 0},
+        {"O_TMPFILE without O_DIRECTORY", (O_TMPFILE & ~O_DIRECTORY) | O_RDWR, 0},
+        {"unknown way", O_RDONLY, 0x1337},
+        {"unknown way of O_PATH", O_PATH, 0x1000},
+        {"beneath and in root", O_RDONLY, RESOLVE_BENEATH | RESOLVE_IN_ROOT},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        long fd = open2(".", rows[i].flags, rows[i].resolve);
+        show(rows[i].name, fd < 0 ? fd : 0);
+        if (fd >= 0)
+            printf("%s shows %x\n", rows[i].name, fcntl((int)fd, F_GETFL));
+        close((int)fd);
+        if (rows[i].resolve)
+            continue;
+        fd = open(".", (int)rows[i].flags, 0600);
+        printf("open: %s -> %s\n", rows[i].name, fd < 0 ? strerrorname_np(errno) : "opened");
+        close((int)fd);
+    }
 }
 
 int main(void) {
@@ -182,6 +262,7 @@ int main(void) {
     removals();
     links();
     walks();
+    disagreements();
     list(".");
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,7 +79,104 @@ static void stranger(void) {
     mode("sticky/setid");
 }
 
+static void same_file(void) {
+    show("to the own name", rename("public", "public"));
+    show("to another name of it", rename("public", "public2"));
+    show("of a missing one", rename("missing", "public2"));
+    show("to a free one", rename("public", "free"));
+}
+
 static void member(void) { show("member reads", try_open("bygroup", O_RDONLY)); }
+
+static void links(void) {
+    show("link to 0644 of another", link("public", "sticky/l1"));
+    show("link to 0666 of another", link("sticky/theirs", "sticky/l2"));
+    show("link to 0600 of another", link("private", "sticky/l3"));
+    show("link to a FIFO of another", link("sticky/pipe", "sticky/l4"));
+    show("link to 04666 of another", link("sticky/setuid", "sticky/l5"));
+    show("link to 02676 of another", link("sticky/setgid", "sticky/l6"));
+    show("link to the own, 0", link("sticky/none", "sticky/l7"));
+    for (int i = 1; i < 8; i++) {
+        char name[] = "sticky/l0";
+        name[8] += i;
+        unlink(name);
+    }
+}
+
+static void follows(void) {
+    char target[20];
+    show("another's link where anybody makes names", try_open("sticky/tofile", O_RDONLY));
+    show("and makes what it names", try_open("sticky/tonothing", O_CREAT | O_WRONLY));
+    show("its target", readlink("sticky/tofile", target, sizeof target));
+    show("in the middle", access("sticky/todirectory/f", F_OK));
+    show("at the end, with a slash", access("sticky/todirectory/", F_OK));
+    show("root's link there", access("sticky/roots", F_OK));
+    show("to another's link there", access("tosticky", F_OK));
+    show("another's link elsewhere", access("team/tofile", F_OK));
+    unlink("made");
+}
+
+static void makes_links(void) {
+    symlink("../public", "sticky/tofile");
+    symlink("../made", "sticky/tonothing");
+    symlink("../passage", "sticky/todirectory");
+    symlink("../public", "team/tofile");
+}
+
+static void makes_to_run_as_group(void) {
+    static const int modes[] = {02755, 02745, 06711, 0755};
+    for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++) {
+        char name[] = "team/a";
+        name[5] += i;
+        close(open(name, O_CREAT | O_WRONLY, modes[i]));
+        mode(name);
+        unlink(name);
+    }
+    mkdir("team/d", 0755);
+    mode("team/d");
+    rmdir("team/d");
+    mknod("team/p", S_IFIFO | 02711, 0);
+    mode("team/p");
+    unlink("team/p");
+    struct stat st = {0};
+    fstat(open("team", O_TMPFILE | O_WRONLY, 02755), &st);
+    printf("nameless: %o %d:%d\n", st.st_mode, st.st_uid, st.st_gid);
+    fflush(stdout);
+}
+
+/* access(2) goes its whole way by the real ids, without what the effective ones may. */
+static void real_ids(void) {
+    if (!fork()) {
+        setgroups(0, NULL);
+        setresuid(1000, 0, 0);
+        show("real: into 0700", access("closed/f", R_OK));
+        show("real: whether it is there", access("closed/f", F_OK));
+        show("effective: into 0700", faccessat(AT_FDCWD, "closed/f", R_OK, AT_EACCESS));
+        show("real: into 0711", access("passage/f", R_OK));
+        show("open", try_open("closed/f", O_RDONLY));
+        _exit(0);
+    }
+    wait(NULL);
+    if (!fork()) {
+        setresuid(0, 1000, 0);
+        show("root's real id: into 0700", access("closed/f", R_OK));
+        show("open", try_open("closed/f", O_RDONLY));
+        _exit(0);
+    }
+    wait(NULL);
+}
+
+/* A directory that changes its parent has its ".." written, by whichever end of an exchange. */
+static void exchanges(void) {
+    mkdir("team/x", 0755);
+    mkdir("team/x/d", 0555);
+    mknod("team/f", S_IFREG | 0600, 0);
+    show("exchange for one that cannot be written",
+         renameat2(AT_FDCWD, "team/f", AT_FDCWD, "team/x/d", RENAME_EXCHANGE));
+    show("that for another", renameat2(AT_FDCWD, "team/x/d", AT_FDCWD, "team/f", RENAME_EXCHANGE));
+    chmod("team/x/d", 0755);
+    show("for one that can", renameat2(AT_FDCWD, "team/f", AT_FDCWD, "team/x/d", RENAME_EXCHANGE));
+}
 
 static void root(void) {
     show("root runs what nobody may", access("private", X_OK));
@@ -93,6 +191,14 @@ static void root(void) {
     close(open("grouped/f", O_CREAT | O_WRONLY, 0666));
     mode("grouped/d");
     mode("grouped/f");
+    struct timespec neither[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}}, bad[2] = {{0, UTIME_OMIT}, {0, -1}};
+    show("times of no name", syscall(SYS_utimensat, AT_FDCWD, NULL, NULL, 0));
+    show("times of no name, old", syscall(SYS_utime, NULL, NULL));
+    show("times of no name, older", syscall(SYS_futimesat, AT_FDCWD, NULL, NULL));
+    show("times of no descriptor", syscall(SYS_utimensat, 99, NULL, NULL, 0));
+    show("no times of what is not there", utimensat(AT_FDCWD, "missing", neither, 0));
+    show("no times, flags", utimensat(AT_FDCWD, "missing", neither, 1));
+    show("bad times", utimensat(AT_FDCWD, "public", bad, 0));
     umask(077);
     close(open("masked", O_CREAT | O_WRONLY, 0666));
     mode("masked");
@@ -125,6 +231,28 @@ int main(void) {
     chown("sticky/own", 1000, 1000);
     as(1000, 1000, stranger);
     as(1001, 55, member);
+    mkfifo("sticky/pipe", 0666);
+    mknod("sticky/setuid", S_IFREG | 0600, 0), chmod("sticky/setuid", 04666);
+    mknod("sticky/setgid", S_IFREG | 0600, 0), chmod("sticky/setgid", 02676);
+    mknod("sticky/none", S_IFREG, 0), chown("sticky/none", 1000, 1000);
+    as(1000, 1000, links);
+    links();
+    mkdir("team", 0755);
+    chown("team", 0, 42);
+    chmod("team", 02777);
+    symlink("../public", "sticky/roots");
+    symlink("sticky/tofile", "tosticky");
+    as(1000, 1000, makes_links);
+    as(1001, 1001, follows);
+    as(1000, 1000, follows);
+    follows();
+    as(1000, 1000, makes_to_run_as_group);
+    as(1000, 42, makes_to_run_as_group);
+    makes_to_run_as_group();
+    real_ids();
+    as(1000, 1000, exchanges);
+    link("public", "public2");
+    as(1000, 1000, same_file);
     root();
     return 0;
 }

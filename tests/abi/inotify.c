@@ -258,6 +258,16 @@ static void unmounting(void) {
     events("unmounted");
 }
 
+/* As many instances as a user may have, this program's first one included. */
+static void instances(void) {
+    int fds[256], count = 0;
+    while (count < 256 && (fds[count] = inotify_init1(0)) >= 0)
+        count++;
+    printf("instances -> %d, then %s\n", count + 1, strerrorname_np(errno));
+    while (count)
+        close(fds[--count]);
+}
+
 int main(void) {
     setbuf(stdout, NULL);
     in = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -268,5 +278,6 @@ int main(void) {
     reading();
     overflow();
     unmounting();
+    instances();
     return 0;
 }

@@ -44,6 +44,31 @@ static void state(const char *what, int q) {
            a.mq_curmsgs);
 }
 
+/* Queues without a name, but with a descriptor, count against RLIMIT_MSGQUEUE. */
+static void nameless(void) {
+    long fds[50], count = 0;
+    while (count < 50 && (fds[count] = raw_open("nameless", O_RDWR | O_CREAT | O_EXCL, 0600, NULL)) >= 0) {
+        syscall(SYS_mq_unlink, "nameless");
+        count++;
+    }
+    printf("nameless -> %ld, then %s\n", count, strerrorname_np(errno));
+    while (count)
+        close((int)fds[--count]);
+    opens("when they are gone", "nameless", O_RDWR | O_CREAT, -7, 0);
+    syscall(SYS_mq_unlink, "nameless");
+}
+
+static void no_descriptor(void) {
+    struct rlimit usual, none;
+    getrlimit(RLIMIT_NOFILE, &usual);
+    none = usual;
+    none.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &none);
+    opens("without a descriptor", "none", O_RDWR | O_CREAT, -7, 0);
+    setrlimit(RLIMIT_NOFILE, &usual);
+    opens("it is not there", "none", O_RDWR, -7, 0);
+}
+
 static void names(void) {
     char longest[300];
     memset(longest, 'n', sizeof longest);
@@ -214,9 +239,61 @@ static void rights(void) {
     waitpid(pid, NULL, 0);
 }
 
+/* ---- /proc/sys/fs/mqueue ---- */
+
+static void knob(const char *name, const char *value) {
+    char path[100], was[40] = "";
+    snprintf(path, sizeof path, "/proc/sys/fs/mqueue/%s", name);
+    int fd = open(path, O_RDWR);
+    long n = read(fd, was, sizeof was - 1), r = value ? pwrite(fd, value, strlen(value), 0) : n;
+    was[strcspn(was, "\n")] = 0;
+    printf("%s %s to %s -> %s\n", name, was, value ? value : "nothing", error_of(r < 0 ? -1 : 0));
+    close(fd);
+}
+
+static void usual(const char *what) {
+    struct mq_attr a = {0};
+    int q = (int)raw_open("usual", O_RDWR | O_CREAT, 0600, NULL);
+    syscall(SYS_mq_getsetattr, q, NULL, &a);
+    printf("%s -> %ld of %ld\n", what, a.mq_maxmsg, a.mq_msgsize);
+    close(q);
+    syscall(SYS_mq_unlink, "usual");
+}
+
+static void ordinary_opens(void) {
+    fflush(stdout);
+    if (fork() == 0) {
+        if (setuid(1000))
+            _exit(1);
+        opens("ordinary, as many as may be", "other", O_RDWR | O_CREAT, 12, 300);
+        opens("ordinary, one more", "other2", O_RDWR | O_CREAT, 13, 300);
+        opens("ordinary, one byte more", "other3", O_RDWR | O_CREAT, 12, 301);
+        _exit(0);
+    }
+    wait(NULL);
+    syscall(SYS_mq_unlink, "other");
+}
+
+static void knobs(void) {
+    knob("queues_max", NULL), knob("msg_default", NULL), knob("msg_max", NULL);
+    knob("msgsize_default", NULL), knob("msgsize_max", NULL);
+    usual("usual");
+    knob("msg_default", "0"), knob("msg_default", "65537"), knob("msg_default", "11");
+    knob("msgsize_default", "127"), knob("msgsize_default", "16777217"), knob("msgsize_default", "256");
+    usual("usual, within the most");
+    knob("msg_max", "0"), knob("msg_max", "65537"), knob("msg_max", "12");
+    knob("msgsize_max", "127"), knob("msgsize_max", "16777217"), knob("msgsize_max", "300");
+    usual("usual, as set");
+    ordinary_opens();
+    knob("msg_default", "10"), knob("msgsize_default", "8192"), knob("msg_max", "10"), knob("msgsize_max", "8192");
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    knobs();
     names();
+    no_descriptor();
+    nameless();
     int q = mq_open("/q", O_RDWR);
     moves(q);
     waits(q);

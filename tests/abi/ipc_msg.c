@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "asleep.h"
+
 #ifndef MSG_COPY
 #define MSG_COPY 040000
 #endif
@@ -136,17 +138,6 @@ static pid_t child(int sends, long type, int restart) {
         abort();
     close(sync[0]), close(sync[1]);
     return pid;
-}
-static void asleep(pid_t pid) {
-    char path[64], text[256], *after;
-    do {
-        usleep(1000);
-        snprintf(path, sizeof path, "/proc/%d/stat", pid);
-        FILE *f = fopen(path, "r");
-        text[fread(text, 1, sizeof text - 1, f)] = 0;
-        fclose(f);
-        after = strrchr(text, ')');
-    } while (after[2] != 'S');
 }
 static void ended(const char *what, pid_t pid) {
     int status;

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "value.h"
+
 #define PAGE 4096ul
 #define MiB (1ul << 20)
 #define RW (PROT_READ | PROT_WRITE)
@@ -21,18 +23,6 @@
 
 static void said(const char *what, long result) {
     printf("%s -> %s\n", what, result == -1 ? strerrorname_np(errno) : "ok");
-}
-
-static long value_of(const char *path, const char *field) {
-    char line[256];
-    long value = -1;
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof(line), f))
-        if (!strncmp(line, field, strlen(field)))
-            value = atol(line + strlen(field));
-    if (f)
-        fclose(f);
-    return value;
 }
 
 static void set_limit(int which, unsigned long bytes) {
@@ -279,6 +269,10 @@ static void modes(void) {
     said("mode 2, over it by a segment", shmget(IPC_PRIVATE, left + MiB, 0600));
     char *half = map(left / 3 * 2, RW, 0);
     said("mode 2, two thirds of it", (long)half);
+    char *there = (char *)(((unsigned long)half - 2 * left) & -MiB);
+    char *moved = mremap(half, left / 3 * 2, left / 3 * 2, MREMAP_MAYMOVE | MREMAP_FIXED, there);
+    said("mode 2, moved", (long)moved);
+    half = moved == there ? there : half;
     int pid = fork();
     if (!pid)
         _exit(0);

@@ -11,23 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "value.h"
+
 #define PAGE 4096ul
 #define ANONYMOUS (MAP_PRIVATE | MAP_ANONYMOUS)
 
 static void said(const char *what, long result) {
     printf("%s -> %s\n", what, result == -1 ? strerrorname_np(errno) : "ok");
-}
-
-static long value_of(const char *path, const char *field) {
-    char line[256];
-    long value = -1;
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof(line), f))
-        if (!strncmp(line, field, strlen(field)))
-            value = atol(line + strlen(field));
-    if (f)
-        fclose(f);
-    return value;
 }
 
 static void locked(const char *what) { printf("%s -> VmLck %ld kB\n", what, value_of("/proc/self/status", "VmLck:")); }

@@ -123,6 +123,9 @@ static void binding(char *p) {
     said("mbind bad flags", syscall(SYS_mbind, p, PAGE, 2, &one, 65, 8));
     said("mbind strict, move", syscall(SYS_mbind, p, PAGE, 2, &one, 65, 3));
     said("mbind move all", syscall(SYS_mbind, p, PAGE, 2, &one, 65, 4));
+    said("mbind default, past all memory", syscall(SYS_mbind, p, 1UL << 62, 0, NULL, 0, 0));
+    told("as it was", p, 2);
+    syscall(SYS_mbind, p, 2 * PAGE, 2, &one, 65, 0);
     munmap(p + PAGE, PAGE);
     said("mbind over a hole", syscall(SYS_mbind, p, 4 * PAGE, 3, &one, 65, 0));
     told("before the hole", p, 2);

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "value.h"
+
 #define PAGE 4096ul
 #define MiB (1ul << 20)
 #define RW (PROT_READ | PROT_WRITE)
@@ -69,18 +71,6 @@ static void pagemap(const char *what, char *p) {
                 printf(" %s", known[i].name);
     }
     printf("\n");
-}
-
-static long value_of(const char *path, const char *field) {
-    char line[256];
-    long value = -1;
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof(line), f))
-        if (!strncmp(line, field, strlen(field)))
-            value = atol(line + strlen(field));
-    if (f)
-        fclose(f);
-    return value;
 }
 
 static void clear_refs(const char *what, const char *text) {
@@ -263,6 +253,25 @@ static void meminfo(void) {
     machine("closed");
 }
 
+/* Of addresses that no program has. */
+static void beyond(void) {
+    unsigned long w;
+    int f = open("/proc/self/pagemap", O_RDONLY);
+    printf("pagemap past the last address -> %zd\n", pread(f, &w, 8, (off_t)(0x7ffffffff000 / PAGE * 8)));
+    printf("pagemap 2^64 bytes further -> %zd\n", pread(f, &w, 8, (off_t)1 << 55));
+    close(f);
+}
+
+/* What moves is not there twice. */
+static void peak(void) {
+    unsigned long n = 256 * MiB;
+    char *p = mmap(NULL, n, PROT_READ, ANONYMOUS, -1, 0);
+    long before = value_of("/proc/self/status", "VmPeak:");
+    printf("256 MiB moved -> %d", mremap(p, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, p - 2 * n) == p - 2 * n);
+    printf(", VmPeak %+ld\n", value_of("/proc/self/status", "VmPeak:") - before);
+    munmap(p - 2 * n, n);
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);
     fd = memfd_create("proc", 0);
@@ -274,5 +283,7 @@ int main(void) {
     families();
     references();
     meminfo();
+    beyond();
+    peak();
     return 0;
 }

@@ -264,6 +264,8 @@ static void in_core(void) {
     ask("mincore, read-only vector"), result(mincore(at(0), PAGE, (void *)at(0))), done();
     ask("mincore of a hole, bad vector"), result(mincore(at(20), PAGE, (void *)8)), done();
     ask("mincore, vector in the kernel"), result(mincore(at(0), PAGE, (void *)-4096l)), done();
+    ask("mincore of a hole, vector in the kernel"), result(mincore(at(20), PAGE, (void *)-4096l)), done();
+    ask("mincore no length, vector in the kernel"), result(mincore(at(0), 0, (void *)-4096l)), done();
     ask("mincore wraps"), result(mincore(at(0), ~0ul, vec)), done();
     ask("mincore wraps, odd"), result(mincore(at(0) + 1, ~0ul, vec)), done();
     ask("mincore above"), result(mincore((void *)(1ul << 47), PAGE, vec)), done();

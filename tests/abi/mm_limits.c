@@ -32,6 +32,7 @@ static void breaks(void) {
     ask("brk to 1"), note("%d", raw_brk(1) == start + 8 * PAGE), done();
     ask("brk too far"), note("%d", raw_brk(1ul << 46) == start + 8 * PAGE), done();
     ask("brk wraps"), note("%d", raw_brk(-PAGE) == start + 8 * PAGE), done();
+    ask("brk wraps when it is rounded up"), note("%d", raw_brk(-1ul) == start + 8 * PAGE), done();
     mmap((void *)(start + 20 * PAGE), PAGE, R, ANON | MAP_FIXED, -1, 0);
     ask("brk up to a mapping"), raw_brk(start + 20 * PAGE), say_brk(start, start + 20 * PAGE), done();
     ask("brk up to a page before it"), raw_brk(start + 19 * PAGE), say_brk(start, start + 19 * PAGE), done();

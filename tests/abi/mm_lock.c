@@ -151,6 +151,11 @@ static void future(void) {
             note("%s", smaps_text(20, "VmFlags")), status("VmLck"), done();
     }
     clear();
+    map(0, 1, NONE, ANON, -1, 0), map(2, 1, RW, ANON, -1, 0), map(4, 2, R, MAP_SHARED, file_of(PAGE), 0);
+    map(8, 2, RW, ANON, -1, 0);
+    ask("mlockall goes on after what cannot be had"), result(mlockall(MCL_CURRENT)), core(2, 1), core(4, 1), core(8, 2),
+        done();
+    munlockall(), clear();
     map(0, 2, RW, ANON, -1, 0), mlock(at(0), 2 * PAGE);
     if (fork() == 0) {
         ask("a child has no locks"), status("VmLck"), note("%s", smaps_text(0, "VmFlags")), done();

@@ -238,6 +238,7 @@ static void remapped(void) {
     ask("a byte"), result(nonlinear(at(6), 1, 0, 3, 0)), done();
     ask("wraps"), result(nonlinear(at(6), -PAGE, 0, 3, 0)), done();
     ask("page overflows"), result(nonlinear(at(6), PAGE, 0, ~0ul, 0)), done();
+    ask("page of no offset"), result(nonlinear(at(6), PAGE, 0, 1ul << 63, 0)), content(6, 1), done();
     ask("page far out"), result(nonlinear(at(6), PAGE, 0, 1000, 0)), touch('r', at(6)), done();
     ask("flags"), result(nonlinear(at(7), PAGE, 0, 3, 0x100)), done();
     mprotect(at(1), PAGE, R), mlock(at(3), PAGE);

@@ -92,6 +92,39 @@ static void childs(void) {
         done();
 }
 
+/* What was opened is the memory of the program that ran then. */
+static void replaced(void) {
+    int go[2], over[2];
+    char path[64], c;
+    unsigned long start = 0, word;
+    (void)!pipe(go), (void)!pipe2(over, O_CLOEXEC);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)!read(go[0], &c, 1);
+        dup2(go[0], 0), close(go[0]), close(go[1]);
+        execl("/bin/sh", "sh", "-c", "read x", NULL);
+        _exit(1);
+    }
+    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    int mem = open(path, O_RDWR);
+    snprintf(path, sizeof path, "/proc/%d/pagemap", pid);
+    int pagemap = open(path, O_RDONLY);
+    close(over[1]);
+    (void)!write(go[1], "", 1);
+    (void)!read(over[0], &c, 1);
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    FILE *maps = fopen(path, "r");
+    (void)!fscanf(maps, "%lx", &start);
+    fclose(maps);
+    ask("mem of before execve, read"), result(pread(mem, &c, 1, (off_t)start)), done();
+    ask("mem of before execve, write"), result(pwrite(mem, "!", 1, (off_t)start)), done();
+    ask("pagemap of before execve"), result(pread(pagemap, &word, 8, (off_t)(start / PAGE * 8))), done();
+    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    ask("mem of after it"), result(pread(open(path, O_RDONLY), &c, 1, (off_t)start)), done();
+    close(go[1]);
+    wait(NULL);
+}
+
 static void vectors(void) {
     window();
     struct iovec many[1025];
@@ -175,6 +208,7 @@ static void madvises(void) {
 int main(void) {
     GROUP(own);
     GROUP(childs);
+    GROUP(replaced);
     GROUP(vectors);
     GROUP(rights);
     GROUP(madvises);

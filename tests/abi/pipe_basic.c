@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -215,6 +216,19 @@ static void stream(void) {
     close(fds[0]);
 }
 
+/* Writes from memory that ends. */
+static void faults(void) {
+    char *end_of = (char *)mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) + 4096;
+    munmap(end_of, 4096);
+    make(0);
+    say("write that ends in nowhere", write(fds[1], end_of - 10, 20));
+    say("FIONREAD", queued());
+    say("write", write(fds[1], buffer, 5));
+    say("behind it, one that ends in nowhere", write(fds[1], end_of - 10, 20));
+    say("FIONREAD", queued());
+    end();
+}
+
 int main(void) {
     fill(1);
     fill(100);
@@ -228,5 +242,6 @@ int main(void) {
     shape();
     lines();
     stream();
+    faults();
     return 0;
 }

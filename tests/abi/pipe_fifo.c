@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "asleep.h"
+
 static char name[64];
 
 static void say(const char *what, long result) {
@@ -78,8 +80,9 @@ int main(void) {
 
     struct sigaction a = {.sa_handler = nothing};
     sigaction(SIGALRM, &a, NULL);
-    alarm(1);
+    signal_sleeper(SIGALRM, 1);
     say("open that a signal ends", open(name, O_RDONLY));
+    wait(NULL);
     say("nothing is left of it", open(name, O_WRONLY | O_NONBLOCK));
 
     int p[2];

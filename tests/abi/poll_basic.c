@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asleep.h"
+
 static volatile int caught;
 static void count(int signal) { (void)signal, caught++; }
 
@@ -83,7 +85,7 @@ static void woken(void) {
     (void)!pipe(p);
     fflush(stdout);
     if (!fork()) {
-        usleep(30000);
+        asleep(getppid());
         (void)!write(p[1], "x", 1);
         _exit(0);
     }
@@ -155,13 +157,7 @@ static void signals(void) {
     say("a bad time", ppoll(&f, 1, &bad, NULL));
     sigprocmask(SIG_UNBLOCK, &block, NULL);
     printf("caught %d\n", caught);
-    fflush(stdout);
-    pid_t parent = getpid();
-    if (!fork()) {
-        usleep(50000);
-        kill(parent, SIGUSR1);
-        _exit(0);
-    }
+    signal_sleeper(SIGUSR1, 1);
     f.fd = p[0], f.events = POLLIN;
     say("poll with SA_RESTART", poll(&f, 1, 5000));
     wait(NULL);
@@ -173,11 +169,11 @@ static void signals(void) {
         int r = poll(&f, 1, 300);
         _exit(r != 0 || ms_since(&start) < 300);
     }
-    usleep(50000);
-    kill(child, SIGWINCH), kill(child, SIGSTOP);
-    usleep(50000);
-    kill(child, SIGCONT);
     int status;
+    asleep(child);
+    kill(child, SIGWINCH), kill(child, SIGSTOP);
+    waitpid(child, &status, WUNTRACED);
+    kill(child, SIGCONT);
     waitpid(child, &status, 0);
     printf("poll over a stop: %d\n", status);
     close(p[0]), close(p[1]);
@@ -196,7 +192,7 @@ static void many(void) {
         printf("few descriptors\n");
     fflush(stdout);
     if (!fork()) {
-        usleep(30000);
+        asleep(getppid());
         (void)!write(p[made - 1][1], "x", 1);
         (void)!write(p[3][1], "x", 1);
         _exit(0);
@@ -207,6 +203,38 @@ static void many(void) {
     printf("then %d: %#x %#x\n", last, f[3].revents, f[made - 1].revents);
     for (int i = 0; i < made; i++)
         close(p[i][0]), close(p[i][1]);
+}
+
+/* A descriptor that is only a place. */
+static void places(void) {
+    struct pollfd f = {.fd = open("/", O_PATH), .events = POLLIN};
+    struct timeval t = {0};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(f.fd, &set);
+    say("poll of a place", poll(&f, 1, 0));
+    say("it is invalid", f.revents == POLLNVAL);
+    say("select of a place", select(f.fd + 1, &set, NULL, NULL, &t));
+    close(f.fd);
+}
+
+/* What is open stays so when the limit comes below it. */
+static void beyond_the_limit(void) {
+    struct rlimit none = {0};
+    struct timeval t = {0};
+    int p[2];
+    fd_set set;
+    (void)!pipe(p);
+    (void)!write(p[1], "x", 1);
+    FD_ZERO(&set);
+    FD_SET(p[0], &set);
+    getrlimit(RLIMIT_NOFILE, &none);
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    say("select beyond the limit", select(p[0] + 1, &set, NULL, NULL, &t));
+    say("its descriptor", FD_ISSET(p[0], &set) != 0);
+    FD_SET(900, &set);
+    say("far beyond the table", select(1000, &set, NULL, NULL, &t));
 }
 
 int main(void) {
@@ -222,6 +250,8 @@ int main(void) {
     woken();
     selects();
     signals();
+    places();
+    beyond_the_limit();
     many();
     return 0;
 }

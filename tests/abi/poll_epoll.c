@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "asleep.h"
+
 static int ep, p[2];
 
 static void say(const char *what, long result) {
@@ -97,6 +99,10 @@ static void errors(void) {
     say("add itself", control(EPOLL_CTL_ADD, ep, EPOLLIN, 0));
     int file = open("/proc/self/exe", O_RDONLY);
     say("add a file", control(EPOLL_CTL_ADD, file, EPOLLIN, 0));
+    int place = open("/", O_PATH);
+    say("add a place", control(EPOLL_CTL_ADD, place, EPOLLIN, 0));
+    say("into a place", epoll_ctl(place, EPOLL_CTL_ADD, p[1], &e));
+    close(place);
     say("add what is closed", control(EPOLL_CTL_ADD, 555, EPOLLIN, 0));
     say("into what is no epoll", epoll_ctl(p[1], EPOLL_CTL_ADD, ep, &e));
     say("a bad operation", epoll_ctl(ep, 9, p[1], &e));
@@ -139,6 +145,15 @@ static void nested(void) {
     }
     for (int i = 1; i < 8; i++)
         close(chain[i]);
+    for (int i = 0; i < 8; i++) {
+        chain[i] = epoll_create1(0);
+        int r = i ? epoll_ctl(chain[i - 1], EPOLL_CTL_ADD, chain[i], &e) : 0;
+        printf("depth %d from above: %s\n", i, r ? strerrorname_np(errno) : "fine");
+    }
+    say("the two halves", epoll_ctl(chain[2], EPOLL_CTL_ADD, chain[5], &e));
+    say("less of them", epoll_ctl(chain[1], EPOLL_CTL_ADD, chain[6], &e));
+    for (int i = 0; i < 8; i++)
+        close(chain[i]);
     end();
 }
 
@@ -151,7 +166,7 @@ static void sleeps(void) {
     await("time-out", 30);
     fflush(stdout);
     if (!fork()) {
-        usleep(30000);
+        asleep(getppid());
         put();
         _exit(0);
     }
@@ -236,6 +251,36 @@ static void shared(void) {
     close(ep), close(event), close(result[0]), close(result[1]);
 }
 
+/* One waits, while another polls the epoll: what that has in hand is not missed. It has it for long, as the epoll below
+ * is busy with a third. */
+static void polled(void) {
+    enum { ROUNDS = 100000 };
+    struct epoll_event e = {.events = EPOLLIN};
+    pid_t others[2];
+    int missed = 0, outer = epoll_create1(0), empty = eventfd(0, 0);
+    ep = epoll_create1(0);
+    control(EPOLL_CTL_ADD, eventfd(1, 0), EPOLLIN, 0);
+    epoll_ctl(outer, EPOLL_CTL_ADD, ep, &e);
+    fflush(stdout);
+    for (int i = 0; i < 2; i++) {
+        struct pollfd f = {.fd = outer, .events = POLLIN};
+        others[i] = fork();
+        while (!others[i]) {
+            if (i)
+                (void)poll(&f, 1, 0);
+            else
+                control(EPOLL_CTL_ADD, empty, EPOLLIN, 0), control(EPOLL_CTL_DEL, empty, 0, 0);
+        }
+    }
+    for (int i = 0; i < ROUNDS && !missed; i++)
+        missed += epoll_wait(outer, &e, 1, 2000) != 1;
+    for (int i = 0; i < 2; i++)
+        kill(others[i], SIGKILL);
+    while (wait(NULL) > 0)
+        ;
+    printf("polled meanwhile: missed %d\n", missed);
+}
+
 int main(void) {
     triggers();
     errors();
@@ -243,5 +288,6 @@ int main(void) {
     sleeps();
     many();
     shared();
+    polled();
     return 0;
 }

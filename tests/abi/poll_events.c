@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asleep.h"
+
 static void say(const char *what, long result) {
     if (result < 0)
         printf("%s: %s\n", what, strerrorname_np(errno));
@@ -77,7 +79,7 @@ static void eventfds(void) {
     fd = eventfd(0, 0);
     fflush(stdout);
     if (!fork()) {
-        usleep(30000);
+        asleep(getppid());
         eventfd_write(fd, 0x11);
         _exit(0);
     }
@@ -135,6 +137,13 @@ static void timerfds(void) {
     t.it_interval = (struct timespec){0, 0};
     timerfd_settime(fd, TFD_TIMER_ABSTIME, &t, NULL);
     take(fd);
+    clock_gettime(CLOCK_REALTIME, &t.it_value);
+    t.it_value.tv_sec -= 1000;
+    t.it_interval = (struct timespec){300, 0};
+    say("an interval since a time that passed", timerfd_settime(fd, TFD_TIMER_ABSTIME, &t, NULL));
+    take(fd);
+    timerfd_gettime(fd, &old);
+    printf("in step with it %d\n", old.it_value.tv_sec >= 150 && old.it_value.tv_sec <= 200);
     close(fd);
 }
 

@@ -2,6 +2,8 @@
  */
 #include "trace.h"
 
+#include <fcntl.h>
+
 static volatile long word = 0x1122334455667788;
 static const long constant = 5;
 
@@ -300,7 +302,87 @@ static void step_into_handler(void) {
     next("end", pid);
 }
 
+/* ---- what waits to be delivered ---- */
+
+static void queue_body(void) {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    for (int i = 0; i < 3; i++) {
+        siginfo_t s = {.si_signo = SIGRTMIN + i, .si_code = SI_QUEUE};
+        s.si_value.sival_int = 70 + i;
+        syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGRTMIN + i, &s);
+    }
+    sigqueue(getpid(), SIGRTMIN + 4, (union sigval){.sival_int = 80});
+    sigqueue(getpid(), SIGUSR1, (union sigval){.sival_int = 81});
+    asm volatile("int3");
+}
+
+static void peek(const char *what, pid_t pid, unsigned long off, unsigned flags, int count, siginfo_t *to) {
+    struct __ptrace_peeksiginfo_args a = {.off = off, .flags = flags, .nr = count};
+    long n = ask(PTRACE_PEEKSIGINFO, pid, (unsigned long)&a, (unsigned long)to);
+    printf("peek %s -> %ld %s", what, n, error_of(n));
+    for (long i = 0; i < n; i++)
+        printf(" %d:%d", to[i].si_signo, to[i].si_value.sival_int);
+    printf("\n");
+}
+
+static void queues(void) {
+    char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    siginfo_t got[10], *edge = (siginfo_t *)(page + 4096);
+    munmap(page + 4096, 4096);
+    pid_t pid = start(queue_body, 1);
+    next("first", pid);
+    ask(PTRACE_CONT, pid, 0, 0);
+    next("int3", pid);
+    peek("all of the task", pid, 0, 0, 10, got);
+    peek("the second", pid, 1, 0, 1, got);
+    peek("behind the last", pid, 3, 0, 1, got);
+    peek("of the process", pid, 0, PTRACE_PEEKSIGINFO_SHARED, 10, got);
+    peek("none", pid, 0, 0, 0, got);
+    peek("less than none", pid, 0, 0, -1, got);
+    peek("unknown flag", pid, 0, 2, 1, got);
+    peek("room for two", pid, 0, 0, 3, edge - 2);
+    peek("no room", pid, 0, 0, 3, edge);
+    show("peek by nothing", ask(PTRACE_PEEKSIGINFO, pid, 8, (unsigned long)got));
+    ask(PTRACE_CONT, pid, 0, 0);
+    next("end", pid);
+    munmap(page, 4096);
+}
+
+/* ---- a call that is not made: number -1, and the result that the tracer puts there ---- */
+
+static void instead_body(void) {
+    long r = syscall(SYS_getppid);
+    long e = syscall(SYS_openat, AT_FDCWD, "/", 0);
+    _exit((int)(r == 45000) + 2 * (int)(e == -1 && errno == ESRCH));
+}
+
+static void instead(void) {
+    const long results[] = {45000, -ESRCH};
+    pid_t pid = start(instead_body, 1);
+    struct user_regs_struct r;
+    next("first", pid);
+    ask(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD);
+    for (int i = 0; i < 2; i++) {
+        ask(PTRACE_SYSCALL, pid, 0, 0);
+        next("enters", pid);
+        ask(PTRACE_GETREGS, pid, 0, (unsigned long)&r);
+        r.orig_rax = (unsigned long)-1;
+        r.rax = (unsigned long)results[i];
+        ask(PTRACE_SETREGS, pid, 0, (unsigned long)&r);
+        ask(PTRACE_SYSCALL, pid, 0, 0);
+        next("leaves", pid);
+        ask(PTRACE_GETREGS, pid, 0, (unsigned long)&r);
+        printf("result %ld\n", (long)r.rax);
+    }
+    ask(PTRACE_CONT, pid, 0, 0);
+    next("end", pid);
+}
+
 int main(void) {
+    queues();
+    instead();
     signals();
     set_info();
     calls();

@@ -164,6 +164,32 @@ static void both_ways(void) {
     close(s);
 }
 
+/* Several write to the slave, more than fits, while the master reads little at a time: all of it arrives. */
+static void writers(void) {
+    enum { WRITERS = 6, WRITES = 16, BYTES = 4000 };
+    char b[BYTES];
+    long seen[WRITERS] = {0}, wrong = 0;
+    int s = open_slave(O_RDWR), status;
+    for (int i = 0; i < WRITERS; i++) {
+        if (fork())
+            continue;
+        memset(b, 'a' + i, sizeof b);
+        for (int n = 0; n < WRITES; n++)
+            if (write(s, b, sizeof b) != BYTES)
+                _exit(1);
+        _exit(0);
+    }
+    close(s);
+    for (ssize_t n; (n = read(m, b, 100)) > 0;)
+        for (ssize_t i = 0; i < n; i++)
+            seen[b[i] - 'a']++;
+    while (wait(&status) > 0)
+        wrong += status != 0;
+    for (int i = 0; i < WRITERS; i++)
+        printf("writer %d's bytes -> %ld\n", i, seen[i]);
+    printf("writes that were short -> %ld\n", wrong);
+}
+
 static void packets(void) {
     struct termios t;
     int one = 1, zero = 0, n = -1, s = open_slave(O_RDWR);
@@ -239,6 +265,7 @@ int main(void) {
     setbuf(stdout, NULL);
     names();
     both_ways();
+    writers();
     packets();
     ends();
     return 0;

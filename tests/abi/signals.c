@@ -1,15 +1,21 @@
 /* signals.c - delivery, masks, order, alternate stack, restarts, wait statuses. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
+
+#include "asleep.h"
 
 static volatile sig_atomic_t count;
 static char stack[64 * 1024];
@@ -100,30 +106,25 @@ static void masks(void) {
 static void restarts(void) {
     int ends[2];
     char c;
-    struct itimerval soon = {.it_value = {.tv_usec = 50000}};
     if (pipe(ends))
         exit(1);
     struct sigaction action = {.sa_handler = simple};
     sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &soon, NULL);
+    pid_t pid = signal_sleeper(SIGALRM, 1);
     long n = read(ends[0], &c, 1);
     printf("read without SA_RESTART: %ld %s\n", n, strerrorname_np(errno));
     action.sa_flags = SA_RESTART;
     sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &soon, NULL);
-    fflush(stdout);
-    pid_t pid = fork();
-    if (pid == 0) {
-        usleep(200000);
-        _exit(write(ends[1], "x", 1) != 1);
-    }
+    waitpid(pid, NULL, 0);
+    pid = interrupting_writer(SIGALRM, ends[1], 'x');
     n = read(ends[0], &c, 1);
     printf("read with SA_RESTART: %ld %c\n", n, c);
     status_of("writer", pid);
-    setitimer(ITIMER_REAL, &soon, NULL);
-    struct timespec second = {1, 0}, rest = {0, 0};
-    n = nanosleep(&second, &rest);
-    printf("nanosleep: %ld %s, %s left\n", n, strerrorname_np(errno), rest.tv_nsec > 100000000 ? "most" : "little");
+    pid = signal_sleeper(SIGALRM, 1);
+    struct timespec long_time = {50, 0}, rest = {0, 0};
+    n = nanosleep(&long_time, &rest);
+    printf("nanosleep: %ld %s, %s left\n", n, strerrorname_np(errno), rest.tv_sec > 25 ? "most" : "little");
+    waitpid(pid, NULL, 0);
 }
 
 static void stops(void) {
@@ -147,6 +148,80 @@ static void stops(void) {
     close(ends[1]);
     close(ends[0]);
     status_of("then", pid);
+}
+
+/* ---- registers: what the kernel's own tests (selftests/x86) look at ---- */
+
+static void spoil(int number, siginfo_t *info, void *context) {
+    ucontext_t *c = context;
+    ((unsigned long *)((char *)c->uc_mcontext.fpregs + 512))[2] = 0xfffffff; /* reserved words of the XSAVE header */
+    (void)number, (void)info;
+}
+
+static void spoilt(int number) {
+    printf("a spoilt FPU area -> %s\n", sigabbrev_np(number));
+    fflush(stdout);
+}
+
+static unsigned long flags_over_a_call(unsigned long set) {
+    unsigned long flags, number = SYS_getppid;
+    asm volatile("pushfq; orq %2, (%%rsp); popfq; syscall; pushfq; popq %0; pushq $0x202; popfq"
+                 : "=r"(flags), "+a"(number)
+                 : "r"(set)
+                 : "rcx", "r11", "memory", "cc");
+    return flags & set;
+}
+
+static void registers(void) {
+    struct sigaction action = {.sa_sigaction = spoil, .sa_flags = SA_SIGINFO};
+    char line[64], wanted[64] = "";
+    long result = -1;
+    sigaction(SIGUSR2, &action, NULL);
+    signal(SIGSEGV, spoilt);
+    raise(SIGUSR2);
+    printf("and goes on\n");
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGUSR2, SIG_DFL);
+    signal(SIGTRAP, simple);
+    printf("NT %lx\n", flags_over_a_call(0x4000));
+    printf("NT and TF %lx\n", flags_over_a_call(0x4100));
+    signal(SIGTRAP, SIG_DFL);
+    asm volatile("syscall" : "=a"(result) : "a"(SYS_getpid | 7ul << 32) : "rcx", "r11", "memory");
+    printf("a number's upper half -> %s\n", result == getpid() ? "ignored" : "matters");
+    int fd = open("/proc/self/syscall", O_RDONLY);
+    snprintf(wanted, sizeof wanted, "%d %#x %p %#zx ", SYS_read, fd, (void *)line, sizeof line);
+    syscall(SYS_read, fd, line, sizeof line);
+    printf("/proc/self/syscall -> %s\n", strncmp(line, wanted, strlen(wanted)) ? "another" : "this read");
+    close(fd);
+}
+
+/* ---- an alternate stack that is full ---- */
+
+#define HALF (64 * 1024)
+
+static void deeper(int number) { raise(number); }
+
+/* The stack is the upper half of shared memory: what a handler itself pushes may pass its end, but not by a page. */
+static void overrun_stack(void) {
+    char *both = mmap(NULL, 2 * HALF, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int written = 0;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rlimit none = {0, 0};
+        stack_t upper = {.ss_sp = both + HALF, .ss_size = HALF};
+        struct sigaction a = {.sa_handler = deeper, .sa_flags = SA_ONSTACK | SA_NODEFER};
+        setrlimit(RLIMIT_CORE, &none);
+        sigaltstack(&upper, NULL);
+        sigaction(SIGUSR1, &a, NULL);
+        raise(SIGUSR1);
+        _exit(0);
+    }
+    status_of("handlers fill the alternate stack", pid);
+    for (int i = 0; i < HALF - 4096; i++)
+        written |= both[i];
+    printf("below it: %s\n", written ? "written" : "untouched");
+    munmap(both, 2 * HALF);
 }
 
 int main(void) {
@@ -184,5 +259,11 @@ int main(void) {
     close(ends[0]);
     long n = write(ends[1], "x", 1);
     printf("write to a broken pipe: %ld %s\n", n, strerrorname_np(errno));
+    action = (struct sigaction){.sa_handler = simple, .sa_flags = ~SA_RESETHAND};
+    sigaction(SIGUSR2, &action, NULL);
+    sigaction(SIGUSR2, NULL, &action);
+    printf("flags that are kept: %#x\n", action.sa_flags);
+    registers();
+    overrun_stack();
     return 0;
 }

@@ -57,6 +57,7 @@ static void rounds(const char *name, int kind, int flags) {
         close(ends[1]);
     }
     printf("%s -> lost %d failed %d\n", name, lost, failed);
+    fflush(stdout); /* the recorder ends who is silent for a minute */
 }
 
 int main(void) {

@@ -1,6 +1,10 @@
 /* sock_tcp.c - TCP over the loopback interface: places, connecting, both halves, resets, options; IPv4 and IPv6. */
 #include "sock.h"
 
+#include "asleep.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
 /* ---- places ---- */
 
 static struct sockaddr_storage place_room;
@@ -271,6 +275,150 @@ static void connecting(void) {
     OPTION_IS("after shutdown", six, SOL_SOCKET, SO_ACCEPTCONN);
 }
 
+/* A socket that left its connection, and is in another one, hears nothing of the first one's other end. */
+static void connected_anew(void) {
+    connection();
+    int port = port_of(listener), unread = server;
+    send(client, "never read", 10, 0), await_event(unread, POLLIN);
+    place("127.0.0.1", 0), place_room.ss_family = AF_UNSPEC;
+    CASE_NAMED("disconnect from one", connect(client, (void *)&place_room, place_bytes));
+    await_event(unread, POLLHUP);
+    CASE_NAMED("connect anew", connect_at(client, "127.0.0.1", port));
+    server = accept(listener, NULL, NULL);
+    CASE_NAMED("close the first one's other end, with bytes unread", close(unread));
+    POLL("still connected", client);
+    RECV("nothing came", client, 1, 0);
+    int ended = server;
+    CASE_NAMED("disconnect again",
+               (place_room.ss_family = AF_UNSPEC, connect(client, (void *)&place_room, place_bytes)));
+    await_event(ended, POLLHUP);
+    ERROR("the other end's", ended);
+    CASE_NAMED("connect anew again", connect_at(client, "127.0.0.1", port));
+    server = accept(listener, NULL, NULL);
+    CASE_NAMED("close the second one's other end", close(ended));
+    POLL("still connected then", client);
+    CASE_NAMED("send to the new one", send(server, "new", 3, 0));
+    await_event(client, POLLIN);
+    RECV("it arrives", client, 9, 0);
+    over();
+}
+
+/* ---- the end of a connection for who waits in it ---- */
+
+static struct {
+    int fd, port;
+    _Atomic pid_t thread;
+    ssize_t result;
+    int error;
+} waiting;
+
+static void *wait_in_recv(void *unused) {
+    char text[4];
+    atomic_store(&waiting.thread, gettid());
+    waiting.result = recv(waiting.fd, text, sizeof text, 0);
+    waiting.error = errno;
+    return unused;
+}
+
+static void *wait_in_connect(void *unused) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)waiting.port)};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    atomic_store(&waiting.thread, gettid());
+    waiting.result = connect(waiting.fd, (void *)&a, sizeof a);
+    waiting.error = errno;
+    return unused;
+}
+
+static void *wait_in_send(void *unused) {
+    static char much[1 << 16];
+    atomic_store(&waiting.thread, gettid());
+    while ((waiting.result = send(waiting.fd, much, sizeof much, 0)) > 0)
+        ;
+    waiting.error = errno;
+    return unused;
+}
+
+static int disconnect(int fd) {
+    struct sockaddr a = {.sa_family = AF_UNSPEC};
+    return connect(fd, &a, sizeof a);
+}
+
+/* A thread waits in a call of the client. */
+static pthread_t wait_in(void *(*call)(void *)) {
+    pthread_t thread;
+    waiting.fd = client, broken_pipes = 0;
+    waiting.thread = 0;
+    pthread_create(&thread, NULL, call, NULL);
+    while (!waiting.thread)
+        usleep(1000);
+    await_state(getpid(), waiting.thread, 'S');
+    return thread;
+}
+
+/* What came of it. */
+static void waited_in(const char *what, pthread_t thread) {
+    pthread_join(thread, NULL);
+    ask("who waits in %s", what);
+    note("%s, %d SIGPIPE", waiting.result < 0 ? error_name(waiting.error) : "ok", broken_pipes), done();
+    ERROR(what, client);
+}
+
+static void disconnected_under(const char *what, void *(*call)(void *)) {
+    pthread_t thread = wait_in(call);
+    ask("disconnect under %s", what), result(disconnect(client)), done();
+    waited_in(what, thread);
+}
+
+static void reset_under(const char *what, void *(*call)(void *)) {
+    pthread_t thread = wait_in(call);
+    setsockopt(server, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    ask("reset under %s", what), result(close(server)), done();
+    waited_in(what, thread);
+}
+
+static void disconnecting(void) {
+    catch_broken();
+    connection();
+    disconnected_under("recv", wait_in_recv);
+    POLL("disconnected", client);
+    over();
+    connection();
+    disconnected_under("send", wait_in_send);
+    over();
+    connection();
+    reset_under("send", wait_in_send);
+    over();
+    connection();
+    reset_under("recv", wait_in_recv);
+    over();
+    listener = listen_at("127.0.0.1", 0, 0);
+    waiting.port = port_of(listener);
+    client = tcp(), connect_at(client, "127.0.0.1", waiting.port);
+    await_event(listener, POLLIN);
+    server = client, client = tcp();
+    disconnected_under("connect", wait_in_connect);
+    over();
+    connection();
+    CASE_NAMED("disconnect", disconnect(client));
+    POLL("disconnected", client);
+    CASE_NAMED("connect anew with the error there", connect_at(client, "127.0.0.1", port_of(listener)));
+    ERROR("connected anew", client);
+    over();
+    connection();
+    setsockopt(server, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    close(server), await_event(client, POLLERR);
+    CASE_NAMED("disconnect of one that was reset", disconnect(client));
+    CASE_NAMED("connect anew after a reset", connect_at(client, "127.0.0.1", port_of(listener)));
+    POLL("connected anew", client);
+    ERROR("connected anew", client);
+    over();
+    listener = listen_at("127.0.0.1", 0, 5);
+    CASE_NAMED("disconnect of a listener", disconnect(listener));
+    POLL("no listener any more", listener);
+    OPTION_IS("no listener any more", listener, SOL_SOCKET, SO_ACCEPTCONN);
+    close(listener);
+}
+
 /* ---- bytes and ends ---- */
 
 static void half_closed(void) {
@@ -319,6 +467,21 @@ static void half_closed(void) {
     over();
 }
 
+/* Bytes for one that has shut both halves, and is not closed. */
+static void both_shut(void) {
+    connection();
+    CASE_NAMED("shutdown(RDWR)", shutdown(client, SHUT_RDWR));
+    await_event(server, POLLRDHUP);
+    CASE_NAMED("send to one that takes nothing", send(server, "x", 1, 0));
+    await_event(server, POLLERR), await_event(client, POLLERR);
+    POLL("who sent", server);
+    ERROR("who sent", server);
+    POLL("who took nothing", client);
+    ERROR("who took nothing", client);
+    CASE_NAMED("shutdown of what was reset", shutdown(client, SHUT_RDWR));
+    over();
+}
+
 static void closed(void) {
     connection();
     send(server, "data", 4, 0);
@@ -363,6 +526,7 @@ static void closed(void) {
 
 static void ends(void) {
     half_closed();
+    both_shut();
     closed();
     connection();
     CASE_NAMED("shutdown(RD)", shutdown(server, SHUT_RD));
@@ -431,6 +595,17 @@ static void set_and_read(int fd, int six) {
     OPTION(fd, SOL_SOCKET, SO_SNDBUF, 10000);
     OPTION(fd, SOL_SOCKET, SO_SNDBUF, 1);
     OPTION(fd, SOL_SOCKET, SO_SNDBUF, 100000000);
+    char device[16];
+    socklen_t size = sizeof device;
+    CASE_NAMED("SO_BINDTODEVICE, one that is not there", setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "eth7", 4));
+    ask("it is not bound"), result(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size)), note("%u", size),
+        done();
+    CASE_NAMED("SO_BINDTODEVICE, lo", setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2));
+    size = sizeof device;
+    ask("it is bound"), result(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size)),
+        note("%s, %u", device, size), done();
+    CASE_NAMED("too little room", (size = 3, getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size)));
+    CASE_NAMED("bound no more", setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0));
     OPTION(fd, SOL_SOCKET, SO_RCVBUF, 10000);
     OPTION(fd, SOL_SOCKET, SO_RCVBUF, 1);
     OPTION(fd, SOL_SOCKET, SO_RCVBUF, -1);
@@ -455,6 +630,7 @@ static void set_and_read(int fd, int six) {
     OPTION(fd, IPPROTO_IP, IP_TOS, 0x10);
     OPTION(fd, IPPROTO_IP, IP_TTL, 10);
     OPTION(fd, IPPROTO_IP, IP_TTL, 256);
+    OPTION(fd, IPPROTO_IP, IP_TTL, 0);
     OPTION(fd, IPPROTO_IP, IP_TTL, -1);
     OPTION(fd, IPPROTO_IP, IP_FREEBIND, 1);
     OPTION(fd, IPPROTO_IP, IP_RECVERR, 1);
@@ -572,13 +748,69 @@ static void edges(void) {
     over();
 }
 
+/* ---- SO_RCVLOWAT ---- */
+
+static void least_bytes(void) {
+    connection();
+    setsockopt(server, SOL_SOCKET, SO_RCVLOWAT, &(int){10}, sizeof(int));
+    send(client, "12345", 5, 0), usleep(20000);
+    POLL("five of ten bytes", server);
+    ask("five of ten, not waiting"), note_recv(server, 20, MSG_PEEK), done();
+    send(client, "67890", 5, 0), await_event(server, POLLIN);
+    POLL("ten bytes", server);
+    RECV("nine of them", server, 9, 0);
+    POLL("one is left", server);
+    shutdown(client, SHUT_WR), await_event(server, POLLRDHUP);
+    POLL("and no more will come", server);
+    over();
+    static char big[1 << 20];
+    connection();
+    setsockopt(client, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int));
+    setsockopt(server, SOL_SOCKET, SO_RCVLOWAT, &(int){60000}, sizeof(int));
+    nonblocking(client);
+    while (send(client, big, sizeof big, 0) > 0)
+        ;
+    await_event(server, POLLIN);
+    POLL("no more fits", server);
+    over();
+}
+
+/* ---- whose an accepted socket is ---- */
+
+static void owners(void) {
+    struct stat st;
+    listener = tcp();
+    setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int));
+    bind_at(listener, "127.0.0.1", 0), listen(listener, 5);
+    int port = port_of(listener), status;
+    if (fork() == 0) {
+        ordinary();
+        client = tcp();
+        _exit(connect_at(client, "127.0.0.1", port) || recv(client, line, 1, 0) < 0);
+    }
+    server = accept(listener, NULL, NULL);
+    fstat(server, &st);
+    ask("accepted from another user"), note("of %u, %u", st.st_uid, st.st_gid), done();
+    close(listener);
+    listener = tcp();
+    setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int));
+    CASE_NAMED("its port, again", bind_at(listener, "127.0.0.1", port));
+    close(server);
+    wait(&status);
+    ask("the other user"), note("%d", status), done();
+}
+
 int main(void) {
     GROUP(making);
     GROUP(binding);
     GROUP(connecting);
+    GROUP(connected_anew);
+    GROUP(disconnecting);
     GROUP(ends);
     GROUP(amounts);
     GROUP(options);
     GROUP(edges);
+    GROUP(least_bytes);
+    GROUP(owners);
     return 0;
 }

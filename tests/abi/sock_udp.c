@@ -151,6 +151,78 @@ static void connected(void) {
     PIPE("send", send(b, "x", 1, 0));
 }
 
+/* An inbox that is not full takes one more datagram, however long. */
+static void room(void) {
+    static char big[20000];
+    int to = bound(5240), from = udp(), least = 1;
+    setsockopt(to, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+    connect_at(from, 5240);
+    CASE_NAMED("send more than the room for all", send(from, big, sizeof big, 0));
+    CASE_NAMED("and again", send(from, big, sizeof big, 0));
+    CASE_NAMED("the first arrives", recv(to, big, sizeof big, MSG_DONTWAIT));
+    CASE_NAMED("the second did not fit", recv(to, big, sizeof big, MSG_DONTWAIT));
+    CASE_NAMED("send with nothing there", send(from, big, sizeof big, 0));
+    CASE_NAMED("it arrives", recv(to, big, sizeof big, MSG_DONTWAIT));
+    close(to), close(from);
+}
+
+/* What nobody gets is no error of a connection to somebody else. */
+static void elsewhere(void) {
+    int peer = bound(5241), s = udp(), on = 1;
+    connect_at(s, 5241);
+    CASE_NAMED("to a port where nobody is, when connected to another", send_at(s, "x", 5298));
+    ERROR("no error of the connection", s);
+    CASE_NAMED("to the peer", send(s, "x", 1, 0));
+    setsockopt(s, SOL_IP, IP_RECVERR, &on, sizeof on);
+    CASE_NAMED("the same, when errors are heard", send_at(s, "x", 5298));
+    ERROR("none either", s);
+    RECV("nor to read", s, 1, MSG_ERRQUEUE);
+    close(peer);
+    CASE_NAMED("to the peer when it is closed", send(s, "x", 1, 0));
+    ERROR("that is one", s);
+    close(s);
+}
+
+/* Descriptors are Unix sockets' alone: others do not look at what is sent with them. */
+static void files(int protocol, int type) {
+    union {
+        struct cmsghdr h;
+        char room[CMSG_SPACE(sizeof(struct ucred))];
+    } c = {{CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec v = {"x", 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = CMSG_LEN(sizeof(int))};
+    struct sockaddr_in a = at_port(5242);
+    socklen_t bytes = sizeof a;
+    int to = socket(AF_INET, type, protocol), from = socket(AF_INET, type, protocol), no_file = 999;
+    if (bind(to, (void *)&a, bytes) || (type == SOCK_STREAM && listen(to, 1)) || connect(from, (void *)&a, bytes))
+        note("not connected");
+    memcpy(CMSG_DATA(&c.h), &no_file, sizeof no_file);
+    CASE_NAMED("send a file that is not there", sendmsg(from, &m, 0));
+    c.h.cmsg_len = m.msg_controllen = CMSG_LEN(3);
+    CASE_NAMED("send no file", sendmsg(from, &m, 0));
+    c.h.cmsg_len = m.msg_controllen = CMSG_LEN(sizeof(struct ucred));
+    c.h.cmsg_type = SCM_CREDENTIALS;
+    CASE_NAMED("send credentials", sendmsg(from, &m, 0));
+    c.h.cmsg_type = 77;
+    CASE_NAMED("send something else", sendmsg(from, &m, 0));
+    close(to), close(from);
+}
+
+static void along(void) {
+    files(0, SOCK_STREAM);
+    files(0, SOCK_DGRAM);
+    int n = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    union {
+        struct cmsghdr h;
+        char room[CMSG_SPACE(sizeof(int))];
+    } c = {{CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec v = {"x", 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(&c.h), &n, sizeof n);
+    CASE_NAMED("a file to netlink", sendmsg(n, &m, 0));
+    close(n);
+}
+
 static void sharing(void) {
     int a = udp(), b = udp(), one = 1;
     struct sockaddr_in any = at_port(5220);
@@ -375,6 +447,16 @@ static void interfaces(void) {
     n = recv(nl, reply, sizeof reply, 0);
     ask("an ordinary user removes a link"),
         note("type %d, error %d", h->nlmsg_type, ((struct nlmsgerr *)NLMSG_DATA(h))->error), done();
+    struct {
+        struct nlmsghdr head;
+        struct ifinfomsg link;
+        struct rtattr name;
+        char text[4];
+    } by_name = {{sizeof by_name, RTM_GETLINK, NLM_F_REQUEST, 7, 0}, {0}, {sizeof by_name.name + 2, IFLA_IFNAME}, "lo"};
+    struct nlmsghdr answer = {0};
+    (void)send(nl, &by_name, sizeof by_name, 0), (void)recv(nl, &answer, sizeof answer, MSG_DONTWAIT);
+    ask("netlink, lo by its name without a 0"), note("type %d", answer.nlmsg_type), done();
+    CASE_NAMED("netlink, a request of nothing", send(nl, "", 0, 0));
     CASE_NAMED("netlink, an unknown protocol", socket(AF_NETLINK, SOCK_RAW, 29));
     CASE_NAMED("netlink, a stream", socket(AF_NETLINK, SOCK_STREAM, 0));
 }
@@ -471,6 +553,9 @@ int main(void) {
     GROUP(lite);
     GROUP(basics);
     GROUP(connected);
+    GROUP(room);
+    GROUP(elsewhere);
+    GROUP(along);
     GROUP(sharing);
     GROUP(unix_datagrams);
     GROUP(seqpackets);

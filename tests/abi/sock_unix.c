@@ -1,5 +1,9 @@
 /* sock_unix.c - Unix sockets: names, connections, both halves of them, what goes along with bytes. */
 #include "sock.h"
+#include "asleep.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 /* ---- names ---- */
 
@@ -247,6 +251,52 @@ static void credentials(void) {
     CASE_NAMED("an ordinary user says root", sendmsg(pair[0], &s, 0));
 }
 
+/* Who is said to have sent the next message. */
+static void note_sender(int fd) {
+    char text[10], control[100];
+    struct ucred u = {0};
+    struct iovec v = {text, sizeof text};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    if (result(recvmsg(fd, &m, MSG_DONTWAIT)) < 0 || !CMSG_FIRSTHDR(&m))
+        return;
+    memcpy(&u, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof u);
+    note("%s %d %d", u.pid == getpid() ? "me" : u.pid ? "other" : "nobody", u.uid, u.gid);
+}
+#define SENDER(what, fd) (ask("%s", what), note_sender(fd), done())
+static void tell_senders(int fd) { setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)); }
+
+static void senders(void) {
+    int p[2], to = socket(AF_UNIX, SOCK_DGRAM, 0), from = socket(AF_UNIX, SOCK_DGRAM, 0), l = stream(), c = stream();
+    bind_to(to, "@to");
+    CASE_NAMED("to a name, before it asks", sendto(from, "x", 1, 0, named("@to"), un_bytes));
+    tell_senders(to);
+    SENDER("it was not said", to);
+    CASE_NAMED("to a name that asks", sendto(from, "x", 1, 0, named("@to"), un_bytes));
+    SENDER("it is said", to);
+    connect_to(from, "@to");
+    CASE_NAMED("to a peer that asks", send(from, "x", 1, 0));
+    SENDER("it is said, too", to);
+    bind_to(l, "@asks later"), listen(l, 5), connect_to(c, "@asks later");
+    CASE_NAMED("to one that nobody has accepted", send(c, "x", 1, 0));
+    int accepted = accept(l, NULL, NULL);
+    CASE_NAMED("to one that was accepted, before it asks", send(c, "y", 1, 0));
+    tell_senders(accepted);
+    SENDER("before accept", accepted);
+    SENDER("behind it", accepted);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, p);
+    tell_senders(p[1]);
+    if (setresgid(1, 2, 3) || setresuid(4, 5, 0))
+        abort();
+    send(p[0], "x", 1, 0), send(from, "x", 1, 0);
+    SENDER("of the real and the effective user, the real one", p[1]);
+    SENDER("and by a datagram", to);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, p);
+    struct ucred u;
+    socklen_t bytes = sizeof u;
+    getsockopt(p[0], SOL_SOCKET, SO_PEERCRED, &u, &bytes);
+    ask("SO_PEERCRED: the effective one"), note("%d %d", u.uid, u.gid), done();
+}
+
 /* ---- bytes ---- */
 
 static void bytes_of(void) {
@@ -364,9 +414,38 @@ static void halves(void) {
     (void)text;
 }
 
+/* One of two that are connected to each other goes to another peer. */
+static void leaving(void) {
+    int p[2], q[2], other = socket(AF_UNIX, SOCK_DGRAM, 0);
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    bind_to(other, "@other");
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, p);
+    CASE_NAMED("one leaves, and has read all", connect_to(p[0], "@other"));
+    ERROR("the one that was left", p[1]);
+    CASE_NAMED("it sends", send(p[1], "x", 1, 0));
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, q);
+    send(q[1], "unread", 6, 0);
+    CASE_NAMED("one leaves, and has not", connect_to(q[0], "@other"));
+    ERROR("the one that was left then", q[1]);
+    RECV("what was unread is gone", q[0], 10, 0);
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, p);
+    send(p[1], "unread", 6, 0);
+    CASE_NAMED("one leaves for nobody", connect(p[0], &none, sizeof none));
+    POLL("the one that was left last", p[1]);
+    CASE_NAMED("it may send again", send(p[1], "x", 1, 0));
+    CASE_NAMED("and again", send(p[1], "x", 1, 0));
+    /* A name without a length is none. */
+    named("@other");
+    CASE_NAMED("sendto of a pair, a name of no bytes", sendto(p[1], "x", 1, 0, (void *)&un, 0));
+    socketpair(AF_UNIX, SOCK_STREAM, 0, q);
+    CASE_NAMED("sendto of a stream, a name of no bytes", sendto(q[1], "x", 1, 0, (void *)&un, 0));
+    close(p[0]);
+    ERROR("closed is not left", p[1]);
+}
+
 /* ---- descriptors along with bytes ---- */
 
-static int send_files(int to, const char *text, const int *fds, size_t count) {
+static int send_files_by(int to, const char *text, const int *fds, size_t count, int flags) {
     static union {
         struct cmsghdr h;
         char room[CMSG_SPACE(300 * sizeof(int))];
@@ -376,7 +455,10 @@ static int send_files(int to, const char *text, const int *fds, size_t count) {
         .msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = CMSG_LEN(count * sizeof(int))};
     c.h = (struct cmsghdr){CMSG_LEN(count * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
     memcpy(CMSG_DATA(&c.h), fds, count * sizeof(int));
-    return (int)sendmsg(to, &m, MSG_DONTWAIT);
+    return (int)sendmsg(to, &m, flags);
+}
+static int send_files(int to, const char *text, const int *fds, size_t count) {
+    return send_files_by(to, text, fds, count, MSG_DONTWAIT);
 }
 
 /* Says what came, and closes what came along. */
@@ -405,6 +487,18 @@ static void note_files(int from, size_t bytes, size_t room, int flags) {
     }
 }
 #define FILES(what, from, bytes, room, flags) (ask("%s", what), note_files(from, bytes, room, flags), done())
+
+/* The one file that comes with the next message. */
+static int take_file(int from) {
+    static char control[CMSG_SPACE(sizeof(int))];
+    char text[10];
+    int fd = -1;
+    struct iovec v = {text, sizeof text};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    if (recvmsg(from, &m, 0) > 0 && CMSG_FIRSTHDR(&m))
+        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
+    return fd;
+}
 
 static void passing(void) {
     int p[2], pipes[2];
@@ -491,6 +585,45 @@ static void cycles(void) {
     CASE_NAMED("the end of a long chain", close(last));
 }
 
+/* A socket whose only reference is in a message that waits for room: what lies in its inbox stays there. */
+static struct {
+    int sender, passed;
+    _Atomic pid_t thread;
+} blocked;
+
+static void *send_blocked(void *unused) {
+    blocked.thread = gettid();
+    send_files_by(blocked.sender, "here", &blocked.passed, 1, 0);
+    return unused;
+}
+
+static void under_way(void) {
+    int p[2], x[2], pipes[2], full = socket(AF_UNIX, SOCK_DGRAM, 0),
+                              filler = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    char text[20] = "";
+    pthread_t thread;
+    if (pipe(pipes))
+        abort();
+    socketpair(AF_UNIX, SOCK_STREAM, 0, x);
+    send_files(x[1], "x", pipes, 1);
+    blocked.sender = socket(AF_UNIX, SOCK_DGRAM, 0), blocked.passed = x[0];
+    bind_to(full, "@full"), connect_to(filler, "@full"), connect_to(blocked.sender, "@full");
+    while (send(filler, "filler", 6, 0) == 6)
+        ;
+    pthread_create(&thread, NULL, send_blocked, NULL);
+    while (!blocked.thread)
+        usleep(1000);
+    await_state(getpid(), blocked.thread, 'S');
+    close(x[0]);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, p);
+    close(p[0]), close(p[1]); /* looks for cycles */
+    while (recv(full, text, sizeof text, MSG_PEEK) == 6)
+        recv(full, text, sizeof text, 0);
+    int received = take_file(full);
+    pthread_join(thread, NULL);
+    FILES("what lay in the inbox of a socket under way", received, 10, 100, 0);
+}
+
 /* ---- waiting ---- */
 
 static void interrupted(int number) { (void)number; }
@@ -510,10 +643,11 @@ static void waiting(void) {
     CASE_NAMED("a bad time", setsockopt(p[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
     CASE_NAMED("a short one", setsockopt(p[0], SOL_SOCKET, SO_RCVTIMEO, &t, 8));
     struct sigaction a = {.sa_handler = interrupted};
-    struct itimerval once = {.it_value = {0, 30000}}, often = {{0, 30000}, {0, 30000}};
+    struct itimerval often = {{0, 30000}, {0, 30000}};
     sigaction(SIGALRM, &a, NULL);
-    setitimer(ITIMER_REAL, &once, NULL);
+    pid_t poker = signal_sleeper(SIGALRM, 1);
     CASE_NAMED("interrupted", recv(p[1], text, 1, 0));
+    waitpid(poker, NULL, 0);
     a.sa_flags = SA_RESTART;
     sigaction(SIGALRM, &a, NULL);
     setitimer(ITIMER_REAL, &often, NULL);
@@ -553,10 +687,13 @@ int main(void) {
     GROUP(binding);
     GROUP(connecting);
     GROUP(credentials);
+    GROUP(senders);
     GROUP(bytes_of);
     GROUP(halves);
+    GROUP(leaving);
     GROUP(passing);
     GROUP(cycles);
+    GROUP(under_way);
     GROUP(waiting);
     return 0;
 }

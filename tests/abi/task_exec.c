@@ -29,13 +29,16 @@ static int finish(pid_t pid) {
     return WIFEXITED(s) ? WEXITSTATUS(s) : 1000 + WTERMSIG(s);
 }
 
-/* run: execve in a child; the error's name if it fails */
-static void run(const char *what, const char *path, char *const *argv, char *const *envp) {
+/* run_at: execveat in a child, or execve where that is enough; the error's name if it fails */
+static void run_at(const char *what, int at, const char *path, int flags, char *const *argv, char *const *envp) {
     printf("%s: ", what);
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
-        execve(path, argv, envp);
+        if (at == AT_FDCWD && !flags)
+            execve(path, argv, envp);
+        else
+            execveat(at, path, argv, envp, flags);
         printf("%s\n", strerrorname_np(errno));
         fflush(stdout);
         _exit(99);
@@ -43,6 +46,10 @@ static void run(const char *what, const char *path, char *const *argv, char *con
     int code = finish(pid);
     if (code != 99)
         printf("  status %d\n", code);
+}
+
+static void run(const char *what, const char *path, char *const *argv, char *const *envp) {
+    run_at(what, AT_FDCWD, path, 0, argv, envp);
 }
 
 static const char *file(const char *name, const char *contents, mode_t mode) {
@@ -126,6 +133,37 @@ static int show(int argc, char **argv) {
                strncmp(argv[i], directory, 14) ? !strcmp(argv[i], self) ? "SELF" : argv[i] : strrchr(argv[i], '/'));
     printf("\n");
     return 17;
+}
+
+static int named(void) {
+    char name[16];
+    prctl(PR_GET_NAME, name);
+    printf("AT_EXECFN %s, comm %s\n", (char *)getauxval(AT_EXECFN), name);
+    return 0;
+}
+
+/* By a descriptor: what a script's interpreter is told, and what a program knows of its own name. */
+static void by_descriptor(void) {
+    char line[5000], *argv[] = {"zero", "one", NULL}, *own[] = {"zero", "named", NULL};
+    snprintf(line, sizeof line, "#!%s show\n", self);
+    const char *path = file("descriptor", line, 0755);
+    dup2(open(path, O_RDONLY), 50);
+    dup3(50, 51, O_CLOEXEC);
+    dup2(open(directory, O_RDONLY | O_DIRECTORY), 52);
+    dup3(52, 53, O_CLOEXEC);
+    dup2(open(self, O_RDONLY), 54);
+    dup3(54, 55, O_CLOEXEC);
+    run_at("a script", 50, "", AT_EMPTY_PATH, argv, environ);
+    run_at("a script, closed by exec", 51, "", AT_EMPTY_PATH, argv, environ);
+    run_at("a script in a directory", 52, "descriptor", 0, argv, environ);
+    run_at("a script in a directory, closed by exec", 53, "descriptor", 0, argv, environ);
+    run_at("by its whole name", 53, path, 0, argv, environ);
+    run_at("a program", 54, "", AT_EMPTY_PATH, own, environ);
+    run_at("a program, closed by exec", 55, "", AT_EMPTY_PATH, own, environ);
+    run_at("no such descriptor", 56, "", AT_EMPTY_PATH, own, environ);
+    run_at("no name", 54, "", 0, own, environ);
+    for (int fd = 50; fd < 56; fd++)
+        close(fd);
 }
 
 static int inherited(void) {
@@ -234,7 +272,37 @@ static void inheritance(void) {
     printf("writing to ourselves: %d %s\n", fd, error_of(fd));
 }
 
+/* ---- a program that may be executed and not read ---- */
+
+static void unreadable(void) {
+    static const int modes[] = {0555, 0111};
+    char copy[] = "/tmp/task_exec.copy", buffer[65536];
+    for (int i = 0; i < 2; i++) {
+        int from = open(self, O_RDONLY), to = open(copy, O_WRONLY | O_CREAT | O_TRUNC, 0755);
+        for (ssize_t n; (n = read(from, buffer, sizeof buffer)) > 0;)
+            if (write(to, buffer, n) != n)
+                perror(copy);
+        close(from);
+        close(to);
+        chmod(copy, modes[i]);
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid == 0) {
+            if (getuid() == 0 && setresuid(1000, 1000, 1000))
+                _exit(96);
+            execl(copy, "task_exec", "dumpable", NULL);
+            _exit(95);
+        }
+        printf("mode %o: %d\n", modes[i], finish(pid));
+        unlink(copy);
+    }
+}
+
 int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "dumpable") == 0) {
+        printf("dumpable: %d\n", prctl(PR_GET_DUMPABLE));
+        return 0;
+    }
     readlink("/proc/self/exe", self, sizeof self - 1);
     if (argc == 1 && strcmp(argv[0], "") == 0)
         return show(argc, argv);
@@ -242,12 +310,16 @@ int main(int argc, char **argv) {
         return inherited();
     if (argc > 1 && strcmp(argv[1], "vector") == 0)
         return vector();
+    if (argc > 1 && strcmp(argv[1], "named") == 0)
+        return named();
     if (argc > 1)
         return show(argc, argv);
     mkdtemp(directory);
     failures();
     scripts();
+    by_descriptor();
     inheritance();
+    unreadable();
     char command[5000];
     snprintf(command, sizeof command, "rm -rf %s", directory);
     return system(command);

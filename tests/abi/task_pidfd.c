@@ -62,8 +62,9 @@ static void signals(void) {
     wait_for("not blocking", fd, WEXITED);
     wait_for("not blocking, WNOHANG", fd, WEXITED | WNOHANG);
     kill(pid, SIGKILL);
-    struct pollfd p = {fd, POLLIN, 0};
+    struct pollfd p = {fd, POLLIN | POLLRDNORM, 0};
     poll(&p, 1, -1);
+    printf("poll -> %#x\n", (unsigned)p.revents);
     wait_for("ready", fd, WEXITED);
     close(fd);
     close(null);

@@ -19,6 +19,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "asleep.h"
+
 static const char *error_of(long result) { return result == -1 ? strerrorname_np(errno) : ""; }
 static void show(const char *what, long result) { printf("%s: %ld %s\n", what, result, error_of(result)); }
 static volatile sig_atomic_t count, depth, deepest, runs;
@@ -125,51 +127,29 @@ static void suspend(void) {
     sigprocmask(SIG_UNBLOCK, &block, NULL);
 }
 
-/* a child that signals us after a while */
-static pid_t poke(int number, int times) {
-    pid_t me = getpid();
-    fflush(stdout);
-    pid_t pid = fork();
-    if (pid == 0) {
-        while (times--) {
-            usleep(60000);
-            kill(me, number);
-        }
-        _exit(0);
-    }
-    return pid;
-}
-
 static void interrupted(void) {
     int fd[2];
     char c;
     pipe(fd);
     count = 0;
     action(SIGUSR2, counter, 0);
-    pid_t pid = poke(SIGUSR2, 1);
+    pid_t pid = signal_sleeper(SIGUSR2, 1);
     long r = read(fd[0], &c, 1);
     printf("read: %ld %s %d\n", r, error_of(r), count);
     waitpid(pid, NULL, 0);
     action(SIGUSR2, counter, SA_RESTART);
     count = 0;
-    pid = poke(SIGUSR2, 1);
-    pid_t writer = fork();
-    if (writer == 0) {
-        usleep(250000);
-        write(fd[1], "y", 1);
-        _exit(0);
-    }
+    pid = interrupting_writer(SIGUSR2, fd[1], 'y');
     r = read(fd[0], &c, 1);
     printf("read, SA_RESTART: %ld %c %d\n", r, c, count);
     waitpid(pid, NULL, 0);
-    waitpid(writer, NULL, 0);
-    pid = poke(SIGUSR2, 1);
+    pid = signal_sleeper(SIGUSR2, 1);
     struct timespec left = {0, 0};
-    r = nanosleep(&(struct timespec){2, 0}, &left);
-    printf("nanosleep: %ld %s, most of it left %d\n", r, error_of(r), left.tv_sec == 1);
+    r = nanosleep(&(struct timespec){50, 0}, &left);
+    printf("nanosleep: %ld %s, most of it left %d\n", r, error_of(r), left.tv_sec > 25);
     waitpid(pid, NULL, 0);
     action(SIGUSR2, SIG_IGN, 0);
-    pid = poke(SIGUSR2, 2);
+    pid = signal_sleeper(SIGUSR2, 2);
     struct timespec a, b;
     clock_gettime(CLOCK_MONOTONIC, &a);
     r = nanosleep(&(struct timespec){0, 300000000}, &left);
@@ -184,9 +164,9 @@ static void interrupted(void) {
     if (pid == 0) {
         pid_t other = fork();
         if (other == 0) {
-            usleep(50000);
+            asleep(getppid());
             kill(getppid(), SIGSTOP);
-            usleep(50000);
+            await_state(getppid(), getppid(), 'T');
             kill(getppid(), SIGCONT);
             _exit(0);
         }
@@ -288,6 +268,7 @@ static void context(void) {
 static sem_t ready;
 static pthread_t main_thread;
 static volatile pid_t handled_by;
+static volatile int nobody_will;
 static void by_whom(int number) {
     (void)number;
     handled_by = syscall(SYS_gettid);
@@ -300,8 +281,8 @@ static void *thread(void *argument) {
     if (argument)
         pthread_sigmask(SIG_BLOCK, &set, NULL);
     sem_post(&ready);
-    for (int i = 0; i < 100 && !handled_by; i++)
-        usleep(10000);
+    while (!handled_by && !nobody_will)
+        usleep(1000);
     return (void *)(long)(handled_by == syscall(SYS_gettid));
 }
 
@@ -321,7 +302,9 @@ static void threads(void) {
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     kill(getpid(), SIGUSR1);
+    nobody_will = 1;
     pthread_join(t, &mine);
+    nobody_will = 0;
     printf("the thread inherited the mask: %ld\n", (long)mine);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     printf("then we took it: %d\n", handled_by == getpid());

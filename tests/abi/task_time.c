@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asleep.h"
+
 static const char *error_of(long result) { return result == -1 ? strerrorname_np(errno) : ""; }
 static void show(const char *what, long result) { printf("%s: %ld %s\n", what, result, error_of(result)); }
 static volatile sig_atomic_t count;
@@ -127,10 +129,11 @@ static long futex(uint32_t *word, int operation, uint32_t value, const struct ti
 }
 
 static uint32_t words[4];
-static volatile int woken[4], waiting;
+static volatile int woken[4];
+static volatile pid_t tids[4];
 static void *waiter(void *argument) {
     long i = (long)argument;
-    __atomic_add_fetch(&waiting, 1, __ATOMIC_SEQ_CST);
+    tids[i] = gettid();
     long r = futex(&words[0], FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, 1u << i);
     woken[i] = r == 0 ? 1 : -1;
     return NULL;
@@ -148,11 +151,14 @@ static void futexes(void) {
     show("no such operation", futex(words, 99, 0, NULL, NULL, 0));
     for (long i = 0; i < 4; i++)
         pthread_create(&t[i], NULL, waiter, (void *)i);
-    while (waiting < 4)
-        usleep(1000);
-    usleep(100000);
+    for (int i = 0; i < 4; i++) {
+        while (!tids[i])
+            usleep(1000);
+        await_state(getpid(), tids[i], 'S');
+    }
     printf("by bit: %ld\n", futex(words, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 4));
-    usleep(50000);
+    while (!woken[2])
+        usleep(1000);
     printf("%d%d%d%d\n", woken[0], woken[1], woken[2], woken[3]);
     printf("requeue: %ld\n", futex(words, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)1, &words[1], 0));
     show("not equal", futex(words, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)1, &words[1], 5));
@@ -176,7 +182,7 @@ static void futexes(void) {
         pthread_mutex_lock(m);
         close(held[0]);
         close(held[1]);
-        usleep(50000);
+        asleep(getppid());
         _exit(0);
     }
     close(held[1]);

@@ -104,7 +104,7 @@ static void on_child(int number, siginfo_t *i, void *context) {
 }
 
 static void await_told(int n) {
-    for (int tries = 0; told < n && tries < 200; tries++)
+    for (int tries = 0; told < n && tries < 6000; tries++)
         usleep(10000);
 }
 

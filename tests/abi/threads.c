@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -118,10 +119,93 @@ static void *cancelled(void *argument) {
     return argument;
 }
 
+static int first_word, second_word;
+static void *waits(void *argument) {
+    syscall(SYS_futex, &first_word, FUTEX_WAIT, 0, NULL);
+    return argument;
+}
+
+/* How many wakes wake, by the number that is asked for; moving the waitss says when all sleep. */
+static void wake_counts(void) {
+    pthread_t threads[4];
+    long moved = 0;
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, waits, NULL);
+    while (moved < 4) {
+        moved += syscall(SYS_futex, &first_word, FUTEX_REQUEUE, 0, 4, &second_word);
+        sched_yield();
+    }
+    show("move less than none", syscall(SYS_futex, &second_word, FUTEX_REQUEUE, 0, -1, &first_word));
+    show("wake none", syscall(SYS_futex, &second_word, FUTEX_WAKE, 0));
+    show("wake less than none", syscall(SYS_futex, &second_word, FUTEX_WAKE, -1));
+    show("wake none of a set", syscall(SYS_futex, &second_word, FUTEX_WAKE_BITSET, 0, NULL, NULL, 1));
+    show("wake none of two", syscall(SYS_futex, &first_word, FUTEX_WAKE_OP, 0, 0, &second_word, 0));
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* ---- segments: each thread has its own selectors ---- */
+
+static unsigned selector_gs(void) {
+    unsigned s;
+    asm volatile("mov %%gs, %0" : "=r"(s));
+    return s;
+}
+static unsigned selector_es(void) {
+    unsigned s;
+    asm volatile("mov %%es, %0" : "=r"(s));
+    return s;
+}
+static void load_selectors(unsigned gs, unsigned es) {
+    asm volatile("mov %0, %%gs; mov %1, %%es" : : "r"(gs), "r"(es));
+}
+
+static int there[2], back[2];
+static void *other_segments(void *argument) {
+    char c;
+    while (read(there[0], &c, 1) == 1) {
+        printf("another thread's gs %x es %x\n", selector_gs(), selector_es());
+        load_selectors(0x2b, 0);
+        write(back[1], &c, 1);
+    }
+    return argument;
+}
+
+static void segments(void) {
+    static const unsigned selectors[][2] = {{0, 0}, {0x2b, 0x2b}, {0, 0x2b}};
+    cpu_set_t one, all;
+    pthread_t thread;
+    char c = 'c';
+    sched_getaffinity(0, sizeof all, &all);
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    if (pipe(there) || pipe(back) || pthread_create(&thread, NULL, other_segments, NULL))
+        return;
+    for (int i = 0; i < 3; i++) {
+        load_selectors(selectors[i][0], selectors[i][1]);
+        write(there[1], &c, 1);
+        read(back[0], &c, 1);
+        printf("ours after %x %x: gs %x es %x\n", selectors[i][0], selectors[i][1], selector_gs(), selector_es());
+    }
+    fflush(stdout);
+    if (fork() == 0) {
+        printf("a child's gs %x es %x\n", selector_gs(), selector_es());
+        _exit(0);
+    }
+    wait(NULL);
+    load_selectors(0, 0);
+    close(there[1]);
+    pthread_join(thread, NULL);
+    sched_setaffinity(0, sizeof all, &all);
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    segments();
     conditions();
     futexes();
+    wake_counts();
     between_processes();
     ends("exit of all by one", ender, (void *)17);
     ends("exec by one", executer, NULL);

@@ -12,18 +12,6 @@ def children(pid):
     return kids
 
 
-def gone(pid):
-    """Is the process gone, or a zombie, within two seconds?"""
-    for _ in range(40):
-        try:
-            if open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def read_until(fd, text, seconds=20):
     """What comes from `fd` until `text` is in it."""
     data, end = b"", time.monotonic() + seconds
@@ -100,6 +88,15 @@ def trace_is_a_file(t):
 
 
 @test
+def swap_file_too_large(t):
+    """Of a swap file that may not be so large the command says so, instead of dying of SIGXFSZ."""
+    limited = ["bash", "-c", 'ulimit -f 1; "$@"', "bash", QUIRE, "run", "-s", "1M", "--", "true"]
+    result = t.run(limited, env=t.fake_environment(TMPDIR=t.dir))
+    t.equal("status and stderr", (125, f"quire: no swap file in {t.dir}: File too large; set TMPDIR to a directory with room\n".encode()),
+            (result.status, result.err))
+
+
+@test
 def leak_is_said(t):
     t.true("a leak has a line even with -q", b"lost count of 7" in t.fake("leak", options=["-q"]).err)
 
@@ -115,6 +112,13 @@ def bad_options_are_one_line(t):
         (["run", "--cwd", "tmp", "true"], b"give it from /"), (["run", "--accel", "x", "true"], b"auto, kvm or tcg"),
         (["run", "--user", "no-such-user", "true"], b"no such user"), (["run", "-e", "=x", "true"], b"NAME=VALUE"),
         (["run", "-s", "/no/such", "true"], b"No such file"), (["rin"], b"no such command"), ([], b"quire --help"),
+        (["run", "--quiet", "-xv", "true"], b"-x: no such option"), (["run", "-vm"], b"-m needs a value"),
+        (["run", "-q\u00e9v", "true"], "-q\u00e9v: no such option".encode()), (["run", "--quiet=1", "true"], b"--quiet=1: this option takes no value"),
+        (["run", "-c", "-18446744073709551615", "true"], b"number of processors"),
+        (["doctor", "--fast"], b"--fast: `quire doctor` takes no options"), (["run", "--root", "/no\nsuch", "true"], b"--root /no?such: No such"),
+        (["run", "-s", "/dev/null", "true"], b"neither a file"), (["run", "-s", t.write("small", "x"), "true"], b"too small to swap to; make it 8K at least"),
+        (["run", "--ro", "/etc:/", "true"], b"give --root /etc"),
+        (["run", *["--ro", "/"] * 14, *["-s", "1M"] * 8, "true"], b"14 directories and 8 swap areas are too many; together at most 21"),
     ]
     for words, text in cases:
         result = t.command(*words)
@@ -131,6 +135,14 @@ def help_and_version(t):
     for option in re.findall(rb"--[a-z-]+", t.command("run", "--help").out):
         if option not in (b"--help",):
             t.true(f"the man page knows {option!r}", option.replace(b"-", b"\\-") in open(TOP + "/tool/quire.1", "rb").read())
+
+
+@test
+def stdout_that_takes_nothing(t):
+    for words in ("--help", "--version", "run --help", "run --dry-run -- true"):
+        for to, why in ((">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")):
+            result = t.run(["bash", "-c", f"{QUIRE} {words} {to}"], env=t.fake_environment())
+            t.equal(f"status and stderr of {words} {to}", (125, f"quire: cannot print: {why}\n".encode()), (result.status, result.err))
 
 
 @test
@@ -159,6 +171,15 @@ def qemu_too_old(t):
 def qemu_complains(t):
     result = t.fake("true", scenario="dead")
     t.equal("status and stderr", (125, b"quire: QEMU ended: -M microvm,rtc=off: no such thing\n"), (result.status, result.err))
+
+
+@test
+def few_descriptors(t):
+    """QEMU starts with all of its descriptors, or a line says that there are too few."""
+    for most in range(8, 24, 3):
+        result = t.run(["bash", "-c", f'ulimit -n {most}; "$@"', "bash", QUIRE, "run", "--", "exit", "3"], env=t.fake_environment())
+        t.true(f"with {most}: {result.status}, {result.err!r}", (result.status, result.err) == (3, b"") or
+               result.status == 125 and result.err.endswith(b": Too many open files\n") and result.err.count(b"\n") == 1)
 
 
 @test
@@ -346,6 +367,25 @@ def slow_stdout_holds_up_nothing_else(t):
 
 
 @test
+def full_stderr_keeps_nobody(t):
+    """A reader of stderr that takes nothing: a time limit ends the run all the same, and so does a signal after the program's end."""
+    began = time.monotonic()
+    run = start(t, "errors_unread", "3", options=["--timeout", "0.5"])
+    t.equal("status of a run that is out of time", 124, run.wait(20))
+    t.true("it took less than 5 s", time.monotonic() - began < 5)
+    run = start(t, "errors_unread", "3")
+    read_until(run.stdout.fileno(), b"ready")
+    while children(run.pid):
+        time.sleep(0.01)
+    t.equal("status while its last words wait", None, run.poll())
+    run.terminate()
+    t.equal("status after SIGTERM", 0, run.wait(20))
+    run = start(t, "errors_unread", "3")
+    out, err = run.communicate(timeout=20)
+    t.true(f"a reader that comes late gets the last words: {err[-80:]!r}", err.endswith(b"was not kept; --rw DIR writes through\n"))
+
+
+@test
 def inherited_pipe_is_not_held_by_qemu(t):
     ends = os.pipe()
     process = start(t, "sleep", pass_fds=[ends[1]])
@@ -377,7 +417,8 @@ def signals_reach_the_program(t):
 @test
 def signal_before_the_program(t):
     process = start(t, "true", scenario="silent")
-    time.sleep(0.5)
+    while not children(process.pid):
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     t.equal("status", 130, process.wait(10))
 
@@ -494,7 +535,8 @@ def terminal_bytes_and_window(t):
     os.waitpid(pid, 0)
     os.close(fd)
     pid, fd = on_terminal(t, QUIRE, "run", "head", "3")
-    time.sleep(0.7)
+    while termios.tcgetattr(fd)[3] & termios.ICANON:
+        time.sleep(0.01)
     os.write(fd, b"\x03\x1aq")
     t.equal("Ctrl-C and Ctrl-Z go through", b"\x03\x1aq", read_until(fd, b"q")[-3:])
     os.waitpid(pid, 0)
@@ -574,7 +616,8 @@ def sim_refuses(t):
             file.write(b"qutrace1" + words)
     for words, says in (([path], "nothing was recorded"), ([t.dir + "/no"], "No such file"), (["/etc/hostname"], "no trace"),
                         ([t.dir + "/unknown"], "word 1 of the trace is of no known kind"), ([t.dir + "/none"], "of no known kind"),
-                        ([t.dir + "/half"], "its last word is not whole"), ([], "which trace"), ([path, "--memory", "1K"], "256K at least"), ([path, "--policy", "none"], "there are lirs")):
+                        ([t.dir + "/half"], "its last word is not whole"), ([], "which trace"), ([path, "--memory", "1K"], "256K at least"),
+                        ([path, "--memory", "16T"], "1T at most"), ([path, "--policy", "none"], "there are lirs")):
         done = subprocess.run([QUIRE, "sim", *words], capture_output=True, text=True, timeout=60)
         t.equal(f"status of sim {words}", 125, done.returncode)
         t.true(f"{says!r} in {done.stderr!r}", says in done.stderr and done.stderr.count("\n") == 1)

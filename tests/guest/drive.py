@@ -1,10 +1,11 @@
 """drive.py STEPS PROGRAM...: runs the program on a pseudo-terminal of 24 by 80 and types.
 
 STEPS is a list in JSON of [pattern, keys]: when what the terminal has shown since the last step matches the pattern (a regular expression),
-the keys are typed; keys [rows, columns] set the window's size instead. It waits for text only; the run's own time limit ends a wait
-in vain. Prints a line a step, and the program's status.
+the keys are typed; keys [rows, columns] set the window's size instead. A step [pattern, keys, "job"] waits for a job of the program's,
+a shell, to be in front as well: fg says its name before it is. The run's own time limit ends a wait in vain. Prints a line a step, and the
+program's status.
 """
-import fcntl, json, os, pty, re, struct, sys, termios
+import fcntl, json, os, pty, re, select, struct, sys, termios
 
 
 def resize(fd, rows, columns):
@@ -18,13 +19,15 @@ def main():
         resize(0, 24, 80)
         os.environ.update(TERM="xterm", PS1="$ ")
         os.execvp(sys.argv[2], sys.argv[2:])
-    for pattern, keys in steps:
+    for pattern, keys, *job in steps:
         while not re.search(pattern.encode(), shown, re.DOTALL):
             try:
                 shown += os.read(fd, 65536)
             except OSError:
                 print("ended before", repr(pattern), "after", shown, flush=True)
                 sys.exit(1)
+        while job and os.tcgetpgrp(fd) == pid:
+            select.select([], [], [], 0.01)
         print("seen", repr(pattern), flush=True)
         shown = b""
         if isinstance(keys, list):

@@ -11,9 +11,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -177,6 +179,21 @@ static long x_msg(void) {
     msgctl(id, IPC_RMID, NULL);
     return r;
 }
+static long x_mq(void) {
+    struct sigevent event = {.sigev_notify = SIGEV_NONE};
+    long q = RESULT(syscall(SYS_mq_open, "nth", O_CREAT | O_RDWR, 0600, NULL));
+    if (q < 0)
+        return q;
+    long r = RESULT(syscall(SYS_mq_notify, q, &event)) ?: RESULT(syscall(SYS_mq_timedsend, q, buffer, 100, 1, NULL));
+    syscall(SYS_mq_unlink, "nth");
+    close((int)q);
+    return r;
+}
+static long x_seccomp(void) { /* in the child that tries: it may do all that it could */
+    struct sock_filter allow[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0}, {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+    struct sock_fprog program = {2, allow};
+    return RESULT(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+}
 static long x_shm(void) {
     int id = shmget(IPC_PRIVATE, 40 * PAGE, IPC_CREAT | 0600);
     if (id < 0)
@@ -251,6 +268,18 @@ static long x_thread(void) {
         sched_yield();
     return 0;
 }
+static long x_thread_apart(void) {
+    static char stack[4 * PAGE];
+    ended = 1;
+    int tid = clone(thread, stack + sizeof(stack), CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_CHILD_CLEARTID, NULL,
+                    NULL, NULL, &ended);
+    if (tid < 0)
+        return -errno;
+    while (__atomic_load_n(&ended, __ATOMIC_SEQ_CST))
+        sched_yield();
+    return 0;
+}
+static long x_unshare(void) { return RESULT(unshare(CLONE_FS | CLONE_FILES)); }
 static long x_clone_bad_tid(void) { /* CVE list, 25: the pointers fault after the child was made */
     pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, 0, 8, 16, 0);
     if (pid == 0)
@@ -454,6 +483,13 @@ static long x_recvmsg(void) {
         close(got);
     }
     return 0;
+}
+static long x_owner(void) { return RESULT(fcntl(fd, F_SETOWN, getpid()) ?: fcntl(fd, F_SETFL, O_ASYNC)); }
+static long x_log(void) {
+    int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+    long n = log < 0 ? -errno : RESULT(read(log, buffer, 8192));
+    close(log);
+    return n < 0 ? n : 0;
 }
 static long x_eventfd(void) { return RESULT(eventfd(3, 0)); }
 static long x_timerfd(void) { return RESULT(timerfd_create(CLOCK_MONOTONIC, 0)); }
@@ -723,6 +759,8 @@ static const struct call {
     {"fork of special areas", x_fork_special, a_special_area, NULL, AGAIN | MAY_DIE},
     {"vfork", x_vfork, NULL, NULL, AGAIN | MAY_DIE},
     {"clone of a thread", x_thread, NULL, NULL, AGAIN | MAY_DIE},
+    {"clone of a thread apart", x_thread_apart, NULL, NULL, AGAIN | MAY_DIE},
+    {"unshare", x_unshare, NULL, NULL, 0},
     {"clone with bad pointers", x_clone_bad_tid, NULL, NULL, AGAIN | MAY_DIE},
     {"execve", x_exec, a_quiet_start, NULL, EXECUTES | MAY_DIE},
     {"execve of a script", x_exec_script, a_quiet_start, NULL, EXECUTES | MAY_DIE},
@@ -750,6 +788,8 @@ static const struct call {
     {"recvmsg with files", x_recvmsg, a_pair_with_a_message, NULL, 0},
     {"F_SETPIPE_SZ", x_pipe_size, a_pipe, NULL, 0},
     {"eventfd", x_eventfd, NULL, NULL, 0},
+    {"read of /dev/kmsg", x_log, NULL, NULL, 0},
+    {"F_SETOWN, O_ASYNC", x_owner, a_pipe, NULL, 0},
     {"timerfd", x_timerfd, NULL, NULL, 0},
     {"signalfd", x_signalfd, NULL, NULL, 0},
     {"memfd_create", x_memfd, NULL, NULL, NOSPC},
@@ -759,6 +799,8 @@ static const struct call {
     {"ftruncate", x_truncate, a_full_memfd, NULL, 0},
     {"semget and semop", x_sem, NULL, NULL, NOSPC},
     {"msgget and msgsnd", x_msg, NULL, NULL, NOSPC},
+    {"mq_open, mq_notify and mq_send", x_mq, NULL, NULL, NOSPC},
+    {"seccomp", x_seccomp, NULL, NULL, 0},
     {"epoll_create", x_epoll, NULL, NULL, 0},
     {"epoll_ctl", x_epoll_add, an_epoll, NULL, 0},
     {"epoll_wait", x_epoll_wait, a_full_epoll, NULL, 0},

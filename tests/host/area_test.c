@@ -93,7 +93,7 @@ test(area_slots_of_a_batch_are_neighbours) {
     fill(300, 1);
     swap_out();
     for (u64 i = 0; i < 300; i += 2)
-        check_eq(space_discard(s, (AT + i) << PAGE_SHIFT, PAGE_SIZE), 0);
+        check_eq(mem_discard(s, (AT + i) << PAGE_SHIFT, PAGE_SIZE), 0);
     for (u64 i = 300; i < 364; i++)
         put(s, AT + i, i + 1);
     unsigned before_writes = host_swap.transfers;
@@ -188,13 +188,63 @@ test(area_emptied_in_part) {
     fill(64, 1);
     swap_out();
     check(used(second) == 64);
-    host_swap.fail_reads = 1;
+    host_swap.fail_reads =
+        64; /* eight pages, in as many pieces as their slots lie in, and then the first of them alone */
     check_eq(area_empty(second, go_on), -EIO);
+    host_swap.fail_reads = 0;
     check_eq(area_empty(second, go_on), 0);
     host_swap_drop(second);
     for (u64 i = 0; i < 64; i++)
         expect(s, AT + i, i + 1);
     end();
+}
+
+/* Which pages the device was told are free. */
+static u8 told[3 * SWAP_CHUNK];
+static void note_discard(struct swap_device *d, u64 page, u64 count) {
+    host_may_sleep("a discard");
+    for (u64 i = page; i < page + count; i++) {
+        check(i && i < array_count(told) && !swap_count(i));
+        told[i]++;
+    }
+}
+static u64 told_in(u64 chunk) {
+    u64 sum = 0;
+    for (u64 i = 0; i < SWAP_CHUNK; i++)
+        sum += told[chunk * SWAP_CHUNK + i];
+    return sum;
+}
+
+/* Slots that came free are discarded by whole chunks, the header and bad ones left out; none that is in use. */
+test(area_discards_what_is_free) {
+    begin(3 * SWAP_CHUNK);
+    area_device(0)->discard = note_discard;
+    area_discards(0);
+    map_file(s, AT, 5000, RW, NULL);
+    fill(5000, 1);
+    swap_out();
+    check(!swap_discard_wanted());
+    u64 in_use = used(0);
+    check(in_use > 2 * SWAP_CHUNK);
+    check_eq(mem_discard(s, AT << PAGE_SHIFT, 4700 << PAGE_SHIFT), 0);
+    check(swap_discard_wanted());
+    swap_discard_one();
+    while (swap_discard_wanted())
+        swap_discard_one();
+    check_eq(told_in(0), SWAP_CHUNK - 1);
+    check_eq(told_in(1), SWAP_CHUNK);
+    check_eq(told_in(2), 0);
+    for (u64 i = 4700; i < 5000; i++)
+        expect(s, AT + i, i + 1);
+    fill(4700, 7); /* they are given out again */
+    swap_out();
+    for (u64 i = 0; i < 4700; i++)
+        expect(s, AT + i, i + 7);
+    host_check();
+    space_load(NULL);
+    space_put(s);
+    host_settle();
+    check_eq(totals().used, 0); /* the pages of counts stay, so this is all of end() but one look */
 }
 
 /* Pages that could not be written are found in the cache by those who name them, and come back too. */

@@ -1,6 +1,7 @@
 /* background_test.c - reclaim in the background: its marks, when it gives up, and what it spares others. */
 #include "vm/background.h"
 #include "host.h"
+#include "vm/event.h"
 #include "vm/inner.h"
 #include "vm/swap.h"
 
@@ -122,7 +123,7 @@ test_seeds(background_beside_who_needs_it, 6) {
 /* A cache that says each time that it gave a page: who needs one is told the truth all the same. */
 static u64 gives_nothing(u64 pages) { return 1; }
 static unsigned asked;
-static enum oom_answer count_and_fail(void) {
+static enum oom_answer count_and_fail(u64 stored, bool again) {
     asked++;
     return OOM_FAILS;
 }
@@ -136,5 +137,82 @@ test(reclaim_that_moves_but_finds_nothing_ends) {
     check_eq(outcome, FAULT_NOMEM);
     check(asked > 0);
     vm_out_of_memory = NULL;
+    end();
+}
+
+/* Whoever is asked learns what was stored since before reclaim looked, and at the last that waiting helps no more. */
+#define ROUNDS_OF_HELP 16u
+static u64 stores_one(u64 pages) {
+    event(EVENT_OBJECT_WRITE_BACK, 0, 1);
+    return 0;
+}
+static enum oom_answer help_for_a_while(u64 stored, bool again) {
+    check(event_total(EVENT_OBJECT_WRITE_BACK) > stored);
+    check_eq(again, asked == ROUNDS_OF_HELP);
+    asked = again ? 0 : asked + 1; /* one allocation after another may fail */
+    return again ? OOM_FAILS : OOM_AGAIN;
+}
+test(out_of_memory_waits_so_many_times) {
+    begin(0, 2048);
+    reclaim_register(stores_one);
+    asked = 0;
+    vm_out_of_memory = help_for_a_while;
+    enum fault_outcome outcome = FAULT_DONE;
+    for (u64 i = 0; i < 2048 && outcome == FAULT_DONE; i++)
+        outcome = mem_write(s, (AT + i) << PAGE_SHIFT, i);
+    check_eq(outcome, FAULT_NOMEM);
+    check_eq(asked, 0);
+    vm_out_of_memory = NULL;
+    end();
+}
+
+/* Every other page a mapping, so that nothing joins them; where memory ends, so does mlockall: it asks once. */
+#define APART 200u
+static u64 map_apart(void) {
+    for (u64 i = 0; i < APART; i++) {
+        struct map_request r = {
+            .address = (0x8000 + 2 * i) << PAGE_SHIFT, .bytes = PAGE_SIZE, .flags = RW, .how = MAP_AT};
+        check_eq(space_map(s, &r), r.address);
+    }
+    struct space_resident has;
+    space_resident(s, &has);
+    return has.anon;
+}
+static u64 come_since(u64 before) {
+    struct space_resident has;
+    space_resident(s, &has);
+    return has.anon - before;
+}
+test(fill_all_ends_where_memory_does) {
+    begin(0, 2048);
+    enum fault_outcome outcome = FAULT_DONE;
+    (void)map_apart();
+    vm_out_of_memory = count_and_fail;
+    for (u64 i = 0; i < 2048 && outcome == FAULT_DONE; i++)
+        outcome = mem_write(s, (AT + i) << PAGE_SHIFT, i);
+    check_eq(outcome, FAULT_NOMEM);
+    asked = 0;
+    space_fill_all(s);
+    check(asked > 0 && asked < APART / 4);
+    vm_out_of_memory = NULL;
+    end();
+}
+
+/* Who is to die makes no more pages present. */
+test(fill_ends_with_who_asked) {
+    begin(0, 100);
+    u64 before = map_apart();
+    host_dies_after = 10;
+    check_eq(space_fill(s, AT << PAGE_SHIFT, 100 << PAGE_SHIFT), -EINTR);
+    check_eq(come_since(before), 10);
+    host_dies_after = 10;
+    check_eq(space_populate(s, (AT + 50) << PAGE_SHIFT, 50 << PAGE_SHIFT, true), -EINTR);
+    check_eq(come_since(before), 20);
+    host_dies_after = 10;
+    space_fill_all(s);
+    check_eq(come_since(before), 30);
+    host_dies_after = 0;
+    space_fill_all(s);
+    check_eq(come_since(before), 100 + APART);
     end();
 }

@@ -217,6 +217,7 @@ test(evict_without_an_area_keeps_all) {
  * once. */
 static void nth_failure(bool write) {
     unsigned *fails = write ? &host_swap.fail_writes : &host_swap.fail_reads, n = 0, errors = 0;
+    swap_page_cluster = 0; /* what is read with others is read alone once more */
     begin(2048);
     do {
         host_swap.spare = n++;
@@ -246,3 +247,14 @@ static void nth_failure(bool write) {
 }
 test(evict_nth_write_fails) { nth_failure(true); }
 test(evict_nth_read_fails) { nth_failure(false); }
+
+/* A page that is to be overwritten, and not past the end: whoever maps it meanwhile sees zeroes, and not what the frame
+ * held before. */
+test(page_to_be_overwritten_shows_nothing_else) {
+    struct frame *f;
+    begin(0);
+    check_eq(object_get(&file->object, 3, OBJECT_OVERWRITE, &f), 0);
+    expect(s, AT + 3, 0);
+    frame_unpin(f);
+    end();
+}

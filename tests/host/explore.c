@@ -13,6 +13,10 @@
  * a deadlock. Threads that spin may wake one another for ever: while one can go on that does not spin, they make so
  * many turns and no more.
  *
+ * A thread that asks for the machine to stand still (HOST_ALONE) is chosen when all others are where it may; then it
+ * goes on alone. Leaving such a place is a read of one word, asking is a write to it: so it is tried before and after
+ * each.
+ *
  * Where that is too much, the search is made again with a bound on preemptions, a larger one each time. It then
  * leaves out the runs with more of them, uses no sleep sets, and makes the further choices that keep it complete below
  * the bound (Coons, Musuvathi, McKinley, OOPSLA 2013).
@@ -31,7 +35,7 @@
 
 #define T EXPLORE_THREADS
 #define STEPS_MOST 200000u /* the hand goes round three times, and once more so after all pages were told anew */
-#define ACCESSES 12u       /* of one step: a walk of 4 levels, accessed and dirty bits, the page */
+#define ACCESSES 13u       /* of one step: a walk of 4 levels, accessed and dirty bits, the page, where it may stop */
 #define CELLS 8192u        /* words that one run is about; a power of two */
 #define REGIONS 1024u
 #define LOOKED 16u /* the last words of a thread: what a spin loop looks at */
@@ -80,6 +84,7 @@ static struct explorer {
     u32 depth, prefix;       /* steps of this run; of them, those that the search has prescribed */
     u32 step;                /* the one under way, from 1; 0: none */
     unsigned running;
+    unsigned alone; /* 1 + the thread that goes on alone; 0: none */
     bool pruned, truncated, talk;
     u64 run;
     struct thread thread[T];
@@ -297,11 +302,26 @@ static u64 value_of(const struct thread *t) {
     }
 }
 
+/* It has not begun, has ended, sleeps, or is between two instructions of its program. */
+static bool may_stop(unsigned q) {
+    return fibers[1 + q].state == FIBER_DONE || fibers[1 + q].stops || x->thread[q].op == HOST_NONE ||
+           x->thread[q].op == HOST_ALONE;
+}
+
+static bool can_be_alone(unsigned p) {
+    bool can = true;
+    for (unsigned q = 0; q < x->threads; q++)
+        can &= q == p || may_stop(q);
+    return can;
+}
+
 static bool can_go(unsigned q) {
     const struct thread *t = &x->thread[q];
-    if (fibers[1 + q].state == FIBER_DONE)
+    if (fibers[1 + q].state == FIBER_DONE || (x->alone && q != x->alone - 1))
         return false;
     switch (t->op) {
+    case HOST_ALONE:
+        return can_be_alone(q);
     case HOST_LOCK:
         return !value_of(t);
     case HOST_SLEEP:
@@ -320,9 +340,10 @@ static void finish_step(void) {
         return;
     memcpy(x->clock[x->step], t->clock, sizeof(t->clock));
     const struct turn *s = &x->node[x->step - 1].of[p];
-    for (unsigned i = 0; i < s->count;
-         i++) /* a store of what was there wakes nobody, or two spinners wake each other */
-        if (s->access[i].op != HOST_READ && !(i == 0 && t->op == HOST_WRITE && value_of(t) == t->before))
+    /* a store of what was there wakes nobody, or two spinners wake each other */
+    u64 same = t->op == HOST_WRITE && value_of(t) == t->before ? (u64)(uintptr_t)t->address >> 3 : 0;
+    for (unsigned i = 0; i < s->count; i++)
+        if (s->access[i].op != HOST_READ && s->access[i].word != same)
             tell_spinners(s->access[i].word, p);
     x->step = 0;
 }
@@ -394,6 +415,8 @@ static bool choose(void) {
     x->step = ++x->depth;
     x->thread[x->running].clock[x->running] = x->step;
     n->of[x->running].count = 0;
+    if (may_stop(x->running))
+        explore_access(x->thread[x->running].op == HOST_ALONE ? HOST_WRITE : HOST_READ, &x->alone);
     return true;
 }
 
@@ -404,7 +427,7 @@ static void go_on(bool last) {
 }
 
 static void talk(const struct thread *t, const void *from) {
-    static const char *const names[] = {"-", "read", "write", "lock", "unlock", "try", "sleep", "pause"};
+    static const char *const names[] = {"-", "read", "write", "lock", "unlock", "try", "sleep", "pause", "alone"};
     char place[200];
     __sanitizer_symbolize_pc((char *)from - 1, "%f %s:%l", place, sizeof(place));
     fprintf(stderr, "  %5u  %c %-16s %-6s %p  %s\n", x->step, 'a' + (int)x->running, current->name, names[t->op],
@@ -425,7 +448,9 @@ void explore_point(enum host_op op, const volatile void *address, unsigned bytes
     go_on(false);
     if (unlikely(x->talk))
         talk(t, from);
-    if (op == HOST_PAUSE) {
+    if (op == HOST_ALONE) {
+        x->alone = x->running + 1;
+    } else if (op == HOST_PAUSE) {
         t->changed = false;
         memset(t->looked, 0, sizeof(t->looked));
     } else if (op != HOST_NONE && op != HOST_TRY) {
@@ -434,6 +459,8 @@ void explore_point(enum host_op op, const volatile void *address, unsigned bytes
         explore_access(op, address);
     }
 }
+
+void explore_resume(void) { x->alone = 0; }
 
 void explore_end(void) {
     finish_step();
@@ -460,11 +487,19 @@ static bool next_run(void) {
     return false;
 }
 
+/* What is past the end of a file that was cut is gone, whoever was about to bring it. */
+static void check_ends(const struct object *o) {
+    void *value;
+    check_eq(radix_next(&o->tree, object_pages(o), &value), RADIX_NONE);
+}
+
 static void finish(void) {
     host_check();
     host_tlb_check();
     if (x->scenario->after)
         x->scenario->after();
+    for (unsigned i = 0; i < array_count(files); i++)
+        check_ends(&files[i]->object);
     for (unsigned c = 0; c < cpu_count; c++) {
         host_cpu(c);
         space_load(NULL);
@@ -477,6 +512,8 @@ static void finish(void) {
         host_file_resize(files[i], 0);
         check_eq(files[i]->references, 1);
     }
+    if (x->scenario->no_device)
+        vm_drop_kept();
     check_no_leak(before);
 }
 
@@ -489,7 +526,7 @@ static void run(void) {
     memset(x->thread, 0, sizeof(x->thread));
     x->run++;
     x->depth = x->step = 0;
-    x->running = 0;
+    x->running = x->alone = 0;
     x->pruned = false;
     fibers_running_set(true);
     explore_on = true;
@@ -527,7 +564,8 @@ void explore_ready(void) {
 
 static void prepare(const struct scenario *s) {
     test_seed = 1; /* frames are not poisoned: that costs more than all else */
-    machine_start((struct host_config){.cpus = T, .bytes = s->bytes ? s->bytes : 2 * MiB, .swap = s->swap});
+    machine_start((struct host_config){
+        .cpus = T, .bytes = s->bytes ? s->bytes : 2 * MiB, .swap = s->swap, .no_device = s->no_device});
     files[0] = host_file_new('F', 4 * PAGE_SIZE, true);
     files[1] = host_file_new('S', 4 * PAGE_SIZE, false);
     for (unsigned i = 0; i < array_count(files); i++)
@@ -615,7 +653,7 @@ bool explore_say(FILE *to) {
 
 /* ---- the list ---- */
 
-static const struct scenario *scenarios[256];
+static const struct scenario *scenarios[512];
 static unsigned known;
 void scenario_register(const struct scenario *s) {
     assert(known < array_count(scenarios));

@@ -22,6 +22,7 @@ struct scenario {
     u64 bytes;      /* of memory; 0: 2 MiB */
     u64 swap;       /* pages of a swap area */
     u64 zswap;      /* frames of a compressed tier above it */
+    bool no_device; /* nothing is below it */
     unsigned share; /* not 0: one so many-th of the interleavings asked for, as each takes so much longer */
 };
 extern struct space *spaces[EXPLORE_SPACES];

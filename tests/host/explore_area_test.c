@@ -62,6 +62,7 @@ static void off(void (*holds)(void)) {
     X(b_protects_0)                                                                                                    \
     X(b_discards)                                                                                                      \
     X(b_moves)                                                                                                         \
+    X(b_collapses)                                                                                                     \
     X(b_outs_both)                                                                                                     \
     X(c_reads_0)                                                                                                       \
     X(c_writes_0)                                                                                                      \
@@ -134,6 +135,28 @@ scenario(off_out_cached, "swapoff × reclaim", .setup = two_cached_apart, .after
 scenario(off_out_write, "swapoff × reclaim", .setup = one, .after = a_after_off, AREA,
          .thread = {{"a writes 0", a_writes_0_beside, 0}, {"b pages out", b_outs_both_beside, -1}, EMPTIES});
 
+/* A table that is kept ready goes while the scan looks at its frame: to be another table, or something else. */
+thread(a_renews_table) {
+    tables_drain();
+    table_retire(table_create(1));
+}
+thread(a_drains_writes_2) { /* the frame that was freed last comes first */
+    tables_drain();
+    must_put(P, 2, 0xa);
+}
+beside(a_renews_table);
+beside(a_drains_writes_2);
+scenario(off_renew_table, "swapoff × free of a table kept ready", .setup = one_out, .after = one_after_off,
+         .thread = {{"a renews a table", a_renews_table_beside, -1}, EMPTIES}, .swap = 16, .bytes = MiB);
+scenario(off_drain_write, "swapoff × free of a table kept ready", .setup = one_out, .after = one_after_off,
+         .thread = {{"a drains, writes 2", a_drains_writes_2_beside, 0}, EMPTIES}, .swap = 16, .bytes = MiB);
+
+scenario(off_collapse, "swapoff × collapse", .setup = leaf_out, .after = one_after_off,
+         .thread = {{"b collapses", b_collapses_beside, 0}, EMPTIES}, .swap = 16, LEAF_BYTES, .share = 16);
+scenario(off_collapse_write, "swapoff × collapse", .setup = leaf_out, .after = a_after_off,
+         .thread = {{"a writes 0", a_writes_0_beside, 0}, {"b collapses", b_collapses_beside, 0}, EMPTIES}, .swap = 16,
+         LEAF_BYTES, .share = 16);
+
 /* What is withheld has no translation left; what reclaim has just withdrawn may. */
 static void one_seen(void) {
     one();
@@ -176,11 +199,7 @@ static void shm_in(void) { /* the frame is there, and keeps its slot */
     space_load(NULL);
 }
 thread(b_cuts) { host_file_resize(S, PAGE_SIZE); }
-thread(b_punches) {
-    mutex_lock(&S->object.mutex);
-    object_punch(&S->object, 1, 2);
-    mutex_unlock(&S->object.mutex);
-}
+thread(b_punches) { host_file_punch(S, 1, 2); }
 thread(a_reads_1) {
     u64 v = 1;
     enum fault_outcome got = try_get(P, 1, &v);
@@ -237,7 +256,7 @@ scenario(shm_in_punch, "an object's swap-in × truncate", .setup = shm_out, .aft
 /* The read fails, perhaps for a page that is to go. */
 static void shm_unreadable(void) {
     shm_out();
-    host_swap.fail_reads = 1;
+    host_swap.fail_reads = 2; /* with the next one, and alone */
 }
 static void readable_cut_after(void) {
     host_swap.fail_reads = 0;
@@ -362,6 +381,41 @@ scenario(tier_out_again, "zswap spill × reuse", .setup = tier, .after = whole_a
          .thread = {{"a writes 0, pages it out", a_overwrites_0, 0}, {"b pages 1 out", b_outs_1, -1}});
 scenario(tier_in_in, "swap-in × swap-in", .setup = tier_two_apart, .after = whole_after, TIER,
          .thread = {{"a reads 0", a_reads_0, 0}, {"c writes 0", c_writes_0, 1}});
+
+thread(c_writes_1) { (void)put(C, 1, 0xc); }
+/* Nothing is below: page 1 is refused, for the pool has no room, until page 0 goes. */
+#define BARE TIER, .no_device = true
+scenario(bare_out_read, "zswap refusal × fault", .setup = tier, .after = whole_after, BARE,
+         .thread = {{"a reads 0", a_reads_0, 0}, {"b pages 1 out", b_outs_1, -1}});
+scenario(bare_out_write, "zswap refusal × fault", .setup = tier, .after = whole_after, BARE,
+         .thread = {{"a writes 1", a_writes_1, 0}, {"b pages 1 out", b_outs_1, -1}});
+scenario(bare_out_two, "zswap refusal × fault", .setup = tier_two_apart, .after = whole_after, BARE,
+         .thread = {{"a writes 1", a_writes_1, 0}, {"c writes 1", c_writes_1, 1}, {"b pages 1 out", b_outs_1, -1}});
+/* ... and if page 0 goes just then, page 1 does not wait for another to go. */
+static void room_after(void) {
+    struct zswap_totals t;
+    zswap_totals(&t);
+    check(t.frames || !zswap_stuck());
+    expect(P, 1);
+}
+scenario(bare_out_discard, "zswap refusal × free", .setup = tier, .after = room_after, BARE,
+         .thread = {{"b unmaps 0", b_unmaps_0, 0}, {"c pages 1 out", b_outs_1, -1}});
+/* Refused before, and tried again while somebody writes to it and there is room, or is not. */
+static void kept(void) {
+    tier_two_apart();
+    space_pages_out(P, PAGE + 1, PAGE + 2);
+    explore_ready();
+}
+static void kept_after(void) {
+    expect(P, 1);
+    expect(C, 1);
+}
+scenario(bare_again_write, "zswap refusal × fault", .setup = kept, .after = kept_after, BARE,
+         .thread = {{"a writes 1", a_writes_1, 0}, {"b unmaps 0", b_unmaps_0, 0}, {"c pages 1 out", b_outs_1, -1}});
+scenario(bare_again_two, "zswap refusal × fault", .setup = kept, .after = kept_after, BARE,
+         .thread = {{"a writes 1", a_writes_1, 0}, {"c writes 1", c_writes_1, 1}, {"b pages 1 out", b_outs_1, -1}});
+scenario(bare_again_exit, "zswap refusal × free", .setup = kept, .after = second_after, BARE,
+         .thread = {{"c exits", c_exits, -1}, {"a writes 1", a_writes_1, 0}, {"b pages 1 out", b_outs_1, -1}});
 beside(b_outs_1);
 scenario(tier_off, "swapoff × zswap", .setup = tier, .after = whole_after_off, AREA, .zswap = 1,
          .thread = {{"a reads 0", a_reads_0_beside, 0}, {"b pages 1 out", b_outs_1_beside, -1}, EMPTIES});

@@ -10,17 +10,6 @@
 
 /* ---- set-ups: as in scenario.h, and pages 0 and 1 are in the swap area */
 
-static void one_cached(void) {
-    one_out();
-    use(P);
-    check_eq(get(P, 0), 1);
-    space_load(NULL);
-}
-static void one_cold(void) {
-    one();
-    space_load(NULL);
-    space_pages_cold(P, PAGE, PAGE + 4);
-}
 /* Not used since the hand came by: the next time it takes page 0 or 1. */
 static void two_cold_apart(void) {
     one_cold();
@@ -251,6 +240,26 @@ scenario(lazy_write_free, "MADV_FREE × write", .setup = one, .after = a_or_none
          .thread = {{"a writes 0", a_writes_0, 0}, {"b frees", b_frees, 0}, {"c pages out", b_outs, -1}});
 scenario(lazy_read, "MADV_FREE × fault", .setup = one_lazy, .after = none_or_one_after, SWAP,
          .thread = {{"a reads 0", a_sees_lazy, 0}, {"b pages out", b_outs, -1}});
+/* Page 1, not used since, goes with page 0, unless it is written. */
+static void two_lazy(void) {
+    one();
+    use(P);
+    must_put(P, 1, 1);
+    space_pages_free(P, PAGE, PAGE + 2);
+    space_pages_cold(P, PAGE + 1, PAGE + 2);
+    space_load(NULL);
+    explore_ready();
+}
+thread(a_writes_next) { must_put(P, 1, 0xa); }
+thread(a_writes_reads_next) {
+    must_put(P, 1, 0xa);
+    check_eq(get(P, 1), 0xa);
+}
+static void next_after(void) { check_eq(look(P, 1), 0xa); }
+scenario(lazy_row_write, "MADV_FREE × write", .setup = two_lazy, .after = next_after, SWAP,
+         .thread = {{"a writes 1", a_writes_reads_next, 0}, {"b pages 0 out", b_outs, -1}});
+scenario(lazy_row_writes, "MADV_FREE × write", .setup = two_lazy, .after = next_after, SWAP,
+         .thread = {{"a writes 1", a_writes_next, 0}, {"b writes 1", a_writes_next, 0}, {"c pages 0 out", b_outs, -1}});
 static void lazy_child_after(void) {
     u64 v = look(P, 0), w = look(spaces[NEW], 0);
     check((v == 1 || v == 0) && (w == 1 || w == 0));

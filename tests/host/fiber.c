@@ -145,6 +145,12 @@ static void point(enum host_op op, const volatile void *address, unsigned bytes,
 
 void host_point(enum host_op op, const volatile void *address, unsigned bytes) { point(op, address, bytes, FROM); }
 
+void host_stop_point(enum host_op op, const volatile void *address, unsigned bytes) {
+    current->stops = true;
+    point(op, address, bytes, FROM);
+    current->stops = false;
+}
+
 void host_also(enum host_op op, const volatile void *address) {
     if (exploring() && current != &fibers[0])
         explore_access(op, address);
@@ -175,6 +181,20 @@ void machine_pause(void) {
         explore_point(HOST_PAUSE, NULL, 0, FROM);
     else
         give_way();
+}
+
+/* The kernel stops CPUs where they return to a program or sleep. Where a seed orders the steps nobody asks for it: the
+ * checker runs between the steps of a test, when no other task is under way. */
+void machine_quiesce(void) {
+    host_may_sleep("machine_quiesce");
+    if (exploring())
+        explore_point(HOST_ALONE, &current->stops, sizeof(current->stops), FROM);
+    else
+        check(!running);
+}
+void machine_resume(void) {
+    if (exploring())
+        explore_resume();
 }
 
 void host_guard(unsigned cpu) { (void)cpu; }
@@ -263,7 +283,7 @@ int task_sleep(bool interruptible, u64 deadline_ns) {
     (void)interruptible, (void)deadline_ns;
     host_may_sleep("task_sleep");
     if (exploring()) {
-        explore_point(HOST_SLEEP, &current->woken, sizeof(current->woken), FROM);
+        host_stop_point(HOST_SLEEP, &current->woken, sizeof(current->woken));
     } else if (!current->woken) {
         if (current == &fibers[0])
             panic("deadlock: the only task sleeps");
@@ -329,7 +349,7 @@ void mutex_lock(struct mutex *m) {
     if (mutex_held(m))
         panic("mutex_lock: %s holds it already", current->name);
     if (exploring() && current != &fibers[0]) {
-        explore_point(HOST_LOCK, &m->owner, sizeof(m->owner), FROM);
+        host_stop_point(HOST_LOCK, &m->owner, sizeof(m->owner));
         m->owner = (struct task *)current;
         return;
     }

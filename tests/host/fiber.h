@@ -27,6 +27,7 @@ struct fiber {
     int cpu; /* -1: none, it slept or has not begun */
     enum fiber_state state;
     bool woken;
+    bool stops; /* it is where the machine may stand still */
     unsigned locks;
     const char *waits;       /* why it does not go on */
     bool faulting, unlocked; /* rules.c's */
@@ -48,5 +49,6 @@ static inline bool exploring(void) { return explore_on; }
 /* from: where in the program, for who reads the schedule */
 void explore_point(enum host_op op, const volatile void *address, unsigned bytes, const void *from);
 void explore_access(enum host_op op, const volatile void *address); /* the step that has begun does this too */
+void explore_resume(void);                                          /* the calling fiber was alone, by HOST_ALONE */
 void explore_end(void);                                             /* the calling fiber has nothing more to do */
 bool explore_say(FILE *to);                                         /* how to see this run again */

@@ -55,7 +55,7 @@ static int transfer(struct host_file *f, struct frame **page, u64 index, unsigne
         u64 at = (index + i) * PAGE_SIZE;
         u64 stored = min(f->pages * PAGE_SIZE, (u64)atomic_load(&f->object.size));
         u64 bytes = at < stored ? min(stored - at, PAGE_SIZE) : 0;
-        host_point(write ? HOST_READ : HOST_WRITE, frame_va(page[i]), sizeof(u64));
+        host_stop_point(write ? HOST_READ : HOST_WRITE, frame_va(page[i]), sizeof(u64));
         if (write && index + i < f->pages)
             device_copy(f->contents + at, frame_va(page[i]), PAGE_SIZE);
         if (!write) {
@@ -105,17 +105,18 @@ static int file_fill(struct object *o, u64 index, struct frame **to, unsigned co
     return error;
 }
 
-static int file_write_back(struct object *o, u64 index, struct frame *from) {
+static int file_write_back(struct object *o, u64 index, struct frame **from, unsigned count) {
     struct host_file *f = container_of(o, struct host_file, object);
     host_may_sleep("write_back");
     atomic_add(&f->writes, 1);
-    int error = f->fail_writes ? -EIO : request(f, &from, index, 1, true);
+    int error = f->fail_writes ? -EIO : request(f, from, index, count, true);
     f->fail_writes -= f->fail_writes != 0;
     host_step();
     return error;
 }
 
 static const struct object_ops backed_ops = {.fill = file_fill, .write_back = file_write_back};
+static const struct object_ops layered_ops = {.fill = file_fill};
 static const struct object_ops memory_ops = {0};
 
 static struct frame *device_frame(struct object *o, u64 index) {
@@ -139,6 +140,8 @@ struct host_file *host_file_new(char letter, u64 bytes, bool backed) {
     object_init(&f->object, backed ? &backed_ops : &memory_ops, bytes);
     return f;
 }
+
+void host_file_layered(struct host_file *f) { f->object.ops = &layered_ops; }
 
 struct host_file *host_device_new(char letter, u64 bytes) {
     struct host_file *f = calloc(1, sizeof(*f));
@@ -166,11 +169,13 @@ void host_file_put(struct host_file *f) {
 }
 
 void host_file_resize(struct host_file *f, u64 bytes) {
+    mutex_lock(&f->object.storing);
     mutex_lock(&f->object.mutex);
     object_resize(&f->object, bytes);
     if (f->contents && bytes < f->pages * PAGE_SIZE)
         memset(f->contents + bytes, 0, f->pages * PAGE_SIZE - bytes);
     mutex_unlock(&f->object.mutex);
+    mutex_unlock(&f->object.storing);
 }
 
 void host_file_write(struct host_file *f, u64 offset, u64 word) {
@@ -181,9 +186,11 @@ void host_file_write(struct host_file *f, u64 offset, u64 word) {
 }
 
 void host_file_punch(struct host_file *f, u64 first, u64 end) {
+    mutex_lock(&f->object.storing);
     mutex_lock(&f->object.mutex);
     object_punch(&f->object, first, end);
     if (f->contents && first < f->pages)
         memset(f->contents + first * PAGE_SIZE, 0, (min(end, f->pages) - first) * PAGE_SIZE);
     mutex_unlock(&f->object.mutex);
+    mutex_unlock(&f->object.storing);
 }

@@ -22,7 +22,7 @@ static struct content *content_new(const u64 *words) {
 }
 
 static void content_put(struct content *c) {
-    if (--c->sharers)
+    if (!c || --c->sharers)
         return;
     contents_live--;
     free(c);
@@ -49,12 +49,14 @@ void flat_fork(struct flat *child, const struct flat *parent) {
     child->brk = parent->brk;
     child->gap_top = parent->gap_top;
     child->gap_loose = parent->gap_loose;
+    child->moved = parent->moved;
     child->map_count = parent->map_count;
     child->own_count = parent->own_count;
     memcpy(child->maps, parent->maps, parent->map_count * sizeof(*parent->maps));
     memcpy(child->own, parent->own, parent->own_count * sizeof(*parent->own));
     for (unsigned i = 0; i < child->own_count; i++)
-        child->own[i].content->sharers++;
+        if (child->own[i].content)
+            child->own[i].content->sharers++;
     for (unsigned i = 0; i < parent->map_count; i++) {
         const struct flat_map *x = &parent->maps[i];
         if (x->flags & VIEW_DONTFORK)
@@ -258,11 +260,23 @@ void flat_own_drop(struct flat *m, u64 first, u64 end) {
     m->own_count -= to - from;
 }
 
+void flat_own_lose(struct own_page *own) {
+    content_put(own->content);
+    own->content = NULL;
+}
+
+u64 flat_own_there(struct flat *m, u64 first, u64 end) {
+    u64 n = 0;
+    for (unsigned i = flat_own_from(m, first); i < m->own_count && m->own[i].page < end; i++)
+        n += m->own[i].content != NULL;
+    return n;
+}
+
 static struct own_page *own_insert(struct flat *m, u64 page, struct content *c) {
     unsigned i = flat_own_from(m, page);
     check(m->own_count < OWN_MOST);
     memmove(&m->own[i + 1], &m->own[i], (m->own_count - i) * sizeof(m->own[0]));
-    m->own[i] = (struct own_page){page, c};
+    m->own[i] = (struct own_page){page, c, true};
     m->own_count++;
     return &m->own[i];
 }
@@ -270,7 +284,7 @@ static struct own_page *own_insert(struct flat *m, u64 page, struct content *c) 
 void flat_own_part(struct flat *m, u64 first, u64 end) {
     for (unsigned i = flat_own_from(m, first); i < m->own_count && m->own[i].page < end; i++) {
         struct content *old = m->own[i].content;
-        if (old->sharers > 1) {
+        if (old && old->sharers > 1) {
             m->own[i].content = content_new(old->words);
             content_put(old);
         }
@@ -328,9 +342,12 @@ enum fault_outcome flat_access(struct flat *m, u64 page, enum fault_access acces
     if (!(x->flags & need) && !forced)
         return FAULT_ACCERR;
     struct own_page *own = flat_own(m, page);
+    if (own && !own->content)
+        return FAULT_POISON;
     if (own) {
         if (access == FAULT_WRITE)
             flat_own_part(m, page, page + 1);
+        own->written |= access == FAULT_WRITE;
         *words = own->content->words;
         return FAULT_DONE;
     }
@@ -338,6 +355,8 @@ enum fault_outcome flat_access(struct flat *m, u64 page, enum fault_access acces
         u64 index = x->offset + (page - x->first);
         if (index >= flat_file_pages(&flat_files[x->file]))
             return FAULT_BUS_ADRERR;
+        if (flat_files[x->file].lost[index])
+            return FAULT_POISON;
         *words = flat_files[x->file].words[index];
     }
     if (access == FAULT_WRITE && !(x->flags & VIEW_SHARED))

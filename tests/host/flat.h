@@ -10,6 +10,7 @@
 #define SPACES 8
 #define FILES 6
 #define FILE_BACKED(i) ((i) % 2 == 0 && (i) != FILE_DEVICE)
+#define FILE_LAYERED 2 /* backed, but what is written to it stays in memory */
 #define FILE_DEVICE 5
 #define FILE_PAGES 80
 #define WORDS 4
@@ -33,7 +34,8 @@ struct content {
 };
 struct own_page {
     u64 page;
-    struct content *content;
+    struct content *content; /* NULL: lost, its frame was taken out of use */
+    bool written;            /* since marks were cleaned, or moved */
 };
 struct flat {
     struct space *real;
@@ -42,6 +44,7 @@ struct flat {
     struct own_page *own;
     unsigned own_count;
     u64 brk_start, brk, gap_top; /* bytes, bytes, page */
+    bool moved;                  /* something has, since marks were cleaned */
     bool gap_loose;              /* its gaps are not told exactly any more */
     u32 locked_default;          /* VIEW_ flags of new mappings: mlockall(MCL_FUTURE) */
 };
@@ -49,7 +52,8 @@ struct flat_file {
     struct host_file *real;
     u64 size; /* bytes */
     u64 words[FILE_PAGES][WORDS];
-    bool owes_error; /* a page could not be written back, and msync has not said so yet */
+    bool lost[FILE_PAGES]; /* of shared memory: the frame was taken out of use */
+    bool owes_error;       /* a page could not be written back, and msync has not said so yet */
 };
 struct flat_totals {
     u64 total, data, stack, exec, locked, committed, shared;
@@ -85,6 +89,8 @@ void flat_restore(struct flat *m);
 struct own_page *flat_own(struct flat *m, u64 page);
 unsigned flat_own_from(struct flat *m, u64 page); /* index of the first with page >= page */
 void flat_own_drop(struct flat *m, u64 first, u64 end);
+void flat_own_lose(struct own_page *own);               /* its content is lost, for this one */
+u64 flat_own_there(struct flat *m, u64 first, u64 end); /* how many in [first, end) are not lost */
 void flat_own_move(struct flat *m, u64 from, u64 to, u64 pages);
 void flat_own_part(struct flat *m, u64 first, u64 end); /* contents shared with others become copies */
 

@@ -93,7 +93,10 @@ struct host_config {
     u64 hole, hole_bytes, reserved, reserved_bytes; /* parts of it */
     bool bare;                                      /* no vm_init: frames and slabs only */
     u64 swap;                                       /* pages of a swap area; 0: none */
+    bool no_device;                                 /* nothing is below it but the compressed tier */
 };
+/* host_dies_after: the current task is to die when it has been asked so often whether it goes on; 0: never. */
+extern u64 host_dies_after;
 void machine_start(struct host_config config); /* fields of 0: 2 CPUs, 16 MiB */
 void host_cpu(unsigned cpu);                   /* outside of fibers: the test goes on on this CPU */
 
@@ -107,6 +110,7 @@ static inline enum fault_outcome mem_write(struct space *s, u64 address, u64 val
 static inline enum fault_outcome mem_read(struct space *s, u64 address, u64 *value) {
     return mem_access(s, address, value, sizeof(*value), FAULT_READ);
 }
+int mem_discard(struct space *s, u64 address, u64 bytes); /* MADV_DONTNEED */
 /* Tests of the tests: a mutant leaves out all flushes of one place in kernel/vm (2k), or only of pointers to tables (2k
  * + 1). The places are numbered as they are first met, in memory that all processes share. */
 #define HOST_SITES 64
@@ -122,6 +126,7 @@ extern long host_mutant;              /* -1: none */
 struct host_count {
     struct frame_totals frames;
     u64 kmalloc, radix_nodes, tables, views, swap;
+    u64 offline; /* frames taken out of use since: they may be gone */
 };
 void host_flush_own(void);                 /* machine_flush_everyone, of this CPU only */
 void *host_tlbs(size_t *bytes);            /* all CPUs' TLBs */
@@ -141,6 +146,7 @@ struct host_area {
 };
 struct host_swap {
     u64 pages;                        /* of the area that the machine started with; 0: none */
+    bool no_device;                   /* nothing is below it */
     unsigned reads, writes;           /* pages */
     unsigned transfers;               /* of several runs each */
     unsigned fail_reads, fail_writes; /* so many transfers end in -EIO ... */
@@ -148,7 +154,7 @@ struct host_swap {
     unsigned failures;
 };
 extern struct host_swap host_swap;
-void host_swap_start(u64 pages);
+void host_swap_start(u64 pages, bool no_device);
 int host_swap_add(u64 pages, int priority); /* one more area: its number, or -errno */
 void host_swap_drop(unsigned number);       /* it is empty and closed: it goes */
 
@@ -166,6 +172,7 @@ struct host_file {
     char letter;
 };
 struct host_file *host_file_new(char letter, u64 bytes, bool backed);
+void host_file_layered(struct host_file *f);                     /* a new, backed one: changes stay in memory */
 void host_file_put(struct host_file *f);                         /* the test's own reference */
 void host_file_resize(struct host_file *f, u64 bytes);           /* ftruncate(2) */
 void host_file_write(struct host_file *f, u64 offset, u64 word); /* pwrite(2) of one aligned word */

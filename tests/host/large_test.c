@@ -96,6 +96,54 @@ test(large_only_where_it_is_wanted) {
     end();
 }
 
+static void review(u64 page, u64 pages, u32 set, u32 clear) {
+    mutex_lock(&s->range);
+    check_eq(space_review(s, page, page + pages, (struct view_change){.set = set, .clear = clear}), 0);
+    mutex_unlock(&s->range);
+}
+
+/*        AT         +SPAN      +2 SPAN
+ *   before  LLLLLLLLLL LLLLLLLLLL      advice, a lock on all:   still L, the plans say it
+ *   after   LLLLLLLLLL LLLLL.....      on part of the second, or the protection: small */
+test(large_stays_under_a_view_that_shows_the_same) {
+    begin(32 * MiB, 0);
+    map_at(AT, 2 * SPAN, RW);
+    fill(s, AT, 2 * SPAN, 100);
+    check_eq(large(s), 2 * SPAN);
+    review(AT, 2 * SPAN, VIEW_HUGE, 0);
+    review(AT, 2 * SPAN, VIEW_LOCKED, 0);
+    review(AT, 2 * SPAN, 0, VIEW_LOCKED);
+    check_eq(large(s), 2 * SPAN);
+    struct piece p;
+    mutex_lock(&s->range);
+    space_close(s);
+    check(joined_next(s, AT, &p) && p.first == AT && p.end == AT + 2 * SPAN && (p.view->flags & VIEW_HUGE));
+    space_open(s);
+    mutex_unlock(&s->range);
+    verify(s, AT, 2 * SPAN, 100);
+    host_check();
+    struct space *child = space_fork(s);
+    check(child);
+    review(AT, 2 * SPAN, VIEW_NOHUGE, VIEW_HUGE); /* shared leaves: ours are new, and small */
+    check_eq(large(s), 0);
+    check_eq(large(child), 2 * SPAN);
+    space_put(child);
+    host_settle();
+    map_at(AT + 4 * SPAN, SPAN, RW);
+    fill(s, AT + 4 * SPAN, SPAN, 7);
+    check_eq(large(s), SPAN);
+    review(AT + 4 * SPAN, SPAN, 0, VIEW_WRITE);
+    check_eq(large(s), 0);
+    map_at(AT + 6 * SPAN, SPAN, RW);
+    fill(s, AT + 6 * SPAN, SPAN, 9);
+    check_eq(large(s), SPAN);
+    review(AT + 6 * SPAN + 1, SPAN - 1, VIEW_NOHUGE, 0);
+    check_eq(large(s), 0);
+    verify(s, AT, 2 * SPAN, 100);
+    verify(s, AT + 6 * SPAN, SPAN, 9);
+    end();
+}
+
 test(large_when_most_memory_is_free) {
     begin(8 * MiB, 0);
     map_at(AT, 4 * SPAN, RW);
@@ -203,7 +251,7 @@ static void unmap_whole(void) {
 test_seeds(large_unmapped_whole, 4) { reshape(unmap_whole); }
 
 static void discard(void) {
-    check_eq(space_discard(s, (AT + 10) << PAGE_SHIFT, SPAN << PAGE_SHIFT), 0);
+    check_eq(mem_discard(s, (AT + 10) << PAGE_SHIFT, SPAN << PAGE_SHIFT), 0);
     verify(s, AT, 10, 100);
     expect(s, AT + 10, 0);
     expect(s, AT + SPAN + 9, 0);

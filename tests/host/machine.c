@@ -96,7 +96,7 @@ void machine_start(struct host_config c) {
         radix_init();
     }
     if (c.swap)
-        host_swap_start(c.swap);
+        host_swap_start(c.swap, c.no_device);
     for (unsigned i = 0; i < cpu_count; i++) { /* what a CPU allocates once is no leak */
         host_cpu(i);
         kfree(kmalloc(16));
@@ -106,7 +106,16 @@ void machine_start(struct host_config c) {
 
 /* ---- the seam */
 
-u32 machine_stall(u32 kinds) { return 0; }
+static u64 reads; /* of all tasks: enough for tests that have one */
+u32 machine_stall(u32 kinds) {
+    atomic_add(&reads, (kinds & STALL_READ) != 0);
+    return 0;
+}
+u64 machine_reads(void) { return atomic_load_relaxed(&reads); }
+void machine_faulted(bool major) {}
+void machine_breathe(void) {}
+u64 host_dies_after;
+bool machine_goes_on(void) { return !host_dies_after || --host_dies_after; }
 void machine_stall_over(u32 kinds) {}
 void machine_zero_page(void *page) {
     host_point(HOST_WRITE, page, sizeof(u64));
@@ -121,10 +130,6 @@ void machine_copy_page(void *to, const void *from) {
 #define KERNEL_SLOT (0xfeedULL << 12 | ENTRY_PRESENT) /* what stands for the kernel's half of a root */
 void machine_root_init(entry *root) { root[TABLE_SLOTS / 2] = KERNEL_SLOT; }
 void machine_root_clear(entry *root) { root[TABLE_SLOTS / 2] = 0; }
-
-/* The checker runs between the steps of a test, when no other task is under way. */
-void machine_quiesce(void) { check(!fibers_running()); }
-void machine_resume(void) {}
 
 static void tlb_forget(struct host_cpu *c) {
     memset(c->tlb, 0, sizeof(c->tlb));
@@ -281,11 +286,16 @@ static bool allows(entry e, enum fault_access access) {
 /* The entry of the page itself, of one that may cover more. */
 static entry within(entry e, unsigned level, u64 page) { return e + ((page & (slot_pages(level) - 1)) << PAGE_SHIFT); }
 
-static void mark(entry *slot, entry e, entry bits) {
+/* False: the entry is another by now, which a CPU sees in the same locked step: it walks again. */
+static bool mark(entry *slot, entry e, entry bits) {
+    entry now = e;
     if ((e & bits) == bits)
-        return;
+        return true;
     host_also(HOST_WRITE, slot);
-    __atomic_fetch_or(slot, bits, __ATOMIC_SEQ_CST);
+    while (!__atomic_compare_exchange_n(slot, &now, now | bits, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        if ((now ^ e) & ~(ENTRY_ACCESSED | ENTRY_DIRTY)) /* else another CPU marked it */
+            return false;
+    return true;
 }
 
 /* What the walk meets must be a table now. The looks of this file at what kernel/vm may be changing are not races. */
@@ -333,15 +343,16 @@ static entry walk(struct host_cpu *c, u64 page, enum fault_access access) {
             return 0;
         path = (path & e & ENTRY_WRITE) | ((path | e) & ENTRY_NOEXEC);
         if (level > 1 && entry_is_table(e)) {
-            mark(slot, e, ENTRY_ACCESSED);
+            if (!mark(slot, e, ENTRY_ACCESSED))
+                return 0;
             table = entry_phys(e);
             tlb_keep(c, level, page, (e & ~(ENTRY_WRITE | ENTRY_NOEXEC)) | path);
             continue;
         }
+        entry read = e;
         e = (e & ~(ENTRY_WRITE | ENTRY_NOEXEC)) | path;
-        if (!allows(e, access))
+        if (!allows(e, access) || !mark(slot, read, ENTRY_ACCESSED | (access == FAULT_WRITE ? ENTRY_DIRTY : 0)))
             return 0;
-        mark(slot, atomic_load(slot), ENTRY_ACCESSED | (access == FAULT_WRITE ? ENTRY_DIRTY : 0));
         e |= access == FAULT_WRITE ? ENTRY_DIRTY : 0;
         check_one_size(c, level, page);
         tlb_keep(c, level, page, e);
@@ -372,6 +383,12 @@ static __attribute__((no_sanitize("thread"), noinline)) void check_frame(const s
               (unsigned long)page, (unsigned long)frame_number(f), f->class);
 }
 
+static int refuses_locked(const struct view *v) { return v->flags & VIEW_LOCKED ? -EINVAL : 0; }
+
+int mem_discard(struct space *s, u64 address, u64 bytes) {
+    return space_advise(s, address, bytes, &(struct advice){.discard = true, .refuses = refuses_locked});
+}
+
 enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t bytes, enum fault_access access) {
     enum fault_outcome outcome = FAULT_DONE;
     unsigned tries = 0;
@@ -381,7 +398,7 @@ enum fault_outcome mem_access(struct space *s, u64 address, void *buffer, size_t
         struct host_cpu *c = &cpus[cpu_id()]; /* again each time: a fault may sleep */
         u64 page = address >> PAGE_SHIFT;
         check(c->loaded != NULL);
-        host_point(HOST_WRITE, c, sizeof(u64));
+        host_stop_point(HOST_WRITE, c, sizeof(u64));
         host_guard(cpu_id()); /* one instruction: looked up, walked, accessed between two interrupts */
         entry e = translate(c, page, access);
         if (!e) {
@@ -475,7 +492,8 @@ struct host_count host_count(void) {
                            .radix_nodes = radix_nodes_live(),
                            .tables = table_count(),
                            .views = view_count(),
-                           .swap = swap.used};
+                           .swap = swap.used,
+                           .offline = atomic_load(&frames_offline)};
     frame_totals(&n.frames);
     return n;
 }
@@ -485,6 +503,8 @@ void host_same(const char *file, int line, const struct host_count *before) {
     _Static_assert(array_count(names) == FRAME_CLASSES, "a name each");
     host_settle();
     struct host_count now = host_count();
+    now.frames.frames[FRAME_RESERVED] -= now.offline - before->offline;
+    now.frames.frames[FRAME_FREE] += now.offline - before->offline;
     for (unsigned i = 0; i < FRAME_CLASSES; i++)
         if (now.frames.frames[i] != before->frames.frames[i])
             fprintf(stderr, "frames of class %s: %lu, were %lu\n", names[i], now.frames.frames[i],

@@ -155,9 +155,9 @@ static void compare_totals(struct flat *m) {
     struct space_usage u;
     space_usage(m->real, 0, FLAT_TOP << PAGE_SHIFT, &u);
     if (vm_large == LARGE_NEVER)
-        check_eq(u.anon + u.swap, m->own_count);
+        check_eq(u.anon + u.swap, flat_own_there(m, 0, FLAT_TOP));
     else /* whole tables come at once, with pages that nobody has written */
-        check(u.anon + u.swap >= m->own_count);
+        check(u.anon + u.swap >= flat_own_there(m, 0, FLAT_TOP));
 }
 
 void model_compare(bool everything) {
@@ -259,7 +259,7 @@ static void populated_until(struct flat *m, u64 first, u64 end) {
         struct flat_map *x = flat_at(m, first);
         struct own_page *own = flat_own(m, first);
         bool there = anon_there(m, first, &is);
-        if (own && own->content->sharers > 1 && (is & PAGE_EXCLUSIVE))
+        if (own && (is & PAGE_EXCLUSIVE))
             flat_own_part(m, first, first + 1);
         if (own || !x || (x->flags & VIEW_SHARED))
             continue;
@@ -484,12 +484,16 @@ static void op_wear(const struct op *o, struct flat *m) {
     }
 }
 
+static bool still_lost(struct flat *m, u64 page) {
+    return space_fault(m->real, page << PAGE_SHIFT, FAULT_READ) == FAULT_POISON;
+}
+
 /* Discarding stopped: from the first page that is still there on, all are. */
 static void discarded_until(struct flat *m, u64 first, u64 end) {
     u32 is;
     unsigned i = flat_own_from(m, first);
     for (; i < m->own_count && m->own[i].page < end; i++)
-        if (anon_there(m, m->own[i].page, &is))
+        if (m->own[i].content ? anon_there(m, m->own[i].page, &is) : still_lost(m, m->own[i].page))
             break;
     flat_own_drop(m, first, i < m->own_count ? min(m->own[i].page, end) : end);
 }
@@ -511,7 +515,7 @@ static void op_discard(const struct op *o, struct flat *m) {
     page = min(page, end);
     should = should ? should : hole || page < end ? -ENOMEM : 0;
     arm(o);
-    int got = space_discard(m->real, o->first << PAGE_SHIFT, o->pages << PAGE_SHIFT);
+    int got = mem_discard(m->real, o->first << PAGE_SHIFT, o->pages << PAGE_SHIFT);
     disarm(o);
     note("discard: %d", got);
     if (ran_out(got)) {
@@ -537,7 +541,8 @@ static void op_populate(const struct op *o, struct flat *m) {
 
 /* What was synced is what is stored. */
 static void compare_stored(const struct flat_file *f, u64 first, u64 end) {
-    for (u64 i = first; i < min(end, flat_file_pages(f)) && f->real->contents; i++)
+    bool stored_at_all = f->real->contents && f != &flat_files[FILE_LAYERED];
+    for (u64 i = first; i < min(end, flat_file_pages(f)) && stored_at_all; i++)
         for (unsigned k = 0; k < WORDS; k++) {
             u64 stored = *(u64 *)(f->real->contents + i * PAGE_SIZE + word_offset[k]);
             if (stored != f->words[i][k])
@@ -560,17 +565,17 @@ static bool error_is_told(struct flat *m, u64 first, u64 end) {
     return who;
 }
 
+static void file_owes(struct flat_file *f) { f->owes_error = f->real->object.errors != f->real->file.errors_seen; }
+
 static void op_sync(const struct op *o, struct flat *m) {
     u64 end = o->first + o->pages;
     arm(o);
     int got = space_sync(m->real, o->first << PAGE_SHIFT, o->pages << PAGE_SHIFT, SYNC_WRITE);
     disarm(o);
     note("sync: %d", got);
-    if (io_failed) { /* of which of the files, only they know */
-        check_eq(got, -EIO);
+    if (io_failed && got == -EIO) { /* of which of the files, only they know; a row is tried again, page by page */
         for (unsigned i = 0; i < FILES; i++)
-            if (flat_files[i].real)
-                flat_files[i].owes_error = flat_files[i].real->object.errors != flat_files[i].real->file.errors_seen;
+            file_owes(&flat_files[i]);
         return;
     }
     if (error_is_told(m, o->first, end)) {
@@ -608,6 +613,7 @@ static void flat_move(const struct op *o, struct flat *m, struct flat_map x, u64
     x.end = at + o->to_pages;
     flat_own_drop(m, x.first, x.end);
     flat_add(m, x);
+    m->moved = true;
     flat_own_move(m, o->first, at, min(o->pages, o->to_pages));
     if (o->how & REMAP_DONT_UNMAP) {
         const u32 locks = VIEW_LOCKED | VIEW_ONFAULT; /* what stays behind is not locked, unless memory ran out */
@@ -683,8 +689,11 @@ static void remap_failed(const struct op *o, struct flat *m) {
     struct mapping real;
     for (u64 page = o->first; page < o->first + o->pages; page++) {
         struct own_page *own = flat_own(m, page);
-        if (own && own->content->sharers > 1 && (space_present(m->real, page << PAGE_SHIFT, &frame) & PAGE_EXCLUSIVE))
+        u32 is = space_present(m->real, page << PAGE_SHIFT, &frame);
+        if (own && (is & PAGE_EXCLUSIVE))
             flat_own_part(m, page, page + 1);
+        if (own) /* a copy counts as written */
+            own->written |= (is & PAGE_WRITTEN) != 0;
     }
     if (!(o->how & REMAP_FIXED))
         return;
@@ -930,6 +939,16 @@ static void op_futex(const struct op *o, struct flat *m) {
     check_eq(key.offset, shared ? ((x->offset + (o->first - x->first)) << PAGE_SHIFT) + 2048 : address);
 }
 
+/* Marks of clear_refs 4. A page that is not its own may be there or not, and a whole table comes as written. */
+static void compare_mark(struct flat *m, const struct flat_map *x, const struct own_page *own, bool written) {
+    if (!(x->flags & VIEW_CLEAN))
+        check(written);
+    else if (own && own->content && own->written)
+        check(written);
+    else if (!model_small && (own ? own->content != NULL : !(x->flags & VIEW_SHARED) && !m->moved))
+        check(!written);
+}
+
 static void op_look(const struct op *o, struct flat *m) {
     for (u64 page = o->first; page < o->first + o->pages; page++) {
         u64 frame;
@@ -938,10 +957,13 @@ static void op_look(const struct op *o, struct flat *m) {
         struct flat_map *x = flat_at(m, page);
         check_eq(!(is & PAGE_MAPPED), !x);
         bool there = (is & PAGE_SWAPPED) || ((is & PAGE_PRESENT) && frames[frame].class == FRAME_ANON);
-        check(there == (own != NULL) || (there && vm_large != LARGE_NEVER));
+        bool lost = own && !own->content;
+        check(there == (own && !lost) || (there && vm_large != LARGE_NEVER));
         check(x || !is);
+        if (x)
+            compare_mark(m, x, own, is & PAGE_WRITTEN);
         check(!(is & PAGE_OF_FILE) || (is & PAGE_PRESENT));
-        check(!(is & (PAGE_OF_FILE | PAGE_CACHED)) || x->file >= 0 || (is & PAGE_SWAPPED));
+        check(!(is & (PAGE_OF_FILE | PAGE_CACHED)) || x->file >= 0 || (is & PAGE_SWAPPED) || lost);
         if (own && (is & PAGE_EXCLUSIVE) && !host_swap.pages &&
             !model_small) /* an entry of the swap area may be another sharer */
             check_eq(own->content->sharers, 1);
@@ -961,7 +983,7 @@ static void op_usage(const struct op *o, struct flat *m) {
             m->maps[i].end > o->first)
             of_files += min(m->maps[i].end, end) - max(m->maps[i].first, o->first);
     space_usage(m->real, o->first << PAGE_SHIFT, end << PAGE_SHIFT, &u);
-    u64 own = flat_own_from(m, end) - flat_own_from(m, o->first);
+    u64 own = flat_own_there(m, o->first, end);
     check(vm_large == LARGE_NEVER ? u.anon + u.swap == own : u.anon + u.swap >= own);
     check(u.file + u.shmem <= of_files);
     check_eq(u.shared_clean + u.shared_dirty + u.private_clean + u.private_dirty, u.anon + u.file + u.shmem);
@@ -1053,6 +1075,8 @@ static void op_resize(const struct op *o, struct flat_file *f) {
     u64 old = f->size;
     f->size = o->value;
     host_file_resize(f->real, f->size);
+    for (u64 i = flat_file_pages(f); i < FILE_PAGES; i++)
+        f->lost[i] = false;
     for (u64 i = f->size / PAGE_SIZE; i < FILE_PAGES; i++)
         for (unsigned k = 0; k < WORDS; k++)
             if (i * PAGE_SIZE + word_offset[k] >= f->size)
@@ -1077,10 +1101,12 @@ static void file_words(const struct op *o, struct flat_file *f, enum object_use 
     disarm(o);
     note("get: %d", got);
     if (got) {
-        check_eq(got, io_failed ? -EIO : -ENOMEM);
-        check(io_failed || alloc_failed || model_small);
+        bool lost = f->lost[o->offset];
+        check_eq(got, io_failed || lost ? -EIO : -ENOMEM);
+        check(io_failed || alloc_failed || model_small || lost);
         return;
     }
+    check(!f->lost[o->offset]);
     char *page = frame_va(frame);
     if (use == OBJECT_OVERWRITE) {
         memset(page, 0, PAGE_SIZE);
@@ -1104,14 +1130,16 @@ static void op_file(const struct op *o, struct flat_file *f) {
         break;
     case OP_PUNCH:
         host_file_punch(f->real, o->offset, end);
-        for (u64 i = o->offset; i < min(end, (u64)FILE_PAGES); i++)
+        for (u64 i = o->offset; i < min(end, (u64)FILE_PAGES); i++) {
             memset(f->words[i], 0, sizeof(f->words[i]));
+            f->lost[i] = false;
+        }
         break;
     case OP_FILE_SYNC:
         arm(o);
         int got = object_sync(object, o->offset, end);
         disarm(o);
-        check_eq(got, io_failed ? -EIO : 0);
+        check(!got || (io_failed && got == -EIO));
         f->owes_error |= got != 0;
         if (!got)
             compare_stored(f, o->offset, end);
@@ -1192,6 +1220,104 @@ static void op_reap(const struct op *o, struct flat *m) {
     }
 }
 
+/* ---- what memory is asked to become where it is */
+
+/* CLEAN: clear_refs 4. It goes mapping by mapping, and may stop. */
+static void op_clean(const struct op *o, struct flat *m) {
+    u64 end = FLAT_TOP, frame;
+    arm(o);
+    int got = space_clean(m->real);
+    disarm(o);
+    note("clean: %d", got);
+    if (ran_out(got))
+        end = changed_until(m, 0, FLAT_TOP, VIEW_CLEAN, 0);
+    else
+        check_eq(got, 0);
+    flat_change(m, 0, end, VIEW_CLEAN, 0);
+    for (unsigned i = 0; i < m->own_count; i++)
+        m->own[i].written &= got && (space_present(m->real, m->own[i].page << PAGE_SHIFT, &frame) & PAGE_WRITTEN);
+    m->moved &= got != 0;
+}
+
+/* COLLAPSE: nothing changes but how it is shown. Pages come that nobody has written: as whole tables do. */
+static void op_collapse(const struct op *o, struct flat *m) {
+    struct space_usage u;
+    u64 end = o->first + o->pages;
+    if (vm_large == LARGE_NEVER)
+        return;
+    looks_at(m, o->first, end);
+    arm(o);
+    int got = space_collapse(m->real, o->first << PAGE_SHIFT, o->pages << PAGE_SHIFT);
+    disarm(o);
+    note("collapse: %d", got);
+    check(!got || got == -EINVAL || got == -EAGAIN || got == -ENOMEM);
+    for (u64 page = o->first; page < end && !got; page += TABLE_SLOTS) {
+        struct flat_map *x = flat_at(m, page);
+        check(x && x->end >= page + TABLE_SLOTS && x->file < 0 && (x->flags & VIEW_WRITE));
+        space_usage(m->real, page << PAGE_SHIFT, (page + TABLE_SLOTS) << PAGE_SHIFT, &u);
+        check_eq(u.large, TABLE_SLOTS);
+    }
+}
+
+/* Who has the content has lost it, but for those that have it in the swap area. */
+static void content_lost(struct content *c) {
+    u32 is;
+    for (struct flat *m = flat_spaces; m < flat_spaces + SPACES; m++)
+        for (unsigned i = 0; m->real && i < m->own_count; i++) {
+            bool there = m->own[i].content == c && anon_there(m, m->own[i].page, &is);
+            check(!there || (is & PAGE_SWAPPED));
+            if (m->own[i].content == c && !there)
+                flat_own_lose(&m->own[i]);
+        }
+}
+
+/* A file's page is read again, as it was written back last; one that is only in memory is lost for all. */
+static void file_page_lost(struct flat_file *f, u64 index, bool only_here) {
+    for (unsigned k = 0; k < WORDS; k++) {
+        u64 at = index * PAGE_SIZE + word_offset[k];
+        f->words[index][k] = f->real->contents && at < f->size ? *(u64 *)(f->real->contents + at) : 0;
+    }
+    f->lost[index] = only_here;
+    file_owes(f);
+}
+
+/* OFFLINE: the frame of a page is taken out of use, as madvise does it: touched, pinned, and gone. */
+static void op_offline(const struct op *o, struct flat *m) {
+    u64 page = o->first, *words;
+    bool poison = o->how & 1;
+    enum fault_outcome is = space_fault(m->real, page << PAGE_SHIFT, FAULT_READ);
+    if (is == FAULT_NOMEM && model_small) {
+        grown(m, page);
+        return;
+    }
+    check_eq(is, flat_access(m, page, FAULT_READ, &words));
+    struct frame *f = is == FAULT_DONE ? space_pin(m->real, page << PAGE_SHIFT) : NULL;
+    struct own_page *own = flat_own(m, page);
+    struct flat_map *x = flat_at(m, page);
+    if (!f) {
+        check(is != FAULT_DONE || (!own && (x->file < 0 || x->file == FILE_DEVICE)));
+        return;
+    }
+    bool only_here = frame_class(f) == FRAME_SHMEM;
+    /* it could not be written to the swap area, or the tier did not want it */
+    bool kept = frame_class(f) == FRAME_ANON && (frame_flags(f) & (FRAME_ERROR | FRAME_DIRTY));
+    if (!own && x->file < 0) /* a whole table's page that nobody has written: the model does not know it */
+        poison = false;
+    arm(o);
+    int got = frame_offline(f, poison);
+    disarm(o);
+    note("offline, %s: %d", poison ? "lost" : "moved", got);
+    if (ran_out(got))
+        return;
+    check_eq(got, kept ? -EBUSY : 0);
+    if (got || !poison)
+        return;
+    if (own)
+        content_lost(own->content);
+    else
+        file_page_lost(&flat_files[x->file], x->offset + (page - x->first), only_here);
+}
+
 /* ---- a step */
 
 static void (*const space_ops[OP_KINDS])(const struct op *o, struct flat *m) = {
@@ -1224,6 +1350,9 @@ static void (*const space_ops[OP_KINDS])(const struct op *o, struct flat *m) = {
     [OP_LOCK_FUTURE] = op_lock_future,
     [OP_FILL] = op_fill,
     [OP_REAP] = op_reap,
+    [OP_CLEAN] = op_clean,
+    [OP_COLLAPSE] = op_collapse,
+    [OP_OFFLINE] = op_offline,
 };
 
 bool op_run(const struct op *o) {
@@ -1264,6 +1393,8 @@ static void file_make(unsigned i) {
         f->real = host_device_new((char)('A' + i), f->size);
     else
         f->real = host_file_new((char)('A' + i), f->size, FILE_BACKED(i));
+    if (i == FILE_LAYERED)
+        host_file_layered(f->real);
     for (u64 p = 0; p < flat_file_pages(f) && FILE_BACKED(i); p++)
         for (unsigned k = 0; k < WORDS; k++)
             f->words[p][k] = (u64)('A' + i) << 56 | p << 16 | word_offset[k] / 8;
@@ -1294,7 +1425,8 @@ void model_end(void) {
             continue;
         host_file_put(flat_files[i].real);
     }
-    if (host_swap.failures) /* what could not be written stays until the hand passes and nobody needs it */
+    if (host_swap.failures ||
+        host_swap.no_device) /* what could not be written stays until the hand passes and nobody needs it */
         vm_reclaim(2 * frame_count);
     check_no_leak(at_start);
 }

@@ -44,7 +44,10 @@
     X(AREA)                                                                                                            \
     X(TIER)                                                                                                            \
     X(POLICY)                                                                                                          \
-    X(REAP)
+    X(REAP)                                                                                                            \
+    X(CLEAN)                                                                                                           \
+    X(COLLAPSE)                                                                                                        \
+    X(OFFLINE)
 enum op_kind {
 #define X(name) OP_##name,
     OPS(X)

@@ -94,7 +94,7 @@ static void draw_map(struct flat *m, struct op *o) {
 static void draw_change(struct flat *m, struct op *o) {
     static const u32 advice[] = {VIEW_DONTFORK, VIEW_WIPEONFORK, VIEW_LOCKED, VIEW_LOCKED | VIEW_ONFAULT,
                                  VIEW_DONTDUMP, VIEW_SEQUENTIAL, VIEW_RANDOM, VIEW_HUGE,
-                                 VIEW_NOHUGE,   VIEW_CLEAN};
+                                 VIEW_NOHUGE};
     u32 bits = advice[rnd_below(array_count(advice))];
     some_range(m, o);
     o->flags = one_in(2) ? bits : 0;
@@ -186,6 +186,19 @@ static void draw_short(struct op *o) {
     o->pages = o->kind == OP_TIER ? rnd_below(5) : 1 + rnd_below(one_in(2) ? 2000 : 60);
 }
 
+/* What memory is asked to become where it is. */
+static void draw_become(struct flat *m, struct op *o) {
+    static const u8 kinds[] = {OP_CLEAN, OP_COLLAPSE, OP_OFFLINE, OP_OFFLINE};
+    o->kind = kinds[rnd_below(array_count(kinds))];
+    o->first = some_page(m);
+    o->how = (u8)rnd_below(2);
+    o->pages = 1;
+    if (o->kind == OP_COLLAPSE) {
+        o->first = min(max(o->first & ~511ULL, 512ULL), (FLAT_TOP & ~511ULL) - 1024);
+        o->pages = one_in(4) ? 1024 : 512;
+    }
+}
+
 static void draw(struct flat *m, struct op *o, unsigned live) {
     static const struct {
         u8 below, kind;
@@ -202,7 +215,8 @@ static void draw(struct flat *m, struct op *o, unsigned live) {
             o->kind = simple[i].kind;
             some_range(m, o);
             o->flags = some_prot();
-            if (o->kind == OP_POPULATE || o->kind == OP_FILL)
+            /* what is made present must fit into memory: what is locked is as it becomes writable */
+            if (o->kind == OP_POPULATE || o->kind == OP_FILL || (o->kind == OP_PROTECT && flat_totals(m).locked))
                 o->pages = min(o->pages, 40ULL);
             if (o->kind == OP_LOCK)
                 o->flags = some_lock();
@@ -228,6 +242,8 @@ static void draw(struct flat *m, struct op *o, unsigned live) {
         draw_look(m, o);
     } else if (dice < 73) {
         draw_short(o);
+    } else if (dice < 74) {
+        draw_become(m, o);
     } else {
         o->kind = OP_WRITE;
         o->first = some_page(m);
@@ -257,15 +273,16 @@ static bool next_op(struct op *o) {
 }
 
 /* seed: odd, and freed frames are not poisoned, so short cuts are taken; 2 more, and there is swap; 4 more, and tables
- * full of anonymous pages come at once: then memory may run out at any time. And who is reclaimed is said by the policy
- * whose turn it is. */
+ * full of anonymous pages come at once: then memory may run out at any time; 8 more, and nothing is below the swap
+ * area: what the compressed tier, there or not, does not take stays. And who is reclaimed is said by the policy whose
+ * turn it is. */
 static void model_start(u64 seed) {
     unsigned count = 0;
     test_seed = seed;
     vm_large = seed / 4 % 2 ? LARGE_ALWAYS : LARGE_NEVER;
     model_small = vm_large != LARGE_NEVER;
-    machine_start(
-        (struct host_config){.cpus = 3, .swap = seed / 2 % 2 ? 2000 : 0, .bytes = model_small ? 48 * MiB : 0});
+    machine_start((struct host_config){
+        .cpus = 3, .swap = seed / 2 % 2 ? 2000 : 0, .no_device = seed / 8 % 2, .bytes = model_small ? 48 * MiB : 0});
     while (policies[count])
         count++;
     check_eq(vm_policy_choose(policies[seed / 3 % count]->name), 0);
@@ -484,4 +501,18 @@ static const struct op full_leaf[] = {
 test(model_clones_a_leaf_with_withheld_slots) {
     model_start(262);
     model_replay(full_leaf, array_count(full_leaf));
+}
+
+/* mprotect filled all locked memory of its range, where only what becomes writable is to be filled: more than there is.
+ */
+static const struct op locked_writable[] = {
+    {OP_CREATE},
+    {OP_MAP, .file = 6, .how = 1, .flags = 0x3, .first = 0x101f4, .pages = 4294959039},
+    {OP_FORK, .other = 5},
+    {OP_CHANGE, .space = 5, .flags = 0x20, .clear = 0x40, .first = 0x40200, .pages = 32768},
+    {OP_PROTECT, .space = 5, .flags = 0x3, .first = 0x40000, .pages = 32768},
+};
+test(model_protect_fills_what_becomes_writable) {
+    model_start(336);
+    model_replay(locked_writable, array_count(locked_writable));
 }

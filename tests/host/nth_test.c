@@ -29,19 +29,20 @@ static long of(enum fault_outcome o) {
 
 /* ---- kinds of memory */
 
-enum { PLAIN, SHARED, SWAPPED, SWAPPED_SHARED, LARGE, AREAS, TIER, KINDS };
-static const char *const kind_names[KINDS] = {"plain", "shared tables",  "swapped",        "swapped, shared tables",
-                                              "large", "two swap areas", "compressed tier"};
+enum { PLAIN, SHARED, SWAPPED, SWAPPED_SHARED, LARGE, AREAS, TIER, BARE, KINDS };
+static const char *const kind_names[KINDS] = {"plain", "shared tables",  "swapped",         "swapped, shared tables",
+                                              "large", "two swap areas", "compressed tier", "compressed tier alone"};
 static unsigned kind;
-static bool swapped(void) { return kind == SWAPPED || kind == SWAPPED_SHARED || kind == AREAS || kind == TIER; }
+static bool swapped(void) { return kind == SWAPPED || kind == SWAPPED_SHARED || kind >= AREAS; }
 
 static void start_machine(void) {
-    machine_start(
-        (struct host_config){.swap = swapped() || kind == LARGE ? 900 : 0, .bytes = kind == LARGE ? 8 * MiB : 4 * MiB});
+    machine_start((struct host_config){.swap = swapped() || kind == LARGE ? 900 : 0,
+                                       .no_device = kind == BARE,
+                                       .bytes = kind == LARGE ? 8 * MiB : 4 * MiB});
     vm_large = kind == LARGE ? LARGE_ALWAYS : LARGE_NEVER;
     if (kind == AREAS)
         check_eq(host_swap_add(14, 5), SECOND); /* less than there is: the rest goes to the first */
-    check_eq(zswap_set_limit(kind == TIER ? 4 : 0), 0);
+    check_eq(zswap_set_limit(kind >= TIER ? 4 : 0), 0);
 }
 
 static void map(u64 page, u64 pages, u32 flags, struct host_file *f, u64 index) {
@@ -130,7 +131,8 @@ static char letter(const struct mapping *m) {
 static void plan(char *out) {
     struct mapping m = {0};
     for (u64 from = 0; space_walk(s, from, &m); from = m.end) {
-        out += sprintf(out, "%lx-%lx %c %x %lx\n", m.start, m.end, letter(&m), m.view->flags, m.offset);
+        u32 flags = m.view->flags & ~VIEW_CLEAN; /* as far as it came: nobody sees it */
+        out += sprintf(out, "%lx-%lx %c %x %lx\n", m.start, m.end, letter(&m), flags, m.offset);
         space_walk_end(&m);
     }
     *out = 0;
@@ -188,7 +190,7 @@ static long act_unmap_all(void) { return space_unmap(s, at(0), bytes(PAGES)); }
 static long act_protect(void) { return space_protect(s, at(1), bytes(4), VIEW_READ); }
 static long act_forbid(void) { return space_protect(s, at(0), bytes(8), 0); }
 static long act_advise(void) { return space_change(s, at(3), bytes(2), VIEW_DONTFORK, 0); }
-static long act_discard(void) { return space_discard(s, at(2), bytes(3)); }
+static long act_discard(void) { return mem_discard(s, at(2), bytes(3)); }
 static long act_lock(void) { return space_lock(s, at(1), bytes(5), VIEW_LOCKED); }
 static long act_fill(void) { return space_fill(s, at(0), bytes(8)); }
 static long act_fill_shm(void) { return space_fill(s, at(30), bytes(6)); }
@@ -285,6 +287,22 @@ static long act_empty_area(void) {
     area_open(area);
     return error;
 }
+static long act_clean(void) { return space_clean(s); }
+static long act_collapse(void) { /* some page of it must be writable, and it must not be what it is to become */
+    long error = write_at(3);
+    space_pages_cold(s, AT, AT + 1);
+    return error ? error : space_collapse(s, at(0), bytes(LEAF));
+}
+static long offline(u64 page, bool poison) {
+    long error = read_at(page);
+    struct frame *f = error ? NULL : space_pin(s, at(page));
+    check(error || f);
+    return error ? error : frame_offline(f, poison);
+}
+static long act_offline(void) { return offline(3, false); }
+static long act_offline_file(void) { return offline(20, false); }
+static long act_offline_shm(void) { return offline(33, false); }
+static long act_poison(void) { return offline(3, true); }
 static long act_reap(void) { return space_reap(s); }
 static long act_exit(void) {
     space_load(NULL);
@@ -344,6 +362,12 @@ static const struct {
     {"pages free", act_pages_free, ~0u, CUTS},
     {"reclaim", act_reclaim, ~0u, QUIET},
     {"empty area", act_empty_area, WITH_SWAP | KIND(LARGE), 0},
+    {"clean", act_clean, ~0u, 0},
+    {"collapse", act_collapse, KIND(LARGE), 0},
+    {"offline", act_offline, ~KIND(BARE), 0}, /* there a page that the tier does not want is busy */
+    {"offline file", act_offline_file, WITH_FILES, 0},
+    {"offline shm", act_offline_shm, WITH_FILES, 0},
+    {"poison", act_poison, ~KIND(BARE), CUTS},
     {"reap", act_reap, ~0u, CUTS},
     {"exit", act_exit, ~0u, CUTS},
 };

@@ -67,7 +67,7 @@ test(offline_shared_by_fork) {
     expect(child, 0, 10);
     expect(child, 3, 13);
     check_eq(mem_read(child, (AT + 1) << PAGE_SHIFT, &got), FAULT_POISON);
-    check_eq(space_discard(child, (AT + 1) << PAGE_SHIFT, PAGE_SIZE), 0);
+    check_eq(mem_discard(child, (AT + 1) << PAGE_SHIFT, PAGE_SIZE), 0);
     expect(child, 1, 0);
     space_load(s);
     space_put(child);
@@ -133,4 +133,21 @@ test(offline_of_files) {
     space_unmap(s, AT << PAGE_SHIFT, 4 * PAGE_SIZE);
     host_file_put(file);
     end(2);
+}
+
+/* Between the pin and the move the page was unmapped, and its leaf is gone: nothing says any more where it was. */
+test(offline_of_what_was_unmapped) {
+    begin(0);
+    map(4, RW | VIEW_NOHUGE, NULL);
+    put(0, 1);
+    struct frame *f = space_pin(s, AT << PAGE_SHIFT);
+    check(f);
+    check_eq(frame_seen(f), 1);
+    check_eq(space_unmap(s, AT << PAGE_SHIFT, 4 * PAGE_SIZE), 0);
+    host_settle();
+    tables_drain();
+    slab_shrink();
+    check_eq(frame_seen(f), 0);
+    check_eq(frame_offline(f, false), -EBUSY);
+    end(0);
 }

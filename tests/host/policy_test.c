@@ -63,11 +63,31 @@ test_seeds(policy_loses_nothing, SEEDS) {
         check(!is_err(child));
         check_eq(mem_write(s, (first + 1) << PAGE_SHIFT, first + 2), FAULT_DONE);
         space_put(child);
-        check_eq(space_discard(s, (AT + 690) << PAGE_SHIFT, 10 << PAGE_SHIFT), 0);
+        check_eq(mem_discard(s, (AT + 690) << PAGE_SHIFT, 10 << PAGE_SHIFT), 0);
         host_check();
         if (round == 3)
             check_eq(vm_policy_choose(policies[rnd_below(2)]->name), 0);
     }
+    end();
+}
+
+/* What MADV_COLD names goes before the rest, though it came last. The clock goes by numbers. */
+test_seeds(policy_cold_goes_first, SEEDS) {
+    const struct policy *p = policy_of_seed();
+    struct space_usage u;
+    begin(p, 4096);
+    map_and_fill(AT, 600);
+    for (u64 i = 0; i < 300; i++)
+        expect(AT + 300 + i);
+    u64 first = AT + 540, end_of = AT + 600;
+    space_usage(s, first << PAGE_SHIFT, end_of << PAGE_SHIFT, &u);
+    u64 out = u.swap;
+    space_pages_cold(s, first, end_of);
+    vm_reclaim(32);
+    space_usage(s, first << PAGE_SHIFT, end_of << PAGE_SHIFT, &u);
+    check(p == &policy_clock || u.swap - out >= 24);
+    for (u64 i = 0; i < 600; i++)
+        expect(AT + i);
     end();
 }
 

@@ -191,7 +191,7 @@ static void loose_mapper(void *argument) {
             map_at(parent, first, pages, VIEW_READ | VIEW_WRITE, NULL);
             break;
         default:
-            space_discard(parent, first << PAGE_SHIFT, pages << PAGE_SHIFT);
+            mem_discard(parent, first << PAGE_SHIFT, pages << PAGE_SHIFT);
         }
         fiber_yield();
     }
@@ -291,7 +291,7 @@ static void giver(void *argument) {
             break;
         u64 how = rnd_below(3);
         if (how == 0)
-            check_eq(space_discard(parent, GONE_AT, PAGE_SIZE), 0);
+            check_eq(mem_discard(parent, GONE_AT, PAGE_SIZE), 0);
         else if (how == 1)
             check_eq(space_protect(parent, GONE_AT, PAGE_SIZE, VIEW_READ), 0);
         else

@@ -118,6 +118,31 @@ void one_out(void) {
     one();
     out(P);
 }
+void one_cached(void) {
+    one_out();
+    use(P);
+    check_eq(get(P, 0), 1);
+    space_load(NULL);
+}
+void one_cold(void) {
+    one();
+    space_load(NULL);
+    space_pages_cold(P, PAGE, PAGE + 4);
+}
+void leaf(void) {
+    vm_large = LARGE_NEVER;
+    P = space_create(false);
+    map(P, 0, TABLE_SLOTS, RW, NULL);
+    map(P, ELSEWHERE, 8, RW, NULL);
+    use(P);
+    must_put(P, 0, 1);
+    must_put(P, 1, 1);
+    must_put(P, ELSEWHERE, 1);
+}
+void leaf_out(void) {
+    leaf();
+    out(P);
+}
 void two_out(void) {
     one_out();
     C = fork_of(P);
@@ -183,12 +208,29 @@ void b_told_unmapped(void *unused argument) {
 }
 void b_protects_0(void *unused argument) { check_eq(space_protect(P, at(0), PAGE_SIZE, VIEW_READ), 0); }
 void b_forbids_0(void *unused argument) { check_eq(space_protect(P, at(0), PAGE_SIZE, 0), 0); }
-void b_discards(void *unused argument) { check_eq(space_discard(P, at(0), 2 << PAGE_SHIFT), 0); }
+void b_discards(void *unused argument) { check_eq(mem_discard(P, at(0), 2 << PAGE_SHIFT), 0); }
 void b_moves(void *unused argument) {
     check_eq(space_remap(P, at(0), 2 << PAGE_SHIFT, 2 << PAGE_SHIFT, REMAP_MAY_MOVE | REMAP_FIXED, at(8)), at(8));
 }
 void b_outs(void *unused argument) { space_pages_out(P, PAGE, PAGE + 1); }
 void b_outs_both(void *unused argument) { space_pages_out(P, PAGE, PAGE + 2); }
+bool poisoned;
+static bool take_frame(bool poison) {
+    struct frame *f = space_pin(P, at(0));
+    int error = f ? frame_offline(f, poison) : -ENOENT;
+    check(!error || error == -EBUSY || error == -ENOENT);
+    return !error;
+}
+void b_takes_frame(void *unused argument) { (void)take_frame(false); }
+void b_poisons(void *unused argument) { poisoned = take_frame(true); }
+
+int collapsed;
+int collapse(struct space *s) {
+    int error = space_collapse(s, at(0), TABLE_SLOTS << PAGE_SHIFT);
+    check(!error || error == -EAGAIN || error == -ENOMEM || error == -EINVAL);
+    return error;
+}
+void b_collapses(void *unused argument) { collapsed = collapse(P); }
 void c_reads_0(void *unused argument) { check_eq(get(C, 0), 1); }
 void c_writes_0(void *unused argument) { must_put(C, 0, 0xc); }
 void c_exits(void *unused argument) { ends(&C); }

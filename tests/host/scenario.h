@@ -50,11 +50,19 @@ void one_after_exit(void); /* a child was there: P's tables are its own again, b
 /* ... and with .swap: pages 0 and 1 are in the swap area */
 void out(struct space *s);
 void one_out(void);
+void one_cached(void); /* page 0 is in memory again, in the cache */
+void one_cold(void);   /* pages 0 and 1 in memory, not used since the hand came by */
 void two_out(void);
 void three_out(void);
 void two_out_apart(void); /* two leaves that name the slots */
 void three_out_apart(void);
 void two_cached_apart(void); /* ... and the frames are in memory, in the cache, mapped by P */
+
+/* ... pages 0 and 1 in a leaf of 512 small ones; with LEAF_BYTES there is one block of 2 MiB */
+#define LEAF_BYTES .bytes = 4608 * KiB
+#define ELSEWHERE (4 * TABLE_SLOTS)
+void leaf(void);
+void leaf_out(void); /* and with .swap */
 
 /* ---- threads: a and b belong to P, c to C, g to G */
 
@@ -68,6 +76,11 @@ void b_unmaps_0(void *), b_unmaps_all(void *), b_protects_0(void *), b_forbids_0
 void b_moves(void *);                     /* pages 0 and 1 to 8 */
 void b_outs(void *), b_outs_both(void *); /* page 0; pages 0 and 1 */
 void a_unmaps_says(void *), b_told_unmapped(void *);
+void b_takes_frame(void *), b_poisons(void *); /* that of page 0 goes out of use, if it is there: moved, lost */
+extern bool poisoned;
+extern int collapsed; /* what b_collapses was told */
+int collapse(struct space *s);
+void b_collapses(void *);
 void c_reads_0(void *), c_writes_0(void *), c_exits(void *);
 void g_reads_0(void *), g_writes_0(void *), g_exits(void *);
 

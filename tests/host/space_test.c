@@ -230,12 +230,12 @@ test(space_discard_empties_but_keeps_the_plan) {
     for (unsigned i = 0; i < 9; i++)
         put(i, 7);
     draw(s, "0123456789", "www|aaa|AAA.", "PPPPPPFFF.");
-    check_eq(space_discard(s, at(1), KB4(7)), 0);
+    check_eq(mem_discard(s, at(1), KB4(7)), 0);
     draw(s, "0123456789", "www|aaa|AAA.", "P.......F.");
     check_eq(get(1), 0);
     check_eq(get(4), (u64)'A' << 56 | 1 << 16);
     check_eq(get(7), 7); /* shared: it was only unmapped */
-    check_eq(space_discard(s, at(8), KB4(2)), -ENOMEM);
+    check_eq(mem_discard(s, at(8), KB4(2)), -ENOMEM);
     end();
 }
 
@@ -358,6 +358,35 @@ test(space_remap_moves_full_leaves_whole) {
     end();
 }
 
+/* Part of a leaf, leaves that move whole beside some that are not there, and a part again; however full the plans above
+ * are: what cuts them is all done before room is made there, and the move finds it. */
+static void move_between(unsigned others, struct host_file *of) {
+    const unsigned first = OLD + 500, to = NEW + 8 * TABLE_SLOTS + 500, pages = 12 + 7 * TABLE_SLOTS + 20;
+    const unsigned marks[] = {0, 12, 12 + 2 * TABLE_SLOTS, 12 + 4 * TABLE_SLOTS, 12 + 5 * TABLE_SLOTS, pages - 1};
+    s = space_create(false);
+    space_load(s);
+    map(first, pages, RW, of, 0);
+    for (unsigned i = 0; i < others; i++)
+        map(OLD + 20 * TABLE_SLOTS + 2 * i, 1, VIEW_READ, NULL, 0);
+    for (unsigned i = 0; i < array_count(marks); i++)
+        put(first + marks[i], i + 1);
+    check_eq(space_remap(s, at(first), KB4(pages), KB4(pages), REMAP_MAY_MOVE | REMAP_FIXED, at(to)), at(to));
+    host_check();
+    for (unsigned i = 0; i < array_count(marks); i++)
+        check_eq(get(to + marks[i]), i + 1);
+    space_load(NULL);
+    space_put(s);
+}
+test(space_remap_has_room_for_what_moves) {
+    machine_start((struct host_config){0});
+    struct host_file *large = host_file_new('L', 8 * TABLE_SLOTS * PAGE_SIZE, true);
+    for (unsigned others = 0; others < 14; others++) {
+        move_between(others, NULL);
+        move_between(others, large);
+    }
+    host_file_put(large);
+}
+
 test(space_remap_leaves_a_run_behind) {
     begin();
     map(OLD, TABLE_SLOTS, RW, file, 0);
@@ -377,23 +406,27 @@ test(space_remap_leaves_a_run_behind) {
 
 /* Every allocation on the way fails once: nothing has moved then. */
 test(space_remap_of_leaves_without_memory) {
-    bool done = false;
-    for (u64 n = 1; !done; n++) {
-        begin();
-        map(OLD, 2 * TABLE_SLOTS, RW, file, 0);
-        put(OLD + 3, 1);
+    bool failed = true;
+    u64 value;
+    begin();
+    map(OLD, 2 * TABLE_SLOTS, RW, file, 0);
+    for (u64 n = 1; failed; n++) {
+        put(OLD + 3, n);
         struct space *child = space_fork(s);
         check(!is_err(child));
         alloc_fail_at(n);
         long to = space_remap(s, at(OLD), KB4(1024), KB4(1024), REMAP_MAY_MOVE | REMAP_FIXED, at(NEW));
+        failed = !alloc_fail_countdown;
         alloc_fail_at(0);
-        done = to == (long)at(NEW);
-        check(done || to == -ENOMEM);
-        check_eq(get((done ? NEW : OLD) + 3), 1);
-        check_eq(mem_write(s, at((done ? OLD : NEW) + 3), 1), FAULT_MAPERR);
+        bool moved = to == (long)at(NEW);
+        check(moved || (failed && to == -ENOMEM));
+        check_eq(get((moved ? NEW : OLD) + 3), n);
+        check_eq(mem_read(s, at((moved ? OLD : NEW) + 3), &value), FAULT_MAPERR);
         space_put(child);
-        end();
+        if (moved)
+            check_eq(space_remap(s, at(NEW), KB4(1024), KB4(1024), REMAP_MAY_MOVE | REMAP_FIXED, at(OLD)), at(OLD));
     }
+    end();
 }
 
 test(space_truncate_unmaps_shared_and_private) {
@@ -609,7 +642,7 @@ test_seeds(space_out_of_memory, 4) {
         check_eq(get(i), i);
     if (!is_err(child))
         space_put(child);
-    check_eq(space_discard(s, at(0), KB4(100)), 0);
+    check_eq(mem_discard(s, at(0), KB4(100)), 0);
     check_eq(mem_write(s, at(50), 1), FAULT_DONE);
     host_check();
     space_load(NULL);
@@ -696,7 +729,7 @@ static u64 shrink(u64 pages) {
     asked += pages;
     return 0;
 }
-static enum oom_answer fails(void) {
+static enum oom_answer fails(u64 stored, bool again) {
     asked++;
     return OOM_FAILS;
 }
@@ -739,4 +772,43 @@ test(space_promises_by_memory) {
     check_eq(space_map(s, &r), r.address);
     end();
     commit_mode = COMMIT_ALWAYS;
+}
+
+/* Two leaves move whole, from below different tables of level 2: what that takes is there before the first moves.
+ *
+ *   before   |....AAAA|AAAA....|  a border of level 3 between       after   elsewhere, all of it or, with -ENOMEM, none
+ */
+static long move_two_leaves(u64 from, u64 to) {
+    u64 bytes = 2 * TABLE_SLOTS << PAGE_SHIFT;
+    return space_remap(s, from << PAGE_SHIFT, bytes, bytes, REMAP_MAY_MOVE | REMAP_FIXED, to << PAGE_SHIFT);
+}
+test(space_whole_leaves_move_all_or_none) {
+    const u64 from = (1ULL << 18) - TABLE_SLOTS, to = from + (1ULL << 20), bytes = 2 * TABLE_SLOTS << PAGE_SHIFT;
+    struct host_file *large;
+    begin();
+    large = host_file_new('L', bytes, true);
+    struct map_request r = {.address = from << PAGE_SHIFT, .bytes = bytes, .how = MAP_AT, .file = &large->file};
+    r.flags = VIEW_READ | VIEW_WRITE; /* copies: what is lost does not come again */
+    check_eq(space_map(s, &r), r.address);
+    bool failed = true;
+    for (u64 n = 1; failed; n++) {
+        for (u64 i = 0; i < 2; i++)
+            check_eq(mem_write(s, (from + i * TABLE_SLOTS) << PAGE_SHIFT, n + i), FAULT_DONE);
+        alloc_fail_at(n);
+        long got = move_two_leaves(from, to);
+        failed = !alloc_fail_countdown;
+        alloc_fail_at(0);
+        host_check();
+        check_eq(got, got == -ENOMEM && failed ? got : (long)(to << PAGE_SHIFT));
+        for (u64 i = 0; i < 2; i++) {
+            u64 value = 0;
+            check_eq(mem_read(s, ((got < 0 ? from : to) + i * TABLE_SLOTS) << PAGE_SHIFT, &value), FAULT_DONE);
+            check_eq(value, n + i);
+        }
+        if (got > 0)
+            check_eq(move_two_leaves(to, from), from << PAGE_SHIFT);
+    }
+    check_eq(space_unmap(s, from << PAGE_SHIFT, bytes), 0);
+    host_file_put(large);
+    end();
 }

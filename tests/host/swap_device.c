@@ -34,7 +34,7 @@ static void transfer_run(struct host_area *a, bool write, struct swap_run *run) 
         check(spilt ||
               ((f->class == FRAME_ANON || f->class == FRAME_SHMEM) && atomic_load(&f->counts) >= FRAME_ONE_PIN));
         check(write || a->written[run->page + i]);
-        host_point(write ? HOST_READ : HOST_WRITE, frame_va(f), sizeof(u64));
+        host_stop_point(write ? HOST_READ : HOST_WRITE, frame_va(f), sizeof(u64));
         host_also(write ? HOST_WRITE : HOST_READ, at);
         memcpy(write ? at : frame_va(f), write ? frame_va(f) : at, PAGE_SIZE);
         atomic_store_relaxed(&a->written[run->page + i], true);
@@ -75,8 +75,11 @@ void host_swap_drop(unsigned number) {
     free_area(a);
 }
 
-void host_swap_start(u64 pages) {
+void host_swap_start(u64 pages, bool no_device) {
     host_swap.pages = pages;
+    host_swap.no_device = no_device;
     check_eq(host_swap_add(pages, -1), 0);
+    if (no_device)
+        area_device(0)->transfer = NULL;
     swap_put(swap_alloc()); /* the pages of counts that come with the first are no leak */
 }

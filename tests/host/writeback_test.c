@@ -185,6 +185,123 @@ test(writeback_that_fails) {
     end();
 }
 
+/* Reclaim has the object's mutex for a moment: that is no reason to give up. */
+static void reclaims(void *unused argument) {
+    reclaim_exclude();
+    mutex_lock(&first->object.mutex);
+    for (unsigned i = 0; i < 50; i++)
+        fiber_yield();
+    mutex_unlock(&first->object.mutex);
+    reclaim_include();
+}
+static void writes_all(void *unused argument) { write_all(); }
+
+test_seeds(writeback_waits_for_reclaim, 10) {
+    begin(8);
+    put(1, 11);
+    writeback_look(S);
+    check(writeback_insist());
+    fiber_add("reclaim", reclaims, NULL, NULL);
+    fiber_add("flusher", writes_all, NULL, NULL);
+    fibers_run(4);
+    check_eq(writeback_defeats(), 0);
+    check_eq(stored(first, 1), 11);
+    end();
+}
+
+/* Somebody else who has it may be waiting for memory: the flusher goes on, and says so when it is asked. */
+test(writeback_does_not_wait_for_others) {
+    begin(8);
+    put(1, 11);
+    writeback_look(S);
+    check(writeback_insist());
+    mutex_lock(&first->object.mutex);
+    write_all();
+    check_eq(writeback_defeats(), 1);
+    check(writeback_busy() && !writeback_wanted());
+    mutex_unlock(&first->object.mutex);
+    check(writeback_insist());
+    check(!writeback_busy() && writeback_wanted());
+    write_all();
+    check_eq(writeback_defeats(), 1);
+    check_eq(stored(first, 1), 11);
+    check(!writeback_insist());
+    end();
+}
+
+/* Pages that are being stored are waited for, though none is dirty any more. */
+static void sync_begins(void *unused argument) { check_eq(object_sync(&first->object, 0, 8), 0); }
+static void sync_follows(void *unused argument) {
+    host_io_wait(1);
+    check_eq(object_sync(&first->object, 0, 8), 0);
+    check_eq(stored(first, 1), 11);
+    done = true;
+}
+static void device(void *unused argument) {
+    host_io_wait(1);
+    for (unsigned i = 0; i < 50; i++)
+        fiber_yield();
+    check(!done);
+    host_io_answer(0, 0);
+    host_io_hold(false);
+}
+
+test_seeds(sync_waits_for_what_is_being_stored, 10) {
+    begin(8);
+    put(1, 11);
+    done = false;
+    host_io_hold(true);
+    fiber_add("one", sync_begins, NULL, NULL);
+    fiber_add("other", sync_follows, NULL, NULL);
+    fiber_add("device", device, NULL, NULL);
+    fibers_run(4);
+    check(done);
+    end();
+}
+
+/* A condition that takes what it finds is not asked again. */
+static struct waitq takers;
+static unsigned there, taken;
+static bool take(void) {
+    bool got = there == 2; /* not the first time: it is found by who waits already */
+    there = got ? 0 : there + 1;
+    taken += got;
+    return got;
+}
+test(wait_takes_once) {
+    machine_start((struct host_config){.bytes = 4 * MiB});
+    waitq_init(&takers);
+    there = 1;
+    taken = 0;
+    wait_until(&takers, take());
+    check_eq(taken, 1);
+    check_eq(there, 0);
+}
+
+/* Neighbours go together, and one that cannot be stored keeps none of them. */
+test(writeback_in_rows) {
+    begin(100);
+    for (u64 i = 0; i < 70; i++)
+        put(i, i + 1);
+    put(80, 81);
+    put(82, 83);
+    unsigned before = first->writes;
+    check_eq(object_sync(&first->object, 0, RADIX_NONE), 0);
+    check_eq(first->writes - before, 3 + 2);
+    check_eq(writeback_pages(), 0);
+    for (u64 i = 0; i < 70; i++)
+        put(i, i + 2);
+    first->fail_writes = 2; /* the first row, and its first page again */
+    check_eq(object_sync(&first->object, 0, RADIX_NONE), -EIO);
+    check_eq(writeback_pages(), 1);
+    for (u64 i = 0; i < 70; i++)
+        check_eq(stored(first, i), i ? i + 2 : 1);
+    check_eq(object_sync(&first->object, 0, RADIX_NONE), 0);
+    check_eq(stored(first, 0), 2);
+    check_eq(stored(first, 82), 83);
+    end();
+}
+
 test(errors_are_told_once_to_each) {
     u32 e = 0, a = errseq_begin(&e), b = errseq_begin(&e);
     check_eq(errseq_tell(&e, &a), 0);

@@ -93,14 +93,23 @@ test_seeds(zpool_keeps_objects_apart, 20) {
 
 static struct space *s;
 
-static void begin(u64 swap, u64 limit) {
-    machine_start((struct host_config){.cpus = 2, .bytes = 4 * MiB, .swap = swap});
+static void begin_with(struct host_config c, u64 limit) {
+    machine_start(c);
     check_eq(zswap_set_limit(limit), 0);
     struct map_request r = {
         .address = AT << PAGE_SHIFT, .bytes = 4096 << PAGE_SHIFT, .flags = VIEW_READ | VIEW_WRITE, .how = MAP_AT};
     s = space_create(false);
     space_load(s);
     check_eq(space_map(s, &r), r.address);
+}
+
+static void begin(u64 swap, u64 limit) {
+    begin_with((struct host_config){.cpus = 2, .bytes = 4 * MiB, .swap = swap}, limit);
+}
+
+/* With nothing below. */
+static void begin_bare(u64 swap, u64 limit) {
+    begin_with((struct host_config){.cpus = 2, .bytes = 4 * MiB, .swap = swap, .no_device = true}, limit);
 }
 
 static struct zswap_totals totals(void) {
@@ -185,9 +194,74 @@ test(zswap_spills_the_oldest) {
     end();
 }
 
+/* With nothing below, what hardly compresses stays, and is asked for once; the rest goes, however few pages of it there
+ * are among the others. */
+test(zswap_alone_leaves_what_it_refuses) {
+    begin_bare(8192, 200);
+    for (u64 i = 0; i < 600; i++)
+        put(i, i % 40 ? 512 : 0);
+    check_eq(vm_reclaim(10), 10);
+    check_eq(totals().pages, 10);
+    u64 refused = totals().incompressible;
+    check(refused >= 300);
+    check_eq(vm_reclaim(10), 5);
+    check_eq(vm_reclaim(10), 0);
+    check_eq(totals().pages, 15);
+    check_eq(totals().incompressible, 585);
+    for (u64 i = 0; i < 600; i++)
+        expect(i, i % 40 ? 512 : 0);
+    end();
+}
+
+/* Who writes to such a page has it without a copy, and then it is asked for again. */
+test(zswap_alone_gives_back_for_writing) {
+    struct swap_totals swap;
+    begin_bare(8192, 200);
+    put(0, 512);
+    check_eq(vm_reclaim(5), 0);
+    swap_totals(&swap);
+    check_eq(swap.used, 1);
+    check_eq(swap.cached, 1);
+    u64 copies = event_total(EVENT_FAULT_COPY);
+    put(0, 512);
+    check_eq(event_total(EVENT_FAULT_COPY), copies);
+    swap_totals(&swap);
+    check_eq(swap.used, 0);
+    check_eq(vm_reclaim(5), 0);
+    put(0, 100);
+    check_eq(vm_reclaim(5), 1);
+    expect(0, 100);
+    end();
+}
+
+/* A full pool: pages stay, and go once there is room again, unless they do not compress. */
+test(zswap_alone_is_full) {
+    begin_bare(8192, 40);
+    for (u64 i = 0; i < 500; i++)
+        put(i, 128);
+    put(500, 512);
+    while (vm_reclaim(32))
+        continue;
+    u64 kept = totals().pages;
+    check(kept >= 80 && kept < 200 && totals().frames == 40 && totals().full >= 300);
+    check(zswap_stuck());
+    u64 full = totals().full;
+    check_eq(vm_reclaim(32), 0);
+    check_eq(totals().full, full); /* not asked in vain */
+    for (u64 i = 0; i < 501; i++)
+        expect(i, i < 500 ? 128 : 512);
+    check_eq(zswap_set_limit(400), 0);
+    while (vm_reclaim(32))
+        continue;
+    check_eq(totals().pages, 500);
+    check_eq(totals().incompressible, 1);
+    for (u64 i = 0; i < 501; i++)
+        expect(i, i < 500 ? 128 : 512);
+    end();
+}
+
 /* A slot's contents change places, and go, with every allocation failing once. */
-test(zswap_each_allocation_may_fail) {
-    begin(4096, 30);
+static void each_allocation_fails(void) {
     for (u64 n = 1; n < 120; n++) {
         alloc_fail_at(n);
         vm_reclaim(40);
@@ -200,6 +274,16 @@ test(zswap_each_allocation_may_fail) {
     for (u64 i = 8; i < 600; i++)
         expect(i, mixed(i));
     end();
+}
+
+test(zswap_each_allocation_may_fail) {
+    begin(4096, 30);
+    each_allocation_fails();
+}
+
+test(zswap_alone_each_allocation_may_fail) {
+    begin_bare(4096, 30);
+    each_allocation_fails();
 }
 
 static void user(void *argument) {
@@ -219,12 +303,21 @@ static void forker(void *unused) {
     }
 }
 
-test_seeds(zswap_race, 6) {
-    begin(4096, 40);
+static void race(void) {
     fiber_add("user", user, (void *)0, s);
     fiber_add("user too", user, (void *)600, s);
     fiber_add("third", user, (void *)1200, s);
     fiber_add("forker", forker, NULL, s);
     fibers_run(20 + (unsigned)rnd_below(100));
     end();
+}
+
+test_seeds(zswap_race, 6) {
+    begin(4096, 40);
+    race();
+}
+
+test_seeds(zswap_alone_race, 6) {
+    begin_with((struct host_config){.cpus = 2, .bytes = 8 * MiB, .swap = 4096, .no_device = true}, 100);
+    race();
 }

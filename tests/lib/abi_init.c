@@ -46,8 +46,10 @@ static void world(void) {
         mount("devtmpfs", "/dev", "devtmpfs", 0, NULL) || mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777"))
         fail("mount");
     mkdir("/dev/shm", 01777);
+    mkdir("/dev/pts", 0755);
     mkdir("/tmp/work", 0755);
-    if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777") || !(wire = fopen("/dev/ttyS1", "w")))
+    if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777") ||
+        mount("devpts", "/dev/pts", "devpts", 0, "gid=5,mode=0620") || !(wire = fopen("/dev/ttyS1", "w")))
         fail("/dev");
     struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
     if (ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCSIFFLAGS, &lo))

@@ -4,7 +4,7 @@ A test function is marked @test and takes one argument, the context. compare() m
 on Quire, and status, stdout and stderr must be the same. Every run on Quire has the kernel's checker run at its end (vm.check=1) and
 counts what leaked; either would put a line on stderr, and so is a difference.
 """
-import glob, importlib.util, os, shutil, signal, subprocess, tempfile
+import glob, importlib.util, os, shutil, signal, subprocess, sys, tempfile, time
 
 import abi
 
@@ -13,10 +13,12 @@ TOP = os.path.dirname(TESTS)
 QUIRE = os.environ.get("QUIRE", os.path.join(TOP, "quire"))
 FAKE_QEMU = os.path.join(TESTS, "cli", "fake-qemu")
 CHECK = ("--sysctl", "vm.check=1")
+LEAST = 12  # MiB, of a tight run
 GUEST_OPTIONS = ["-q", *CHECK] + os.environ.get("QUIRE_TEST_OPTIONS", "").split()
 RUN = " ".join([QUIRE, "run", *GUEST_OPTIONS, "--"])
 
 registered = []
+is_tight = False  # tests/run --tight: compare() gives Quire a quarter of what the program uses on this machine
 
 
 class Failure(Exception):
@@ -36,6 +38,18 @@ def short(value):
     """A value for a failure line: short enough to read, exact enough to see the difference."""
     text = repr(value)
     return text if len(text) <= 300 else f"{text[:200]}...{text[-80:]} ({len(value)} bytes)"
+
+
+def gone(pid):
+    """Is the process gone, or a zombie, before long?"""
+    for _ in range(600):
+        try:
+            if open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def differ(what, there, here, more=b""):
@@ -119,6 +133,7 @@ class Context:
 class Test:
     def __init__(self, name, function, soak=False):
         self.name, self.function, self.soak = name, function, soak
+        self.may_be_tight = getattr(function, "may_be_tight", False)
 
     def run(self):
         """Returns (failure, skip, known): texts or None."""
@@ -148,6 +163,25 @@ def test(function=None, *, soak=False):
     return mark(function) if function else mark
 
 
+def clean(t, prepare):
+    """A directory to start in, with what `prepare` puts there."""
+    t.cwd = os.path.join(t.dir, "work")
+    shutil.rmtree(t.cwd, ignore_errors=True)
+    os.mkdir(t.cwd)
+    if prepare:
+        prepare(t)
+
+
+PEAK = """import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
+
+
+def peak(t, argv, **kwargs):
+    """The most that a process of the command holds on this machine, in MiB."""
+    return int(t.run([sys.executable, "-c", PEAK, *argv], **kwargs).out) // 1024
+
+
 def compare(name, *words, stdin=b"", options=(), mask=None, timeout=120, host=None, prepare=None, soak=False):
     """The command `words` (one word: a shell's script) gives the same status, stdout and stderr here and on Quire. `mask` turns what
     may differ into what may not; `host` is a Result to compare with instead of a run here; `prepare(t)` fills the directory that both
@@ -155,15 +189,14 @@ def compare(name, *words, stdin=b"", options=(), mask=None, timeout=120, host=No
     argv = ["sh", "-c", words[0]] if len(words) == 1 and " " in words[0] else list(words)
 
     def function(t):
-        results = []
+        results, memory = [], []
         for on_quire in (False, True):
-            t.cwd = os.path.join(t.dir, "work")
-            shutil.rmtree(t.cwd, ignore_errors=True)
-            os.mkdir(t.cwd)
-            if prepare:
-                prepare(t)
+            clean(t, prepare)
+            if is_tight and not on_quire:
+                memory = ["-m", f"{max(LEAST, peak(t, argv, stdin=stdin, timeout=timeout, cwd=t.cwd) // 4)}M", "-s", "512M"]
+                clean(t, prepare)
             if on_quire:
-                result = t.quire(*argv, stdin=stdin, options=options, timeout=timeout, cwd=t.cwd)
+                result = t.quire(*argv, stdin=stdin, options=[*memory, *options], timeout=timeout * (10 if memory else 1), cwd=t.cwd)
             else:
                 result = host or t.run(argv, stdin=stdin, timeout=timeout, cwd=t.cwd)
             results.append(result)
@@ -172,6 +205,7 @@ def compare(name, *words, stdin=b"", options=(), mask=None, timeout=120, host=No
             there, here = ({"status": r.status, "stdout": masked(r.out), "stderr": masked(r.err)}[what] for r in results)
             if there != here:
                 raise differ(what, there, here, results[1].err if what != "stderr" else b"")
+    function.may_be_tight = not {"-m", "-s"} & set(options)  # the memory is not given: it may be less
     add(name, function, soak)
 
 

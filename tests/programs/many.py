@@ -93,6 +93,6 @@ def build(t, flags=()):
 
 compare("10000-forks-in-turn", "./many", "turn", "10000", prepare=build, timeout=300)
 compare("10000-forks-in-turn-static", "./many", "turn", "10000", prepare=lambda t: build(t, ["-static"]), timeout=300)
-compare("1000-processes-at-once", "./many", "once", "1000", prepare=build, timeout=300)
+compare("1000-processes-at-once", "./many", "once", "1000", prepare=build, options=["-m", "256M"], timeout=300)
 compare("100-threads", "./many", "threads", "100", prepare=build, timeout=300)
 compare("shell-forks", "sh", "-c", "i=0; while [ $i -lt 300 ]; do i=$((i+1)); x=$(echo $i); done; echo $x", timeout=300)

@@ -54,3 +54,19 @@ def unimplemented_call_is_enosys(t):
     result = t.command("run", "--", "./nosys")
     t.equal("status, stdout", (0, b"1\n"), (result.status, result.out))
     t.true(f"one line names the call: {result.err!r}", b"bpf" in result.err and result.err.count(b"\n") == 1)
+
+
+@test
+def discarded_ranges_are_counted(t):
+    """Each MADV_DONTNEED is one of --stats' discarded ranges."""
+    for times in (0, 100):
+        script = f"import mmap; a = mmap.mmap(-1, 1 << 20); [a.madvise(mmap.MADV_DONTNEED, 0, 4096) for i in range({times})]"
+        result = t.command("run", "--stats", "--", "python3", "-c", script)
+        found = re.search(rb"(\d+) discarded", result.err)
+        t.true(f"{times} ranges, and at most a few of python3's own: {result.err!r}", found and times <= int(found.group(1)) < times + 50)
+
+
+@test
+def more_memory_than_the_checker_can_count(t):
+    result = t.quire("cat", "/proc/sys/vm/check", options=["-m", "5G"])
+    t.equal("status, stdout, stderr", (0, b"no memory to count in: nothing verified\n", b""), (result.status, result.out, result.err))

@@ -40,7 +40,8 @@ package("openssl", "openssl", options=BIG)
 
 
 def sqlite(journal):
-    """A database of 50 MB made, changed and compacted through mappings, in a directory of the host's; the host finds it whole."""
+    """A database of 50 MB made, changed and compacted through mappings, in a directory of the host's; the host finds it whole. What
+    compacting writes meanwhile is a temporary file of as much, in memory."""
     def function(t):
         script = f"""
             pragma journal_mode={journal}; pragma mmap_size=268435456; create table t(a integer primary key, b text, c blob);
@@ -50,7 +51,7 @@ def sqlite(journal):
             pragma integrity_check; vacuum; pragma integrity_check; pragma page_count;"""
         shared = os.path.join(t.dir, "shared")
         os.mkdir(shared)
-        here = t.quire("sqlite3", shared + "/here", script, options=["-m", "64M", "--rw", shared], timeout=1800)
+        here = t.quire("sqlite3", shared + "/here", script, options=["-m", "96M", "--rw", shared], timeout=1800)
         there = t.run(["sqlite3", shared + "/there", script], timeout=600)
         t.equal("(status, stdout, stderr)", (there.status, there.out, there.err), (here.status, here.out, here.err))
         t.equal("the host's files", ["here", "there"], sorted(os.listdir(shared)))

@@ -19,7 +19,7 @@ compare("gone", "cat /proc/99999999/stat; ls /proc/self/nothing; cat /proc/self;
 compare("limits", "bash", "-c", "ulimit -n 77; ulimit -s 1024; grep -E 'open files|stack' /proc/self/limits | cut -c1-40")
 compare("mem-of-a-child", "python3", "-c", "import os\nr = os.open('/proc/self/mem', os.O_RDONLY)\n"
         "import ctypes\nb = ctypes.create_string_buffer(b'seen through mem')\nprint(os.pread(r, 16, ctypes.addressof(b)))")
-compare("zombie", "python3", "-c", "import os, time\np = os.fork()\nif p == 0: os._exit(3)\ntime.sleep(0.3)\n"
+compare("zombie", "python3", "-c", "import os\np = os.fork()\nif p == 0: os._exit(3)\nos.waitid(os.P_PID, p, os.WEXITED | os.WNOWAIT)\n"
         "print(open(f'/proc/{p}/stat').read().rsplit(')', 1)[1].split()[0], repr(open(f'/proc/{p}/cmdline').read()))\n"
         "os.waitpid(p, 0)\nprint(os.path.exists(f'/proc/{p}'))")
 
@@ -38,6 +38,17 @@ def meminfo_adds_up(t):
     t.true(f"MemTotal {value['MemTotal']} is 64 MiB less what the machine hides", 64 * 1024 - 128 <= value["MemTotal"] <= 64 * 1024)
     known = sum(value[n] for n in ("MemFree", "Cached", "AnonPages", "Slab", "KernelStack", "PageTables"))
     t.true(f"the parts, {known}, are at most the whole and at least all but 4 MiB of it", value["MemTotal"] - 4096 <= known <= value["MemTotal"])
+
+
+@test
+def dmesg_shows_the_log(t):
+    """dmesg (by /dev/kmsg) and busybox's (by syslog(2)) show the same lines, those of programs too, and the newest when there are too many."""
+    out = text(t, "sh", "-c", "echo '<6>here' >/dev/kmsg; dmesg >a; cat a; busybox dmesg | cmp - a; dmesg -C; dmesg; "
+               "for i in $(seq 300); do echo \"<6>line $i of many\" >/dev/kmsg; done; dmesg | tail -n 1; "
+               "/usr/bin/python3 -c 'import ctypes; b = ctypes.create_string_buffer(100); ctypes.CDLL(None).klogctl(3, b, 80); print(len(b.value.splitlines()))'")
+    lines = [line.split("] ", 1)[-1] for line in out.splitlines()]
+    t.true(f"how the kernel began, in {lines}", lines[-4].startswith("smp: "))
+    t.equal("the last lines", ["here", "line 300 of many", "2"], lines[-3:])
 
 
 @test

@@ -1,5 +1,5 @@
 """Programs on a pseudo-terminal of the guest's, driven by waiting for text (tests/guest/drive.py)."""
-import json
+import json, shutil
 
 from harness import *
 
@@ -7,24 +7,27 @@ DRIVE = os.path.join(TESTS, "guest", "drive.py")
 PYTHON = "/usr/bin/python3"
 
 
-def drive(name, argv, steps, status=0, seconds=100, **kwargs):
+def drive(name, argv, steps, status=0, seconds=100, needs=None, **kwargs):
     """The program shows each step's pattern, and ends with the status."""
     def function(t):
+        if needs and not shutil.which(needs):
+            raise Skip(f"{needs} is not installed")
         result = t.quire(PYTHON, DRIVE, json.dumps(steps), *argv, options=("--timeout", str(seconds), "-q"), timeout=seconds + 20, env=t.environment(TERM="xterm"))
-        seen = [f"seen {pattern!r}" for pattern, _ in steps]
+        seen = [f"seen {step[0]!r}" for step in steps]
         t.equal("what was seen", "\n".join(seen + [f"status {status}", ""]), result.out.decode())
         t.equal("stderr", b"", result.err)
     add(name, function, **kwargs)
 
 
+# The job is no subshell of bash's: that one catches SIGINT until it has executed, and a ^C that comes just before is forgotten.
 SHELL = ["bash", "--norc", "--noprofile", "--noediting", "-i"]
 drive("bash-job-control", SHELL, [
     (r"\$ $", "tty; stty size\n"),
-    (r"/dev/pts/\d+\r\n24 80\r\n\$ $", "(echo ready; exec sleep 1000)\n"),
+    (r"/dev/pts/\d+\r\n24 80\r\n\$ $", "sh -c 'echo ready; exec sleep 1000'\n"),
     (r"\nready\r\n", "\x1a"),
     (r"Stopped.*\$ $", "bg; kill -0 %1 && echo alive\n"),
     (r"alive\r\n\$ $", "fg\n"),
-    (r"fg\r\n.*sleep.*\r\n", "\x03"),
+    (r"fg\r\n.*sleep.*\r\n", "\x03", "job"),
     (r"\$ $", "echo $?; trap 'echo resized $(stty size)' WINCH\n"),
     (r"130\r\n\$ $", [30, 100]),
     (r"", "echo now\n"),
@@ -53,12 +56,16 @@ drive("less", ["sh", "-c", "seq 1000 | less"], [
 ])
 drive("top", ["top", "-d", "100"], [(r"PID USER.*top", "q")])
 drive("htop", ["htop", "-d", "100"], [(r"PID.*USER.*F10", "q")])
-drive("tmux", ["tmux", "-f", "/dev/null", "-L", "quire", "new-session", "bash --norc --noprofile --noediting"], [
+# A job that says when it goes on, so that it is in front (perl hears only when it wakes of a signal that came just before it slept); and a
+# status line that changes only when something does: what is drawn anew comes between what a program shows, in the middle of a word.
+GOES_ON = r"""perl -e '$| = 1; $SIG{CONT} = sub { print "ba", "ck\n" }; print "rea", "dy\n"; sleep 1 while 1'"""
+drive("tmux", ["tmux", "-f", "/dev/null", "-L", "quire", "new-session", "bash --norc --noprofile --noediting", ";", "set", "-g", "automatic-rename", "off",
+               ";", "set", "-g", "status-interval", "0"], [
     (r"# ", "tty; stty size\n"),
-    (r"/dev/pts/1.*23 80.*# ", "(echo rea''dy; exec sleep 1000)\n"),
+    (r"/dev/pts/1.*23 80.*# ", GOES_ON + "\n"),
     (r"ready", "\x1a"),
     (r"Stopped.*# ", "fg\n"),
-    (r"sleep 1000", "\x03"),
+    (r"back", "\x03"),
     (r"# ", "echo code $?\n"),
     (r"code 130", "\x02%"),  # a second pane beside it
     (r"# ", "echo pane $(tty) $(stty size)\n"),
@@ -71,6 +78,17 @@ drive("tmux", ["tmux", "-f", "/dev/null", "-L", "quire", "new-session", "bash --
     (r"42.*>>>", "\x02d"),
     (r"detached", ""),
 ], seconds=900, soak=True)
+drive("man", ["sh", "-c", "LESS= man ls"], [("list directory contents", "/--author\r"), ("author of each file", "q")], needs="man", soak=True)
+drive("nano", ["sh", "-c", "nano -I text; cat text"], [
+    ("Exit", "from nano\n"),
+    ("from nano", [30, 90]),
+    ("Exit", "\x0f"),
+    ("File Name", "\r"),
+    ("Wrote 1 line", "\x18"),
+    (r"from nano\r\n", ""),
+], needs="nano", soak=True)
+drive("dialog", ["dialog", "--yesno", "really?", "10", "30"], [("really", "\t\r")], status=1, needs="dialog", soak=True)
+drive("watch", ["watch", "-n", "1", "date", "+%S"], [("Every 1.0s", ""), (r"\d\d", "\x03")], needs="watch", soak=True)
 drive("script", ["sh", "-c", "script -qec 'tty; exit 5' /dev/null"], [(r"/dev/pts/1\r\n", "")], status=5)
 
 

@@ -7,7 +7,7 @@ TEXT = b"".join(b"%d the quick brown fox %d\n" % (i * 7919 % 1000, i) for i in r
 compare("bash-pipeline", "bash", "-c", "echo one two three | tr ' ' '\\n' | sort -r | nl | cat -A")
 compare("bash-substitution", "bash", "-c", "x=$(echo $(echo a; echo b)); echo \"[$x]\" <(true) >/dev/null; cat <(echo 1) <(echo 2); echo $((2**62))")
 compare("bash-here-documents", "bash", "-c", "cat <<A; cat <<'B'; cat <<<word\n$((1+1)) $HOME\nA\n$HOME\nB\n")
-compare("bash-background", "bash", "-c", "(sleep 0.2; echo late; exit 3) & p=$!; echo early; wait $p; echo $?; wait; jobs")
+compare("bash-background", "bash", "-c", "mkfifo f; (read x <f; echo late; exit 3) & p=$!; echo early; echo >f; wait $p; echo $?; wait; jobs")
 compare("bash-many-jobs", "bash", "-c", "for i in 1 2 3 4 5 6 7 8; do (exit $i) & p[$i]=$!; done; for i in 1 2 3 4 5 6 7 8; do wait ${p[$i]}; echo $?; done")
 compare("bash-traps", "bash", "-c", "trap 'echo usr1' USR1; trap 'echo bye' EXIT; kill -USR1 $$; kill -USR1 $$; false; echo $?; exit 4")
 compare("bash-kill-child", "bash", "-c", "sleep 100 & kill -TERM $!; wait $!; echo $?; sleep 100 & kill -9 $!; wait $! 2>/dev/null; echo $?")

@@ -20,6 +20,7 @@ void arch_program_start(struct regs *regs, u64 entry, u64 stack_pointer) {
     regs->cs = USER_CS;
     regs->ss = USER_DS;
     regs->rflags = FLAGS_IF | FLAGS_FIXED;
+    arch_set_segments(0);
     arch_set_fs_base(0);
     arch_set_gs_base(0);
     arch_fpu_init(t->arch.fpu);

@@ -110,6 +110,7 @@ struct arch_task {
     u64 sp;              /* kernel stack pointer while not running */
     u64 fs_base;         /* user FS base; valid while not running, else in the register */
     u64 gs_base;         /* user GS base, likewise */
+    u64 segments;        /* the selectors in DS, ES, FS and GS, 16 bits each from the lowest; likewise */
     void *stack_top;     /* from kstack_alloc */
     void *fpu;           /* XSAVE area of fpu_bytes, 64-byte aligned; NULL for kernel threads (they use no FPU) */
     struct debug *debug; /* debug.c: breakpoints; mostly NULL */
@@ -126,6 +127,9 @@ struct regs *arch_task_regs(struct arch_task *t); /* the user registers at the t
 void arch_fpu_init(void *area);                   /* the state a new program starts with */
 void arch_fpu_save(struct arch_task *t); /* current's live registers to its area (fork, signal frames, ptrace) */
 void arch_fpu_load(struct arch_task *t); /* back (after sigreturn wrote the area: already sanitised) */
+/* arch_fpu_complete: what XSAVEOPT did not write, since the CPU had it in its initial state, is whatever the area held:
+ * now it is the initial state, which a handler reads in its frame and a debugger in its view. */
+void arch_fpu_complete(void *area);
 bool arch_fpu_sanitise(void *area); /* a whole area that a user wrote: make it loadable. false: it was not (SIGSEGV) */
 /* Of a task off its CPU: a whole area, every component as the program would find it; and back: FPU_LEGACY_BYTES, or
  * all. -EINVAL: it could not be loaded. */
@@ -143,6 +147,8 @@ void arch_set_fs_base(u64 base); /* of the current task, now */
 u64 arch_get_fs_base(void);
 void arch_set_gs_base(u64 base); /* the user's */
 u64 arch_get_gs_base(void);
+void arch_set_segments(u64 selectors); /* as in struct arch_task, of segments that there are; the bases follow */
+u64 arch_get_segments(void);
 u64 arch_hwcap(void), arch_hwcap2(void); /* AT_HWCAP, AT_HWCAP2: auxv.c */
 
 /* arch_vdso: where the vdso's data page and its code are in physical memory; whole pages. */

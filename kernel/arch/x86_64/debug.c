@@ -35,12 +35,14 @@ u64 arch_user_word(struct task *t, unsigned word) {
         return regs->rflags & ~(u64)FLAGS_TF;
     if (word < REGS_WORDS)
         return ((const u64 *)regs)[word];
-    return word == WORD_FS_BASE ? t->arch.fs_base : word == WORD_GS_BASE ? t->arch.gs_base : 0;
+    if (word >= WORD_DS)
+        return t->arch.segments >> 16 * (word - WORD_DS) & 0xffff;
+    return word == WORD_FS_BASE ? t->arch.fs_base : t->arch.gs_base;
 }
 
 static bool selector_valid(u64 value) { return !(value & 0xffff) || (value & 3) == 3; }
 
-/* A segment's selector is looked at and not kept: programs have the one code and the one data segment. */
+/* A segment's selector is looked at and not loaded: programs have the one code and the one data segment. */
 static int put_selector(unsigned word, u64 value) {
     bool needed = word == WORD_CS || word == WORD_SS;
 
@@ -67,7 +69,7 @@ int arch_user_word_set(struct task *t, unsigned word, u64 value) {
     if (word == WORD_FLAGS) {
         t->arch.step_forced &= !(value & FLAGS_TF);
         forced = t->arch.step_forced ? FLAGS_TF : 0;
-        value = (regs->rflags & ~(u64)FLAGS_USER) | (value & FLAGS_USER) | forced;
+        value = (regs->rflags & ~(u64)(FLAGS_USER | FLAGS_NT)) | (value & (FLAGS_USER | FLAGS_NT)) | forced;
     }
     ((u64 *)regs)[word] = value;
     return 0;

@@ -6,7 +6,7 @@
 
 /* Enabled where the CPU has them: x87, SSE, AVX, AVX-512's three, PKRU. Not MPX (bits 3, 4: gone from Linux and from
  * compilers), nor AMX (a program must ask for its 8 KiB). */
-#define FEATURE_PKRU (1UL << 9)
+#define FEATURE_PKRU (1UL << PKRU)
 #define FEATURES (0xe7UL | FEATURE_PKRU)
 #define FXSAVE_BYTES 512
 #define MXCSR_OFFSET 24
@@ -20,9 +20,16 @@ struct area {
     u64 features, compacted, reserved[6]; /* XSAVE's header */
 };
 
+#define PKRU 9u
+#define FIRST_EXTENDED 2u
+#define COMPONENTS 10u
+
 unsigned fpu_bytes = FXSAVE_BYTES;
 u64 fpu_features = 3;
 static u32 mxcsr_mask = 0xffbf; /* when FXSAVE reports 0 (SDM volume 1, 11.6.6) */
+static struct {
+    u32 offset, bytes;
+} components[COMPONENTS]; /* of an area; kept, for under a hypervisor CPUID costs what a page fault does */
 
 static void save(void *area) {
     u32 low = (u32)fpu_features, high = (u32)(fpu_features >> 32);
@@ -58,6 +65,10 @@ void fpu_init(void) {
         u32 mask;
         memcpy(&mask, probe + MXCSR_MASK_OFFSET, 4);
         mxcsr_mask = mask ? mask : mxcsr_mask;
+        for (u32 i = FIRST_EXTENDED; cpu_has.xsave && i < COMPONENTS; i++) {
+            components[i].offset = cpuid(0xd, i).b;
+            components[i].bytes = cpuid(0xd, i).a;
+        }
     }
 }
 
@@ -72,7 +83,7 @@ void arch_fpu_init(void *at) {
         area->features = 3;
     if (fpu_features & FEATURE_PKRU) {
         area->features |= FEATURE_PKRU;
-        memcpy((char *)at + cpuid(0xd, 9).b, &pkru, 4);
+        memcpy((char *)at + components[PKRU].offset, &pkru, sizeof(pkru));
     }
 }
 
@@ -115,21 +126,19 @@ bool arch_fpu_sanitise(void *at) {
     return good;
 }
 
-/* ---- as a debugger sees them: of a task off its CPU ---- */
+/* ---- as others see them ---- */
 
-#define FIRST_EXTENDED 2
 #define X87_BYTES 24u /* control to data pointer */
 #define REGISTERS_OFFSET 32u
 #define XMM_OFFSET 160u
 #define XMM_END 416u
 
-/* What XSAVEOPT did not write, since the CPU had it in its initial state, is whatever the area held. */
-void arch_fpu_view(const struct arch_task *t, u8 *to) {
+void arch_fpu_complete(void *at) {
     const u16 fcw = FCW_START;
-    const struct area *area = t->fpu;
+    const struct area *area = at;
     u64 live = cpu_has.xsave ? area->features : 3;
+    u8 *to = at;
 
-    memcpy(to, area, fpu_bytes);
     if (!(live & 1)) {
         memset(to, 0, X87_BYTES);
         memset(to + REGISTERS_OFFSET, 0, XMM_OFFSET - REGISTERS_OFFSET);
@@ -137,10 +146,15 @@ void arch_fpu_view(const struct arch_task *t, u8 *to) {
     }
     if (!(live & 2))
         memset(to + XMM_OFFSET, 0, XMM_END - XMM_OFFSET);
-    for (u32 i = FIRST_EXTENDED; i < 63; i++) {
+    for (u32 i = FIRST_EXTENDED; i < COMPONENTS; i++) {
         if (fpu_features & ~live & 1UL << i)
-            memset(to + cpuid(0xd, i).b, 0, cpuid(0xd, i).a);
+            memset(to + components[i].offset, 0, components[i].bytes);
     }
+}
+
+void arch_fpu_view(const struct arch_task *t, u8 *to) {
+    memcpy(to, t->fpu, fpu_bytes);
+    arch_fpu_complete(to);
     if (cpu_has.xsave)
         memcpy(to + FPU_SOFTWARE_OFFSET, &fpu_features, sizeof(fpu_features));
 }

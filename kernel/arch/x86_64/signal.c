@@ -36,7 +36,7 @@ size_t arch_signal_frame_bytes(void) {
     return align_up(sizeof(struct frame) + RED_ZONE + 63 + 15 + 8 + fpu_frame_bytes(), 16UL);
 }
 
-bool arch_in_system_call(const struct regs *regs) { return (s64)regs->orig_rax >= 0; }
+bool arch_in_system_call(const struct regs *regs) { return (s32)regs->orig_rax >= 0; }
 
 /* The syscall instruction has two bytes. */
 void arch_system_call_again(struct regs *regs, long number) {
@@ -59,6 +59,7 @@ static int fpu_put(u64 at) {
         words.xstate_size = fpu_bytes;
     }
     arch_fpu_save(&t->arch);
+    arch_fpu_complete(t->arch.fpu);
     if (copy_to_user((void *)at, t->arch.fpu, fpu_bytes) ||
         copy_to_user((void *)(at + SW_BYTES_OFFSET), &words, sizeof(words)))
         return -EFAULT;
@@ -88,12 +89,15 @@ static void context_fill(struct ucontext *c, const struct regs *regs, u64 mask, 
     m->fpstate = (void *)fpu;
 }
 
-/* handler_stack: where the frame's upper end is; 0: on the alternate stack, which is too small for it. */
+/* handler_stack: where the frame's upper end is. alternate: the frame has to fit on the alternate stack, be it entered
+ * now or in use already: a handler that is interrupted near its end must not write over what lies below. */
 static u64 handler_stack(const struct regs *regs, const struct sigaction *action, bool *alternate) {
     struct task *t = task_current();
+    u64 sp = regs->rsp - RED_ZONE;
+    bool enters = action->sa_flags & SA_ONSTACK && t->alt_stack_bytes && !signal_on_alt_stack(sp);
 
-    *alternate = action->sa_flags & SA_ONSTACK && t->alt_stack_bytes && !signal_on_alt_stack(regs->rsp);
-    return *alternate ? t->alt_stack + t->alt_stack_bytes : regs->rsp - RED_ZONE;
+    *alternate = enters || signal_on_alt_stack(regs->rsp);
+    return enters ? t->alt_stack + t->alt_stack_bytes : sp;
 }
 
 int arch_signal_frame(struct regs *regs, int signal, const siginfo_t *info, const struct sigaction *action, u64 mask) {
@@ -104,7 +108,8 @@ int arch_signal_frame(struct regs *regs, int signal, const siginfo_t *info, cons
     u64 fpu = align_down(top - fpu_frame_bytes(), 64UL);
     u64 at = align_down(fpu - sizeof(frame), 16UL) - 8;
 
-    if ((alternate && at < t->alt_stack) || !(action->sa_flags & SA_RESTORER))
+    if ((alternate && (at <= t->alt_stack || at - t->alt_stack > t->alt_stack_bytes)) ||
+        !(action->sa_flags & SA_RESTORER))
         return -EFAULT;
     memset(&frame, 0, sizeof(frame));
     frame.restorer = (u64)action->sa_restorer;
@@ -188,11 +193,12 @@ int arch_signal_return(struct regs *regs) {
     struct ucontext context;
     u64 at = regs->rsp - sizeof(u64); /* the handler's return took the restorer's address off */
 
-    if (copy_from_user(&context, (void *)(at + offsetof(struct frame, context)), sizeof(context)) ||
-        fpu_restore((u64)context.uc_mcontext.fpstate))
+    if (copy_from_user(&context, (void *)(at + offsetof(struct frame, context)), sizeof(context)))
         return -EFAULT;
-    registers_take(regs, &context.uc_mcontext);
     signal_set_blocked(context.uc_sigmask);
+    registers_take(regs, &context.uc_mcontext); /* before the FPU: SIGSEGV for that comes where the frame leads */
+    if (fpu_restore((u64)context.uc_mcontext.fpstate))
+        return -EFAULT;
     (void)signal_alt_stack_set(&context.uc_stack);
     return 0;
 }

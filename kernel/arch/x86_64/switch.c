@@ -1,5 +1,5 @@
-/* switch.c - from one task to another: stack, FS and GS bases, floating-point registers, and where traps find the
- * stack. */
+/* switch.c - from one task to another: stack, segments with the bases of FS and GS, floating-point registers, and where
+ * traps find the stack. */
 #include "arch/x86_64/debug.h"
 #include "arch/x86_64/x86.h"
 
@@ -43,17 +43,37 @@ u64 arch_get_gs_base(void) {
     return base;
 }
 
+u64 arch_get_segments(void) {
+    u64 ds, es, fs, gs;
+    __asm__ volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3" : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+    return ds | es << 16 | fs << 32 | gs << 48;
+}
+
+/* Loading GS changes the base that is in use, so it is done with the user's. */
+void arch_set_segments(u64 s) {
+    bool on = irq_save();
+    __asm__ volatile("mov %w0, %%ds; mov %w1, %%es; mov %w2, %%fs; swapgs; mov %w3, %%gs; swapgs"
+                     :
+                     : "r"(s), "r"(s >> 16), "r"(s >> 32), "r"(s >> 48)
+                     : "memory");
+    irq_restore(on);
+}
+
 /* A task without an FPU area is the kernel's own and never goes to user mode: bases and vector registers stay as they
  * are. */
 void arch_switch(struct arch_task *prev, struct arch_task *next) {
     struct cpu_arch *a = cpu_arch_self();
+    u64 segments = arch_get_segments(); /* a user may load what the descriptor table has, and mostly loads nothing */
     if (prev->fpu) {
+        prev->segments = segments;
         prev->fs_base = arch_get_fs_base();
         prev->gs_base = arch_get_gs_base();
         arch_fpu_save(prev);
     }
     a->cpu.kernel_stack = a->tss.rsp0 = (u64)next->stack_top;
     if (next->fpu) {
+        if (unlikely(next->segments != segments))
+            arch_set_segments(next->segments);
         arch_set_fs_base(next->fs_base);
         arch_set_gs_base(next->gs_base);
         arch_fpu_load(next);

@@ -16,6 +16,9 @@
 #define SPIN_NS 20000
 #define NAP_NS 1000000
 
+/* CPUs that have some space loaded: the others can have no user translation, and are not woken to forget any. */
+static u64 users[CPU_MAX / 64];
+
 enum { FLUSH_RANGE, FLUSH_USER, FLUSH_ALL, EVICT };
 _Static_assert(MACHINE_CPUS == CPU_MAX, "one bit a CPU");
 
@@ -29,6 +32,7 @@ static void flush_all_local(void) { /* global ones too: a change of PGE does (SD
     irq_restore(on);
 }
 
+static void bit_set(u64 *set, unsigned bit) { atomic_or(&set[bit / 64], 1UL << bit % 64); }
 static void bit_clear(u64 *set, unsigned bit) { atomic_and(&set[bit / 64], ~(1UL << bit % 64)); }
 
 void machine_load(struct machine_space *m) {
@@ -36,13 +40,17 @@ void machine_load(struct machine_space *m) {
     bool on = irq_save(); /* an eviction request in the middle would see neither the old nor the new */
     struct machine_space *old = a->loaded;
     if (old != m) {
-        if (m)
-            atomic_or(&m->cpus[a->cpu.id / 64], 1UL << a->cpu.id % 64); /* before the first translation is made */
+        if (m) /* before the first translation is made */
+            bit_set(m->cpus, a->cpu.id);
+        if (!old)
+            bit_set(users, a->cpu.id);
         write_cr3(m ? m->root : kernel_root_phys);
         shadow_load(m ? m->root : 0);
         a->loaded = m;
         if (old)
             bit_clear(old->cpus, a->cpu.id);
+        if (!m)
+            bit_clear(users, a->cpu.id);
     }
     irq_restore(on);
 }
@@ -172,8 +180,8 @@ void machine_flush(struct machine_space *m, u64 start, u64 end, bool tables) {
 }
 
 void machine_flush_everyone(void) {
-    if (!shadow_drops(NULL, 0, ~0UL))
-        shoot((struct tlb_request){.what = FLUSH_USER}, NULL);
+    if (!shadow_drops(users, 0, ~0UL))
+        shoot((struct tlb_request){.what = FLUSH_USER}, users);
 }
 void tlb_flush_kernel_all(void) { shoot((struct tlb_request){.what = FLUSH_ALL}, NULL); }
 void machine_evict(struct machine_space *m) { shoot((struct tlb_request){.what = EVICT, .evict = m}, m->cpus); }

@@ -185,7 +185,7 @@ void trap_interrupt(struct regs *regs, unsigned vector) {
 static void user_regs_make_safe(struct regs *regs) {
     regs->cs = USER_CS;
     regs->ss = USER_DS;
-    regs->rflags = (regs->rflags & FLAGS_USER) | FLAGS_IF | FLAGS_FIXED;
+    regs->rflags = (regs->rflags & (FLAGS_USER | FLAGS_NT)) | FLAGS_IF | FLAGS_FIXED;
 }
 
 /* Work for this CPU, or another CPU's sign to look. Interrupts are off: what comes later interrupts user mode. */

@@ -97,7 +97,7 @@ static void own_pages(struct known *k) {
         space_protect(parent, first << PAGE_SHIFT, pages << PAGE_SHIFT, VIEW_READ);
         break;
     default:
-        space_discard(parent, first << PAGE_SHIFT, pages << PAGE_SHIFT);
+        mem_discard(parent, first << PAGE_SHIFT, pages << PAGE_SHIFT);
     }
 }
 
@@ -209,7 +209,7 @@ static void loose_leaf(struct known *k) {
         (void)space_protect(parent, page << PAGE_SHIFT, PAGE_SIZE, VIEW_READ);
         break;
     case 5:
-        (void)space_discard(parent, page << PAGE_SHIFT, PAGE_SIZE);
+        (void)mem_discard(parent, page << PAGE_SHIFT, PAGE_SIZE);
         break;
     default:
         check_eq(space_unmap(parent, LOOSE << PAGE_SHIFT, TABLE_SLOTS << PAGE_SHIFT), 0);

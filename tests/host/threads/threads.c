@@ -52,6 +52,9 @@ void fiber_use(struct space *space) { space_load(space); }
 void fiber_yield(void) { sched_yield(); }
 void host_step(void) {}
 void host_point(enum host_op op, const volatile void *address, unsigned bytes) { (void)op, (void)address, (void)bytes; }
+void host_stop_point(enum host_op op, const volatile void *address, unsigned bytes) { host_point(op, address, bytes); }
+void machine_quiesce(void) { check(!running); } /* for the checker, between the steps of a test */
+void machine_resume(void) {}
 void host_also(enum host_op op, const volatile void *address) { (void)op, (void)address; }
 void machine_pause(void) { sched_yield(); }
 unsigned cpu_id(void) { return (unsigned)me()->cpu; }
