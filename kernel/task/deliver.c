@@ -311,10 +311,10 @@ void signal_deliver(struct regs *regs) {
             t->check_times = false;
             process_times_check();
         }
-        if (unlikely(t->trace_due))
-            trace_due_stop(t);
         if (stopped(t) && !trace_group_stop(t))
             park(t);
+        if (unlikely(t->trace_due))
+            trace_due_stop(t);
         if (unlikely(atomic_load_relaxed(&t->process->tell_continued)))
             tell_continued(t);
         signal = next_signal(t, &info, &continuations);

@@ -21,8 +21,9 @@ struct stop {
     int status; /* of wait, above its lowest byte */
     int code;   /* CLD_TRAPPED, CLD_STOPPED: what SIGCHLD says */
     u64 message;
-    siginfo_t *info; /* in and out; NULL: a group stop */
+    siginfo_t *info; /* in and out; NULL: a group stop of a task that is not seized */
     bool exiting;
+    bool group; /* status, and info, are those of the group when the stop begins */
 };
 
 /* tell_tracer: SIGCHLD and a wake; family_lock is free. Takes the entry over, which may be NULL. It does not sleep: of
@@ -48,14 +49,39 @@ static void tell_tracer(struct trace *tr, const struct stop *s, struct queued_si
     kfree(entry);
 }
 
-/* publish: the stop begins. NULL: there is no tracer, or death came first. Counted. */
-static struct trace *publish(struct task *t, const struct stop *s) {
+/* trap_info: the siginfo is the kernel's own: its code is the status. */
+static void trap_info(const struct task *t, int status, siginfo_t *info) {
+    memset(info, 0, sizeof(*info));
+    info->si_signo = status & 0x7f;
+    info->si_code = status;
+    info->si_pid = t->tid;
+    info->si_uid = t->process->cred.uid;
+}
+
+/* group_status: under the lock that publishes the stop. A SIGCONT that comes before is told by the status; of one that
+ * comes after, the task still has to tell. Between the two it would be lost, and the tracer would listen for ever. */
+static void group_status(const struct task *t, const struct trace *tr, struct stop *s) {
+    const struct process *p = t->process;
+
+    if (tr->seized) {
+        s->status = PTRACE_EVENT_STOP << 8 | (p->stopped ? p->stop_signal : SIGTRAP);
+        trap_info(t, s->status, s->info);
+    } else {
+        s->status = p->stopped ? p->stop_signal : 0;
+        s->info = NULL;
+    }
+}
+
+/* publish: the stop begins. NULL: there is no tracer, or death came first, or the group's stop is over. Counted. */
+static struct trace *publish(struct task *t, struct stop *s) {
     struct process *p = t->process;
     struct trace *tr;
 
     spin_lock(&p->signal_lock);
     tr = t->trace;
-    if (tr && (s->exiting || !t->killed)) {
+    if (tr && s->group)
+        group_status(t, tr, s);
+    if (tr && s->status && (s->exiting || !t->killed)) {
         trace_get(tr);
         tr->stopped = true;
         tr->exiting = s->exiting;
@@ -75,7 +101,7 @@ static struct trace *publish(struct task *t, const struct stop *s) {
 }
 
 /* wait_for_tracer: the signal that the tracer lets the task go on with. */
-static int wait_for_tracer(struct task *t, const struct stop *s) {
+static int wait_for_tracer(struct task *t, struct stop *s) {
     struct queued_signal *entry = kzalloc(sizeof(*entry));
     struct trace *tr = publish(t, s);
     int signal;
@@ -100,16 +126,11 @@ static int wait_for_tracer(struct task *t, const struct stop *s) {
     return signal;
 }
 
-/* trap: a stop whose siginfo is the kernel's own: its code is the status. */
 static int trap(struct task *t, int status, int code, u64 message, bool exiting) {
     siginfo_t info;
     struct stop s = {.status = status, .code = code, .message = message, .info = &info, .exiting = exiting};
 
-    memset(&info, 0, sizeof(info));
-    info.si_signo = status & 0x7f;
-    info.si_code = status;
-    info.si_pid = t->tid;
-    info.si_uid = t->process->cred.uid;
+    trap_info(t, status, &info);
     return wait_for_tracer(t, &s);
 }
 
@@ -140,50 +161,47 @@ int trace_signal(struct task *t, siginfo_t *info) {
 
 /* ---- group stops, and the traps of seized tasks ---- */
 
-static int trap_status(struct task *t, bool seized) {
-    struct process *p = t->process;
-    int signal = p->stopped ? p->stop_signal : SIGTRAP;
+static void group_stop(struct task *t) {
+    siginfo_t info;
+    struct stop s = {.code = CLD_STOPPED, .info = &info, .group = true};
 
-    return seized ? PTRACE_EVENT_STOP << 8 | signal : signal;
+    (void)wait_for_tracer(t, &s);
 }
 
+/* trace_due_stop: not of a process whose stop the task is not yet counted in; trace_group_stop is for that. */
 void trace_due_stop(struct task *t) {
-    int status = 0;
+    struct process *p = t->process;
+    bool due;
 
-    spin_lock(&t->process->signal_lock);
-    if (t->trace && t->trace_due) {
-        status = trap_status(t, true);
-        t->past_stop |= t->process->stopped;
-    }
-    t->trace_due = 0;
-    spin_unlock(&t->process->signal_lock);
-    if (status)
-        (void)trap(t, status, CLD_STOPPED, 0, false);
+    spin_lock(&p->signal_lock);
+    due = t->trace && t->trace_due && (!p->stopped || t->past_stop);
+    if (due || !t->trace)
+        t->trace_due = 0;
+    spin_unlock(&p->signal_lock);
+    if (due)
+        group_stop(t);
 }
 
 /* trace_group_stop: the tracee counts as parked for its parent, and for its tracer is stopped. */
 bool trace_group_stop(struct task *t) {
     struct process *p = t->process;
-    struct stop s = {.code = CLD_STOPPED};
-    struct trace *tr;
-    bool seized = false, last = false;
+    bool stops, traced, last = false;
+    int signal;
 
     spin_lock(&p->signal_lock);
-    tr = t->trace;
-    if (tr && p->stopped && !t->past_stop) {
-        seized = tr->seized;
-        s.status = trap_status(t, seized);
+    traced = t->trace != NULL;
+    stops = traced && p->stopped && !t->past_stop;
+    if (stops) {
         t->past_stop = true;
         last = ++p->parked == p->thread_count;
     }
+    signal = p->stop_signal;
     spin_unlock(&p->signal_lock);
     if (last)
-        signal_group_stopped(p, s.status & 0x7f);
-    if (s.status && seized)
-        (void)trap(t, s.status, CLD_STOPPED, 0, false);
-    else if (s.status)
-        (void)wait_for_tracer(t, &s);
-    return tr != NULL;
+        signal_group_stopped(p, signal);
+    if (stops)
+        group_stop(t);
+    return traced;
 }
 
 void trace_notify(struct task *t) {

@@ -119,6 +119,25 @@ static void attach_stopped(void) {
     end(pid);
 }
 
+/* As strace starts a program: SIGCONT comes while the tracee is on its way into the stop. One that listens hears of it. */
+static void seize_and_continue(void) {
+    const int stop = SIGSTOP | PTRACE_EVENT_STOP << 8, trap = SIGTRAP | PTRACE_EVENT_STOP << 8;
+    pid_t pid = start(sleeper, 0);
+    int round, s;
+    for (round = 0, s = trap << 8; round < 300 && s >> 8 == trap; round++) {
+        kill(pid, SIGSTOP);
+        waitpid(pid, &s, WUNTRACED);
+        ask(PTRACE_SEIZE, pid, 0, 0);
+        ask(PTRACE_INTERRUPT, pid, 0, 0);
+        kill(pid, SIGCONT);
+        while (waitpid(pid, &s, __WALL) == pid && s >> 8 == stop)
+            ask(PTRACE_LISTEN, pid, 0, 0);
+        ask(PTRACE_DETACH, pid, 0, 0);
+    }
+    printf("seized and continued -> %d times, at last %s\n", round, status_text(s));
+    end(pid);
+}
+
 static void family_body(void) {
     int s;
     pid_t pid = fork();
@@ -338,6 +357,7 @@ int main(void) {
     attach();
     seize();
     attach_stopped();
+    seize_and_continue();
     events("no options", 0);
     events("fork, vfork", PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEVFORKDONE);
     events("exec, exit", PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT);
