@@ -119,7 +119,7 @@ static void attach_stopped(void) {
     end(pid);
 }
 
-/* As strace starts a program: SIGCONT comes while the tracee is on its way into the stop. One that listens hears of it. */
+/* As strace starts a program: SIGCONT comes while the tracee is on its way into the stop. */
 static void seize_and_continue(void) {
     const int stop = SIGSTOP | PTRACE_EVENT_STOP << 8, trap = SIGTRAP | PTRACE_EVENT_STOP << 8;
     pid_t pid = start(sleeper, 0);
