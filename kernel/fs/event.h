@@ -8,6 +8,8 @@
 
 /* All return a counted file, or err_ptr(-ENOMEM...). flags: O_NONBLOCK. */
 struct file *eventfd_create(u64 count, bool semaphore, int flags);
+bool file_is_eventfd(const struct file *f);
+void eventfd_signal(struct file *f); /* one more of what it counts; at the most that it can count it stays */
 struct file *epoll_create(void);
 struct file *timerfd_create(int clock, int flags);
 struct file *signalfd_create(u64 mask, int flags);
@@ -30,5 +32,8 @@ int timerfd_get(struct file *f, struct timerfd_setting *out);
 
 /* One "name:\tvalue" block for /proc/PID/fdinfo of such a file; 0 bytes for other files. */
 int event_fdinfo(struct file *f, char *text, size_t bytes);
+/* [a] what the contexts of io_setup(2) may hold together, and how much that may be: /proc/sys/fs/aio-* (sys/aio.c) */
+extern u64 aio_events, aio_events_most;
+
 /* event_seek: such files have no position, and lseek(2) does not mind. */
 s64 event_seek(struct file *f, s64 offset, int whence);

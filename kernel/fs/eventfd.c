@@ -116,8 +116,17 @@ struct file *eventfd_create(u64 count, bool semaphore, int flags) {
     return file;
 }
 
+bool file_is_eventfd(const struct file *f) { return f->ops == &eventfd_ops; }
+
+void eventfd_signal(struct file *f) {
+    struct eventfd *e = f->private_data;
+
+    (void)put(e, 1);
+    waitq_wake_all(&e->queue);
+}
+
 int event_fdinfo(struct file *f, char *text, size_t bytes) {
-    if (f->ops != &eventfd_ops)
+    if (!file_is_eventfd(f))
         return 0;
     struct eventfd *e = f->private_data;
     return ksnprintf(text, bytes, "eventfd-count: %16lx\n", (unsigned long)atomic_load(&e->count));

@@ -4,6 +4,7 @@
  * Knobs of things that we do not have (yet) keep what is written to them where Linux's programs write them as a matter
  * of course, and say so here by having a variable of their own. */
 
+#include "fs/event.h"
 #include "fs/inode.h"
 #include "fs/inotify.h"
 #include "fs/pipe.h"
@@ -301,8 +302,8 @@ static const struct synth_node vm_children[] = {
 
 /* ---- fs ---- */
 
-static u64 file_max = ~0UL >> 1, nr_open = 1048576, pipe_soft = 16384, pipe_hard, aio_max = 65536, lease_time = 45,
-           protected_fifos, protected_regular, suid_dumpable, epoll_watches = 1UL << 20;
+static u64 file_max = ~0UL >> 1, nr_open = 1048576, pipe_soft = 16384, pipe_hard, lease_time = 45, protected_fifos,
+           protected_regular, suid_dumpable, epoll_watches = 1UL << 20;
 
 static int show_file_nr(struct synth *s, struct text *t) {
     text_print(t, "0\t0\t%lu\n", (unsigned long)file_max); /* open files are not counted */
@@ -310,8 +311,8 @@ static int show_file_nr(struct synth *s, struct text *t) {
 }
 
 static const struct synth_node fs_children[] = {
-    {.name = "aio-max-nr", .mode = S_IFREG | 0644, .value = &aio_max, .most = ~0UL},
-    {.name = "aio-nr", .mode = S_IFREG | 0444, .content = "0\n"},
+    {.name = "aio-max-nr", .mode = S_IFREG | 0644, .value = &aio_events_most, .most = ~0UL},
+    {.name = "aio-nr", .mode = S_IFREG | 0444, .value = &aio_events},
     {.name = "epoll",
      .mode = S_IFDIR | 0555,
      .children =

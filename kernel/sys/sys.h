@@ -397,6 +397,19 @@ long sys_removexattr(const char __user *path, const char __user *name);
 long sys_lremovexattr(const char __user *path, const char __user *name);
 long sys_fremovexattr(int fd, const char __user *name);
 
+/* sys/aio.c */
+struct iocb;
+struct io_event;
+struct aio_sigset;
+long sys_io_setup(u32 most, u64 __user *out);
+long sys_io_destroy(u64 name);
+long sys_io_submit(u64 name, s64 count, struct iocb __user *__user *user);
+long sys_io_cancel(u64 name, struct iocb __user *user, struct io_event __user *event);
+long sys_io_getevents(u64 name, s64 least, s64 most, struct io_event __user *events,
+                      const struct __kernel_timespec __user *timeout);
+long sys_io_pgetevents(u64 name, s64 least, s64 most, struct io_event __user *events,
+                       const struct __kernel_timespec __user *timeout, const struct aio_sigset __user *user);
+
 /* sys/socket.c */
 struct user_message;
 struct user_many;

@@ -95,6 +95,9 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(fsync), CALL(fdatasync), CALL(syncfs), CALL(sync_file_range), CALL(fadvise64), CALL(readahead), CALL(mount),
     CALL(umount2), CALL(name_to_handle_at), CALL(open_by_handle_at),
 
+    /* sys/aio.c */
+    CALL(io_setup), CALL(io_destroy), CALL(io_submit), CALL(io_cancel), CALL(io_getevents), CALL(io_pgetevents),
+
     /* sys/socket.c */
     CALL(socket), CALL(socketpair), CALL(bind), CALL(connect), CALL(listen), CALL(accept), CALL(accept4),
     CALL(getsockname), CALL(getpeername), CALL(shutdown), CALL(setsockopt), CALL(getsockopt), CALL(sendto),

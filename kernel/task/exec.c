@@ -310,6 +310,7 @@ static void change_over(struct exec *e) {
     change_space(e);
     change_signals(e);
     posix_timers_delete(p);
+    aio_process_end(p);
     signal_flush_timers(t);
     files_close_on_exec(t->files);
     if (e->secure) {

@@ -276,6 +276,7 @@ static void process_exit(struct process *p) {
     process_timers_end(p);
     release_memory(p);
     sem_process_exit(p);
+    aio_process_end(p);
     task_release_files(task_current());
     if (leader)
         tty_session_end(p);

@@ -78,6 +78,7 @@ struct process *process_make(void) {
     list_init(&p->pending.queued);
     list_init(&p->posix_timers);
     list_init(&p->sem_undos);
+    list_init(&p->aio_contexts);
     waitq_init(&p->child_events);
     waitq_init(&p->signal_events);
     waitq_init(&p->resume);

@@ -233,7 +233,8 @@ struct process {
     struct list posix_timers; /* of struct posix_timer, under sys/time.c's mutex */
     unsigned cpu_timers;      /* those on clocks of CPU time; read without it by the tick */
     int next_timer;
-    struct list sem_undos; /* sys/sem.c's, under its mutex */
+    struct list sem_undos;    /* sys/sem.c's, under its mutex */
+    struct list aio_contexts; /* [l] sys/aio.c's */
 };
 
 static inline struct task *task_current(void) { return cpu_self()->current; }

@@ -23,6 +23,8 @@ void posix_timers_delete(struct process *p);
 void posix_cpu_timers_check(struct process *p);
 /* sem_process_exit (sys/sem.c): the semaphores get back what p owes them. May sleep. */
 void sem_process_exit(struct process *p);
+/* aio_process_end (sys/aio.c): at exit and execve: nobody asks for the news of its transfers any more. */
+void aio_process_end(struct process *p);
 
 struct itimerval_ns {
     u64 value_ns, interval_ns;

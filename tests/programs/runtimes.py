@@ -167,6 +167,170 @@ def javac(t):
 
 runtime("java", "java", "-cp", "{dir}", "Program", source=JAVA, file="Program.java", needs=["java", "javac"], prepare=javac)
 
+def compiled(*compiler):
+    """Built here: the program is tried there, not its compiler."""
+    def prepare(t):
+        built = t.run([word.replace("{dir}", t.dir) for word in compiler], timeout=600)
+        t.equal("the compiler's status", (0, b""), (built.status, built.err))
+    return prepare
+
+
+runtime("rust", "{dir}/built", needs=["rustc"], file="program.rs", prepare=compiled("rustc", "-O", "-o", "{dir}/built", "{dir}/program.rs"), source="""
+use std::collections::HashMap;
+use std::sync::{mpsc, Arc, Mutex};
+use std::thread;
+
+fn main() {
+    let shared = Arc::new(Mutex::new(HashMap::new()));
+    let threads: Vec<_> = (0..4i64).map(|i| {
+        let shared = shared.clone();
+        thread::spawn(move || for j in 0..20000i64 { shared.lock().unwrap().insert((i, j), j * i); })
+    }).collect();
+    for each in threads { each.join().unwrap(); }
+    println!("{}", shared.lock().unwrap().values().sum::<i64>());
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || for i in 0..1000 { send.send(i).unwrap() });
+    println!("{}", receive.iter().sum::<i32>());
+    println!("{:?}", std::process::Command::new("echo").arg("child").output().unwrap().stdout);
+    std::panic::set_hook(Box::new(|_| {}));
+    println!("{}", std::panic::catch_unwind(|| { let none: Option<i32> = None; none.unwrap() }).is_err());
+}
+""")
+
+runtime("haskell", "{dir}/built", "+RTS", "-N2", needs=["ghc"], file="program.hs",
+        prepare=lambda t: t.equal("ghc's status", 0, t.run(["ghc", "-O", "-threaded", "-rtsopts", "-outputdir", t.dir, "-o", t.dir + "/built",
+                                                            t.dir + "/program.hs"], timeout=600).status), source="""
+import Control.Concurrent
+import qualified Data.Map as M
+
+main = do
+  v <- newEmptyMVar
+  mapM_ (\\i -> forkIO (putMVar v $! M.size (M.fromList [(x * i `mod` 100003, x) | x <- [1 .. 50000 :: Int]]))) [1 .. 4]
+  sizes <- mapM (const (takeMVar v)) [1 .. 4 :: Int]
+  print (sum sizes)
+""")
+
+runtime("ocaml", "ocaml", "{file}", file="program.ml", source="""
+let () =
+  let t = Hashtbl.create 10 in
+  for i = 0 to 200000 do Hashtbl.replace t (i * 7919 mod 100003) i done;
+  Printf.printf "%d\n" (Hashtbl.length t);
+  Gc.compact ();
+  Printf.printf "%b\n" ((Gc.stat ()).Gc.compactions > 0)
+""")
+
+runtime("erlang", "erl", "+S", "2", "-noshell", "-pa", "{dir}", "-s", "program", "main", needs=["erl", "erlc"], file="program.erl",
+        prepare=compiled("erlc", "-o", "{dir}", "{dir}/program.erl"), source="""
+-module(program).
+-export([main/0]).
+main() ->
+    Self = self(),
+    [spawn(fun() -> Self ! lists:sum(lists:seq(1, I * 1000)) end) || I <- lists:seq(1, 200)],
+    io:format("~p ~p~n", [lists:sum([receive X -> X end || _ <- lists:seq(1, 200)]), erlang:system_info(schedulers)]),
+    halt(0).
+""")
+
+runtime("lisp", "sbcl", "--script", "{file}", needs=["sbcl"], file="program.lisp", source="""
+(let ((threads (loop for i below 4 collect
+        (sb-thread:make-thread (lambda (k) (loop for j below 200000 sum (length (list j k)))) :arguments (list i)))))
+  (print (mapcar #'sb-thread:join-thread threads)))
+(gc :full t)
+(terpri)
+""")
+
+runtime("guile", "guile", "-q", "--no-auto-compile", "{file}", file="program.scm", source="""
+(use-modules (ice-9 threads))
+(display (apply + (par-map (lambda (n) (let loop ((i 0) (s 0)) (if (= i 100000) s (loop (+ i 1) (+ s n))))) '(1 2 3 4))))
+(newline)
+(gc)
+""")
+
+runtime("racket", "racket", "{file}", file="program.rkt", source="""
+#lang racket/base
+(define threads (for/list ([i 4]) (thread (lambda () (for ([j 10000]) (make-vector 10 j))))))
+(for-each thread-wait threads)
+(collect-garbage)
+(displayln "done")
+""".lstrip())
+
+runtime("mono", "mono", "{dir}/program.exe", needs=["mono", "mcs"], file="program.cs", prepare=compiled("mcs", "-out:{dir}/program.exe", "{dir}/program.cs"),
+        source="""
+using System;
+using System.Collections.Generic;
+using System.Threading;
+
+class Program {
+    static void Main() {
+        long total = 0;
+        var threads = new List<Thread>();
+        for (int i = 0; i < 4; i++) {
+            int k = i;
+            var t = new Thread(() => {
+                var list = new List<object>();
+                for (int j = 0; j < 50000; j++)
+                    list.Add(new int[k + 1]);
+                Interlocked.Add(ref total, list.Count * k);
+            });
+            t.Start();
+            threads.Add(t);
+        }
+        foreach (var t in threads)
+            t.Join();
+        GC.Collect();
+        Console.WriteLine(total);
+        try {
+            object none = null;
+            none.ToString();
+        } catch (NullReferenceException) { // a SIGSEGV
+            Console.WriteLine("null");
+        }
+    }
+}
+""")
+
+runtime("r", "Rscript", "{file}", file="program.R", source="""
+x <- matrix(sin(1:40000), 200)
+cat(dim(solve(x + diag(200))), "\n")
+library(parallel)
+cat(sum(unlist(mclapply(1:4, function(i) i^2, mc.cores = 2))), "\n")
+""")
+
+runtime("prolog", "swipl", "-q", "{file}", file="program.pl", source="""
+:- initialization(main).
+main :- findall(T, (between(1, 4, I), thread_create((numlist(1, 50000, L), sum_list(L, S), X is S * I, thread_exit(X)), T, [])), Ts),
+        maplist([T, V]>>(thread_join(T, exited(V))), Ts, Vs), sum_list(Vs, R), writeln(R), halt.
+""")
+
+runtime("luajit", "luajit", "{file}", file="program.lua", source="""
+local t = {}
+for i = 1, 1e6 do t[i] = i * 2 end
+print(#t, t[1e6])
+""")
+
+runtime("pypy", "pypy3", "{file}", file="program.py", source="""
+import os, threading
+sums = []
+ts = [threading.Thread(target=lambda i=i: sums.append(sum(range(10**6 * i)))) for i in range(4)]
+[t.start() for t in ts]; [t.join() for t in ts]
+print(sorted(sums), os.popen("echo child").read())
+""")
+
+runtime("tcl", "tclsh8.6", "{file}", needs=["tclsh8.6"], file="program.tcl", source="""
+set pipe [open "|cat" r+]
+puts $pipe "through a child"
+close $pipe write
+puts [read $pipe]
+after 5 {set done 1}
+vwait done
+puts [exec echo child]
+""")
+
+# Each translates the program that it runs, in one address space with it.
+runtime("valgrind", "valgrind", "-q", "--leak-check=full", "--error-exitcode=9", "ls", "/")
+runtime("qemu-user", "qemu-x86_64", "/usr/bin/python3", "-c",
+        "import threading; t = threading.Thread(target=print, args=(5,)); t.start(); t.join()")
+
+
 PYTHON = {
     "asyncio": """
 import asyncio, selectors
