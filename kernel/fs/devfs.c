@@ -61,21 +61,7 @@ static const struct file_ops full_ops = {.read = zero_read, .write = full_write,
 
 /* ---- randomness: random(4) ---- */
 
-static ssize_t random_read(struct file *file, struct iov *to, u64 *position) {
-    u8 chunk[CHUNK];
-    ssize_t done = 0;
-    while (to->bytes) {
-        size_t some = min(to->bytes, sizeof(chunk));
-        random_bytes(chunk, some);
-        size_t moved = iov_put(to, chunk, some);
-        done += moved;
-        if (moved < some)
-            return done ? done : -EFAULT;
-        if (signal_pending())
-            break;
-    }
-    return done;
-}
+static ssize_t random_read(struct file *file, struct iov *to, u64 *position) { return iov_random(to); }
 
 static ssize_t random_write(struct file *file, struct iov *from, u64 *position) {
     u8 chunk[CHUNK];

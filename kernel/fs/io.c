@@ -4,6 +4,11 @@
 #include <linux/limits.h>
 
 #include "arch/x86_64/usercopy.h"
+#include "lib/random.h"
+#include "task/task.h"
+#include "vm/machine.h"
+
+#define RANDOM_CHUNK 256
 
 void iov_user(struct iov *v, void __user *base, size_t bytes) {
     *v = (struct iov){.count = 1, .bytes = bytes, .one = {base, bytes}};
@@ -51,9 +56,27 @@ static size_t move(struct iov *v, enum direction way, char *buffer, size_t bytes
         }
     }
     v->bytes -= done;
+    if (!v->kernel)
+        machine_breathe();
     return done;
 }
 
 size_t iov_put(struct iov *to, const void *from, size_t bytes) { return move(to, PUT, (char *)from, bytes); }
 size_t iov_take(struct iov *from, void *to, size_t bytes) { return move(from, TAKE, to, bytes); }
 size_t iov_zero(struct iov *to, size_t bytes) { return move(to, ZERO, NULL, bytes); }
+
+ssize_t iov_random(struct iov *to) {
+    u8 chunk[RANDOM_CHUNK];
+    ssize_t done = 0;
+
+    while (to->bytes && (!done || !signal_pending())) {
+        size_t some = min(to->bytes, sizeof(chunk)), moved;
+
+        random_bytes(chunk, some);
+        moved = iov_put(to, chunk, some);
+        done += moved;
+        if (moved < some)
+            return done ? done : -EFAULT;
+    }
+    return done;
+}

@@ -17,7 +17,9 @@ struct iov {
 void iov_user(struct iov *v, void __user *base, size_t bytes);
 void iov_kernel(struct iov *v, void *base, size_t bytes);
 /* Move bytes between a kernel buffer and the cursor, advancing it. Return bytes moved: less than asked only after a
- * fault. May sleep. */
+ * fault. May sleep, and of user memory lets others run: what moves much in small pieces needs no more for that. */
 size_t iov_put(struct iov *to, const void *from, size_t bytes);
 size_t iov_take(struct iov *from, void *to, size_t bytes);
 size_t iov_zero(struct iov *to, size_t bytes);
+/* iov_random: random bytes for all of it, up to a fault, or a signal once there are some. Bytes, or -EFAULT: none. */
+ssize_t iov_random(struct iov *to);

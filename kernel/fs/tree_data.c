@@ -16,7 +16,6 @@
 #include "fs/tree.h"
 #include "task/task.h"
 #include "vm/commit.h"
-#include "vm/machine.h"
 #include "vm/radix.h"
 #include "vm/space.h"
 
@@ -115,7 +114,6 @@ static ssize_t tree_read(struct file *f, struct iov *to, u64 *position) {
             n = n < 0 ? n : -EFAULT;
             break;
         }
-        machine_breathe();
     }
     if (!(f->flags & O_NOATIME))
         inode_accessed(f->inode);
@@ -166,7 +164,6 @@ ssize_t tree_take_to_pages(struct tree_inode *ti, struct iov *from, u64 position
             n = n < 0 ? n : -EFAULT;
             break;
         }
-        machine_breathe();
     }
     if (done && position + done > size_of(ti))
         set_size(ti, position + done);

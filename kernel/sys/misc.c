@@ -9,18 +9,17 @@
 #include "arch/x86_64/usercopy.h"
 #include "fs/tty.h"
 #include "lib/log.h"
-#include "lib/random.h"
 #include "lib/release.h"
 #include "main.h"
 #include "sys/mm.h"
 #include "sys/sys.h"
+#include "sys/vector.h"
 #include "task/family.h"
 #include "vm/frame.h"
 #include "vm/swap.h"
 
 #define NAME_MOST 64       /* __NEW_UTS_LEN */
 #define FILES_MOST 1048576 /* fs.nr_open */
-#define RANDOM_CHUNK 256
 #define NS_PER_SECOND 1000000000UL
 #define LOAD_SHIFT 5 /* from 11 bits of fraction to sysinfo's 16 */
 
@@ -109,23 +108,13 @@ long sys_sysinfo(struct sysinfo __user *out) {
 }
 
 long sys_getrandom(void __user *buffer, size_t bytes, u32 flags) {
-    u8 chunk[RANDOM_CHUNK];
-    size_t done = 0;
+    struct iov to;
 
     if (flags & ~(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE) ||
         (flags & (GRND_RANDOM | GRND_INSECURE)) == (GRND_RANDOM | GRND_INSECURE))
         return -EINVAL;
-    bytes = min(bytes, 0x7ffff000UL); /* MAX_RW_COUNT */
-    while (done < bytes && (!done || !signal_pending())) {
-        size_t some = min(bytes - done, sizeof(chunk)), left;
-
-        random_bytes(chunk, some);
-        left = copy_to_user_partial((char *)buffer + done, chunk, some);
-        done += some - left;
-        if (left)
-            return done ? (long)done : -EFAULT;
-    }
-    return done;
+    iov_user(&to, buffer, min(bytes, TRANSFER_MOST));
+    return iov_random(&to);
 }
 
 /* ---- limits ---- */

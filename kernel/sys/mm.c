@@ -5,6 +5,7 @@
 #include <linux/resource.h>
 
 #include "fs/file.h"
+#include "fs/io.h"
 #include "fs/vfs.h"
 #include "fs/shm.h"
 #include "fs/tree.h"
@@ -182,18 +183,21 @@ long sys_mremap(u64 old, u64 old_bytes, u64 new_bytes, u64 flags, u64 to) {
 long sys_mincore(u64 address, u64 bytes, u8 __user *vector) {
     struct space *s = space();
     u64 frame, pages = page_align_up(bytes) >> PAGE_SHIFT;
+    struct iov to;
+
     if (address % PAGE_SIZE)
         return -EINVAL;
     if (address > USER_TOP || bytes > USER_TOP - address)
         return -ENOMEM;
     if ((u64)vector > USER_TOP || pages > USER_TOP - (u64)vector)
         return -EFAULT;
+    iov_user(&to, vector, pages);
     for (u64 i = 0; i < pages; i++) {
         u32 state = space_present(s, address + (i << PAGE_SHIFT), &frame);
         u8 in_core = (state & (PAGE_PRESENT | PAGE_CACHED)) != 0;
         if (!(state & PAGE_MAPPED))
             return -ENOMEM;
-        if (copy_to_user(vector + i, &in_core, 1))
+        if (iov_put(&to, &in_core, 1) != 1)
             return -EFAULT;
     }
     return 0;

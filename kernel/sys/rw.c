@@ -8,6 +8,7 @@
 #include "sys/sys.h"
 #include "sys/vector.h"
 #include "task/task.h"
+#include "vm/machine.h"
 #include "vm/slab.h"
 
 #define COPY_CHUNK (32 * KiB)
@@ -201,6 +202,7 @@ static ssize_t copy(struct end *in, struct end *out, size_t bytes) {
             done += (size_t)n;
         if (got > 0 && n < got)
             unread(in, (size_t)(got - max(n, 0L)));
+        machine_breathe();
         if (n < got || signal_pending())
             break;
     }
@@ -300,6 +302,7 @@ static ssize_t move_all(struct move *m, size_t bytes, ssize_t (*step)(struct mov
         n = step(m);
         done += max(n, 0L);
         m->nowait = true;
+        machine_breathe();
     }
     return done ? (ssize_t)done : n;
 }
