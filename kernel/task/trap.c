@@ -74,10 +74,12 @@ static void fault_signal(enum fault_outcome outcome, u64 error, u64 address, int
         signal_force(SIGBUS, BUS_ADRERR, address);
 }
 
-/* The key of the page if it forbids this access to the current task; -1: it does not. */
+/* The key of the page if it forbids this access to the current task; -1: it does not. Key 0, which all memory has that
+ * was given no other, forbids what the program's register says, too: it must not look like an access that may be tried
+ * again. */
 static int forbidden_key(struct space *s, u64 error, u64 address) {
     int key = arch_has_keys() && !(error & ERROR_FETCH) ? space_key(s, address) : -1;
-    u32 rights = key > 0 ? arch_key_rights() >> (2 * key) : 0;
+    u32 rights = key >= 0 ? arch_key_rights() >> (2 * key) : 0;
     return rights & KEY_NO_ACCESS || (rights & KEY_NO_WRITE && error & ERROR_WRITE) ? key : -1;
 }
 

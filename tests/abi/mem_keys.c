@@ -1,6 +1,7 @@
 /* mem_keys.c - protection keys: who gets one, what it forbids, what signals, threads, fork and exec make of it. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -195,6 +196,42 @@ static void execute_only(void) {
     set_rights(0x55555554);
 }
 
+/* A call under other rights; between the two changes nothing touches memory. */
+static long call_under(unsigned under, long number, long a, long b, long c) {
+    unsigned before = rights();
+    long result;
+    __asm__ volatile("mov %[under], %%eax; xor %%ecx, %%ecx; xor %%edx, %%edx; wrpkru\n"
+                     "mov %[number], %%rax; mov %[c], %%rdx; syscall; mov %%rax, %%r8\n"
+                     "mov %[before], %%eax; xor %%ecx, %%ecx; xor %%edx, %%edx; wrpkru; mov %%r8, %%rax"
+                     : "=&a"(result)
+                     : [under] "r"(under), [number] "r"(number), "D"(a), "S"(b), [c] "r"(c), [before] "r"(before)
+                     : "rcx", "rdx", "r8", "r11", "memory");
+    return result;
+}
+
+/* Key 0 is that of all memory, the stack's too. */
+static void key_0(void) {
+    int zero = open("/dev/zero", O_RDONLY), null = open("/dev/null", O_WRONLY), status;
+    char *p = mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *p = 1;
+    printf("read under no writes to key 0 -> %ld\n", call_under(2, SYS_read, zero, (long)p, 8));
+    printf("read under no access to key 0 -> %ld\n", call_under(1, SYS_read, zero, (long)p, 8));
+    printf("write under no writes to key 0 -> %ld\n", call_under(2, SYS_write, null, (long)p, 8));
+    printf("uname under no access to key 0 -> %ld\n", call_under(1, SYS_uname, (long)p, 0, 0));
+    for (unsigned under = 1; under < 3; under++) {
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid == 0) {
+            set_rights(under);
+            *(volatile char *)p = 2;
+            _exit(0);
+        }
+        waitpid(pid, &status, 0);
+        printf("a write under rights %u -> %s %d\n", under, WIFSIGNALED(status) ? "killed by" : "exited",
+               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    }
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     struct sigaction action = {.sa_sigaction = caught, .sa_flags = SA_SIGINFO};
@@ -212,6 +249,7 @@ int main(int argc, char **argv) {
     allocation();
     use();
     execute_only();
+    key_0();
     signal(SIGUSR1, on_usr1);
     set_rights(0x12345670);
     raise(SIGUSR1);

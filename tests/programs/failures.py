@@ -1,6 +1,6 @@
 """What fails on request, and programs that try to break the kernel (tests/guest): they run on Quire alone, say nothing of what is well,
 and end with 0."""
-import glob, os, subprocess
+import glob, os, shutil, subprocess
 
 from harness import *
 
@@ -74,6 +74,22 @@ def fuzz(rounds, seed=None):
 
 add("fuzz", fuzz(1, seed=1))
 add("fuzz-long", fuzz(60), soak=True)
+
+
+@test(soak=True)
+def trinity(t):
+    """Debian's fuzzer, which knows what each call wants: eight seeds, as an ordinary user, in little memory. Its children may hang in its own
+    locks, and are killed then; the kernel stands, and its checker finds nothing."""
+    if not shutil.which("trinity"):
+        raise Skip("trinity is not installed")
+    for seed in range(1, 9):
+        here = t.quire("bash", "-c", f"""
+            mkdir -m 777 /tmp/fuzz; cd /tmp/fuzz
+            timeout -s KILL 60 trinity -l off -a64 -C 3 -N 10000 -s {seed} --dropprivs \
+                --disable-fds=perf,bpf,fanotify,drm,sockets,userfaultfd > out 2>&1
+            pkill -KILL trinity; grep -c ' = ' out; cat /proc/sys/vm/check""", options=["-m", "128M", "-s", "256M"], timeout=600)
+        calls, _, checked = here.out.partition(b"\n")
+        t.true(f"seed {seed}: {here.status} {here.out!r} {here.err[-500:]!r}", here.status == 0 and int(calls) > 500 and b" 0 findings" in checked)
 
 
 # ---- a kernel that keeps what each CPU may still remember (kernel/arch/x86_64/shadow.c)
