@@ -169,7 +169,7 @@ static int prepare(struct file *f, const struct iocb *io, bool write, struct use
     int error = 0;
 
     v->allocated = NULL;
-    if (io->aio_rw_flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND))
+    if (io->aio_rw_flags & ~TRANSFER_FLAGS)
         return -EOPNOTSUPP;
     if (!(f->mode & (write ? FILE_WRITE : FILE_READ)))
         return -EBADF;

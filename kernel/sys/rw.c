@@ -116,12 +116,11 @@ long sys_pwritev(int fd, const struct iovec __user *vector, u32 count, s64 offse
     return offset < 0 ? -EINVAL : scattered(fd, WRITE, vector, count, &position, 0);
 }
 
-/* RWF_NOWAIT is refused, as by every file system and pipe of Linux 6.1 that is like one of ours. */
 static long scattered_flags(int fd, enum direction way, const struct iovec __user *vector, u32 count, s64 offset,
                             int flags) {
     u64 position = (u64)offset;
 
-    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND))
+    if (flags & ~TRANSFER_FLAGS)
         return -EOPNOTSUPP;
     if (offset < -1)
         return -EINVAL;

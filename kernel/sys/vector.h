@@ -4,8 +4,11 @@
 #include "fs/io.h"
 
 #define TRANSFER_MOST 0x7ffff000UL /* MAX_RW_COUNT: what Linux moves at once, INT_MAX down to a page */
-#define VECTORS_MOST 1024          /* UIO_MAXIOV */
-#define VECTORS_HERE 8             /* that many need no allocation */
+/* What one transfer may ask beyond its file's flags. RWF_NOWAIT is refused, as by every file system and pipe of
+ * Linux 6.1 that is like one of ours. */
+#define TRANSFER_FLAGS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND)
+#define VECTORS_MOST 1024 /* UIO_MAXIOV */
+#define VECTORS_HERE 8    /* that many need no allocation */
 
 struct user_vector {
     struct iov cursor;

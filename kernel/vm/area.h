@@ -77,9 +77,8 @@ bool swap_discard_wanted(void);
 void swap_discard_one(void); /* sleeps */
 extern struct waitq swap_discard_waits;
 extern u64 swap_discarded; /* atomic */
-static inline bool swap_has_device(u64 slot) {
-    return area_device(slot_area(slot))->transfer;
-} /* a slot that is held */
+/* swap_has_device: of a slot that is held: something is below the compressed tier. */
+static inline bool swap_has_device(u64 slot) { return area_device(slot_area(slot))->transfer; }
 
 /* ---- slots, for vm/ */
 

@@ -24,20 +24,16 @@ static void leaf_two(void) {
 }
 static void leaf_apart(void) {
     leaf_two();
-    use(P);
-    must_put(P, 3, 2);
+    part(P, 2);
     space_load(NULL);
 }
 static void leaf_three(void) {
     leaf_two();
-    G = P;
-    P = C;
-    C = fork_of(P);
+    one_more();
 }
 static void leaf_three_apart(void) {
     leaf_three();
-    use(P);
-    must_put(P, 3, 2);
+    part(P, 2);
     space_load(NULL);
 }
 static void leaf_after_exit(void) {
@@ -50,8 +46,7 @@ static void leaf_out_two(void) {
 }
 static void leaf_cached(void) { /* in memory, in the cache, and what C names */
     leaf_out_two();
-    use(P);
-    must_put(P, 3, 2);
+    part(P, 2);
     check_eq(get(P, 0), 1);
     space_load(NULL);
 }

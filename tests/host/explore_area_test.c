@@ -332,8 +332,7 @@ static void tier_two(void) {
 }
 static void tier_two_apart(void) {
     tier_two();
-    use(P);
-    must_put(P, 3, 2);
+    part(P, 2);
     space_load(NULL);
 }
 /* Page 0 of C, who is no child, takes the room. */

@@ -60,9 +60,7 @@ static void cold_two(void) {
 }
 static void cold_three(void) {
     cold_two();
-    G = P;
-    P = C;
-    C = fork_of(P);
+    one_more();
 }
 static void cold_apart(void) {
     large_apart();

@@ -14,8 +14,7 @@
 static void two_cold_apart(void) {
     one_cold();
     C = fork_of(P);
-    use(P);
-    must_put(P, 3, 2);
+    part(P, 2);
     space_load(NULL);
 }
 

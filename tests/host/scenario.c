@@ -86,8 +86,7 @@ void two(void) {
     one();
     C = fork_of(P);
 }
-/* P becomes the parent of another, and its own parent G. */
-static void one_more(void) {
+void one_more(void) {
     G = P;
     P = C;
     C = fork_of(P);
@@ -96,7 +95,7 @@ void three(void) {
     two();
     one_more();
 }
-static void part(struct space *s, u64 value) {
+void part(struct space *s, u64 value) {
     use(s);
     must_put(s, 3, value);
 }

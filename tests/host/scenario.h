@@ -34,6 +34,8 @@ void seen_by(unsigned cpu); /* it has P's page 0, which holds 1, in its TLB */
 void use(struct space *s);  /* the set-up acts on CPU 0, with that space */
 void ends(struct space **s);
 struct space *fork_of(struct space *s);
+void one_more(void);                   /* P becomes G, its child C becomes P, and has a child of its own */
+void part(struct space *s, u64 value); /* it has tables of its own, as it writes into page 3 */
 /* A program that forks, and goes on as its own child: what it sees there must be what it saw first. */
 struct space *become_child(unsigned index, struct space *of);
 
