@@ -73,7 +73,8 @@ long sys_futex(u32 __user *user, int operation, u32 value, u64 timeout_or_count,
     u64 word = (u64)user, word2 = (u64)user2, deadline_ns;
     int command = operation & FUTEX_CMD_MASK, error;
 
-    if (operation & FUTEX_CLOCK_REALTIME && command != FUTEX_WAIT_BITSET && command != FUTEX_LOCK_PI2)
+    if (operation & FUTEX_CLOCK_REALTIME && command != FUTEX_WAIT_BITSET && command != FUTEX_LOCK_PI2 &&
+        command != FUTEX_WAIT_REQUEUE_PI)
         return -ENOSYS;
     switch (command) {
     case FUTEX_WAIT:
@@ -103,6 +104,15 @@ long sys_futex(u32 __user *user, int operation, u32 value, u64 timeout_or_count,
         return futex_lock_pi(word, shared, true, 0);
     case FUTEX_UNLOCK_PI:
         return futex_unlock_pi(word, shared);
+    case FUTEX_WAIT_REQUEUE_PI:
+        error = deadline_of(operation, (const struct __kernel_timespec *)timeout_or_count, &deadline_ns);
+        if (!error && word == word2)
+            error = -EINVAL;
+        return error ? error : futex_wait_requeue_pi(word, word2, shared, value, deadline_ns);
+    case FUTEX_CMP_REQUEUE_PI:
+        if (value != 1 || (s32)timeout_or_count < 0 || word == word2)
+            return -EINVAL;
+        return futex_requeue_pi(word, word2, shared, 1 + (u32)timeout_or_count, value3);
     default:
         return -ENOSYS;
     }

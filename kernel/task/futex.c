@@ -91,6 +91,13 @@ int futex_key_of(u64 word, bool shared, struct futex_key *key) {
     return space_futex_key(process_current()->space, word, shared, key);
 }
 
+/* key_of_woken: who waits at a word for a lock that names its owner is not woken or moved: -EINVAL. */
+static int key_of_woken(u64 word, bool shared, struct futex_key *key) {
+    int error = futex_key_of(word, shared, key);
+
+    return !error && futex_pi_waits(key) ? -EINVAL : error;
+}
+
 /* leave: whether it was woken; it is in no bucket afterwards. */
 static bool leave(struct futex_waiter *w) {
     struct bucket *b = lock_of(w);
@@ -199,10 +206,8 @@ static u32 wake_some(struct bucket *b, const struct futex_key *key, u32 most, u3
 long futex_wake(u64 word, bool shared, u32 most, u32 bitset) {
     struct futex_key key;
     struct bucket *b;
-    long woken = futex_key_of(word, shared, &key);
+    long woken = key_of_woken(word, shared, &key);
 
-    if (!woken && futex_pi_waits(&key))
-        woken = -EINVAL;
     if (woken)
         return woken;
     b = bucket_of(&key);
@@ -210,6 +215,17 @@ long futex_wake(u64 word, bool shared, u32 most, u32 bitset) {
     woken = wake_some(b, &key, most, bitset, EVERYBODY);
     spin_unlock(&b->lock);
     return woken;
+}
+
+bool futex_waits(const struct futex_key *key) {
+    struct bucket *b = bucket_of(key);
+    struct futex_waiter *w;
+    bool waits = false;
+
+    lock(b);
+    list_for_each(w, &b->waiters, link) waits = waits || same(&w->key, key);
+    spin_unlock(&b->lock);
+    return waits;
 }
 
 static u32 move_some(struct bucket *from, const struct futex_key *key, struct bucket *to, const struct futex_key *key2,
@@ -250,7 +266,7 @@ long futex_requeue(u64 word, u64 word2, bool shared, u32 wake_most, u32 move_mos
     long count;
     u64 before = EVERYBODY;
     u32 now;
-    int error = futex_key_of(word, shared, &key);
+    int error = key_of_woken(word, shared, &key);
 
     if (!error)
         error = futex_key_of(word2, shared, &key2);
@@ -342,10 +358,10 @@ long futex_wake_op(u64 word, u64 word2, bool shared, u32 most, u32 most2, u32 op
     struct futex_key key, key2;
     struct bucket *a, *b;
     long count;
-    int both = futex_key_of(word, shared, &key);
+    int both = key_of_woken(word, shared, &key);
 
     if (!both)
-        both = futex_key_of(word2, shared, &key2);
+        both = key_of_woken(word2, shared, &key2);
     if (!both)
         both = operate(word2, operation);
     if (both < 0)

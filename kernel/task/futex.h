@@ -22,12 +22,18 @@ struct futex_wanted {
 };
 long futex_wait_many(const struct futex_wanted *wanted, unsigned count, u64 deadline_ns);
 int futex_key_of(u64 word, bool shared, struct futex_key *key);
+bool futex_waits(const struct futex_key *key); /* somebody waits there for a wake */
 
 /* futex_pi.c: locks that name their owner. -EDEADLK: the caller has it, or would wait for itself; -ESRCH: the owner is
  * no more; -EPERM: not the caller's to unlock; -EAGAIN: only tried; -ETIMEDOUT; -ERESTARTNOINTR. */
 int futex_lock_pi(u64 word, bool shared, bool only_try, u64 deadline_ns);
-bool futex_pi_waits(const struct futex_key *key); /* somebody waits for a lock that names its owner */
+bool futex_pi_waits(const struct futex_key *key); /* somebody waits for a lock that names its owner, or is to */
 int futex_unlock_pi(u64 word, bool shared);
+/* futex_wait_requeue_pi: sleep while word has this value until futex_requeue_pi, which moves up to `most` such waiters,
+ * has made the lock word2 ours. -EAGAIN: another value, or a signal after it was moved. Moved: how many; -EINVAL: they
+ * wait for another lock, or for a wake. */
+int futex_wait_requeue_pi(u64 word, u64 word2, bool shared, u32 value, u64 deadline_ns);
+long futex_requeue_pi(u64 word, u64 word2, bool shared, u32 most, u32 value);
 void futex_pi_task_exit(struct task *t);
 
 long futex_wake_op(u64 word, u64 word2, bool shared, u32 most, u32 most2,
