@@ -175,20 +175,16 @@ static bool is_given_up(entry e) {
            atomic_load(&frame_of_phys(entry_phys(e))->mapped) == 1;
 }
 
-static bool is_unused(entry e) {
-    return !(e & ENTRY_ACCESSED) && !(frame_flags(frame_of_phys(entry_phys(e))) & FRAME_REFERENCED);
-}
-
-/* The frame goes, with nothing in its place, and so do those after it in the run that were given up likewise and not
- * used. If one was written just now, the exchange says so, and it stays: from then on like any other. The flush does
- * not wait for the batch's end: by a swap entry a fault finds the frame again, and a range operation sees that a flush
- * is to come; by nothing a fault gets another frame, while some CPU may still read this one. */
+/* The frame goes, with nothing in its place, and so do those after it in the run that were given up likewise: to read
+ * one does not keep it. If one was written just now, the exchange says so, and it stays: from then on like any other.
+ * The flush does not wait for the batch's end: by a swap entry a fault finds the frame again, and a range operation
+ * sees that a flush is to come; by nothing a fault gets another frame, while some CPU may still read this one. */
 static bool drop_lazy(struct withdrawal *w, struct table *t, const struct run *run) {
     struct frame *gone[SWAP_CLUSTER];
     unsigned count = 0;
     for (u64 i = w->index; i < run->end && count < SWAP_CLUSTER; i++) {
         entry e = slot_read(&t->slots[i]);
-        if (!is_given_up(e) || (i != w->index && !is_unused(e)))
+        if (!is_given_up(e))
             break;
         e = slot_exchange(&t->slots[i], 0);
         if (e & ENTRY_DIRTY)
