@@ -112,17 +112,19 @@ static struct aio_context *context_make(u32 most) {
 long sys_io_setup(u32 most, u64 __user *out) {
     struct process *p = process_current();
     struct aio_context *c = NULL;
+    bool room;
     long name;
 
     if (get_user(name, out))
         return -EFAULT;
     if (name || !most)
         return -EINVAL;
-    if (atomic_add(&aio_events, most) <= atomic_load_relaxed(&aio_events_most))
+    room = atomic_add(&aio_events, most) <= atomic_load_relaxed(&aio_events_most);
+    if (room)
         c = context_make(most);
     if (!c) {
         atomic_sub(&aio_events, most);
-        return -EAGAIN;
+        return room ? -ENOMEM : -EAGAIN;
     }
     name = sys_mmap(0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (name < 0) {

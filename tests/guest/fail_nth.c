@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/netlink.h>
@@ -491,6 +492,31 @@ static long x_log(void) {
     close(log);
     return n < 0 ? n : 0;
 }
+static long x_aio(void) { /* a read of a cold file, told of by an eventfd too */
+    aio_context_t context = 0;
+    struct io_event event = {.res = 0};
+    int told = eventfd(0, 0);
+    struct iovec parts[20];
+    for (int i = 0; i < 20; i++)
+        parts[i] = (struct iovec){buffer, 100};
+    struct iocb io = {.aio_lio_opcode = IOCB_CMD_PREADV,
+                      .aio_fildes = (unsigned)fd,
+                      .aio_buf = (unsigned long)parts,
+                      .aio_nbytes = 20,
+                      .aio_flags = IOCB_FLAG_RESFD,
+                      .aio_resfd = (unsigned)told},
+                *list[] = {&io};
+    long r = told < 0 ? -errno : RESULT(syscall(SYS_io_setup, 4, &context));
+    if (r >= 0)
+        r = RESULT(syscall(SYS_io_submit, context, 1, list));
+    if (r >= 0)
+        r = RESULT(syscall(SYS_io_getevents, context, 1, 1, &event, NULL));
+    if (context)
+        syscall(SYS_io_destroy, context);
+    if (told >= 0)
+        close(told);
+    return r < 0 ? r : event.res < 0 ? (long)event.res : 0;
+}
 static long x_eventfd(void) { return RESULT(eventfd(3, 0)); }
 static long x_timerfd(void) { return RESULT(timerfd_create(CLOCK_MONOTONIC, 0)); }
 static long x_signalfd(void) {
@@ -788,6 +814,7 @@ static const struct call {
     {"recvmsg with files", x_recvmsg, a_pair_with_a_message, NULL, 0},
     {"F_SETPIPE_SZ", x_pipe_size, a_pipe, NULL, 0},
     {"eventfd", x_eventfd, NULL, NULL, 0},
+    {"io_setup, io_submit and io_getevents", x_aio, a_cold_file, NULL, AGAIN},
     {"read of /dev/kmsg", x_log, NULL, NULL, 0},
     {"F_SETOWN, O_ASYNC", x_owner, a_pipe, NULL, 0},
     {"timerfd", x_timerfd, NULL, NULL, 0},
