@@ -74,7 +74,7 @@ quire: $(O)/quire
 # What a run needs, and what the tests need beside it. Installed by apt-get where it is missing, and said so (tool/set-up).
 NEEDS := gcc libc6-dev linux-libc-dev qemu-system-x86 python3
 TEST_NEEDS := $(NEEDS) busybox clang clang-format gawk perl sqlite3 dash tar gzip procps strace gdb lua5.4 vim less htop expect nbdkit
-TEST_NEEDS += openssh-client curl openssl nginx-light redis-server netcat-openbsd
+TEST_NEEDS += openssh-client curl openssl iputils-ping nginx-light redis-server netcat-openbsd
 
 run: ## build, and run a program that forks and maps, and see what memory did
 	@tool/set-up $(NEEDS)

@@ -32,10 +32,9 @@ int inet_create(int family, int type, int protocol, struct socket **out) {
     const struct socket_ops *ops;
     if (type == SOCK_STREAM && (!protocol || protocol == IPPROTO_TCP))
         ops = family == AF_INET ? &tcp_ops : &tcp6_ops;
-    else if (type == SOCK_DGRAM && (!protocol || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE))
+    else if (type == SOCK_DGRAM && (!protocol || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+                                    protocol == (family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6)))
         ops = family == AF_INET ? &udp_ops : &udp6_ops;
-    else if (type == SOCK_DGRAM && protocol == (family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))
-        return -EACCES; /* net.ipv4.ping_group_range is empty */
     else if (type == SOCK_RAW)
         return capable(CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
     else
@@ -72,7 +71,7 @@ int inet_bind(struct socket *s, const struct address *a) {
     int error = place_take(s, a, &p);
     if (!error)
         error = check_ip(s, a, p.ip);
-    if (!error && p.port && p.port < PORT_FREE && !capable(CAP_NET_BIND_SERVICE))
+    if (!error && p.port && p.port < PORT_FREE && !is_ping(s) && !capable(CAP_NET_BIND_SERVICE))
         error = -EACCES;
     if (error)
         return error;

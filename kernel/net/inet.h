@@ -54,8 +54,8 @@ int place_route(struct socket *s, struct place *to);
 /* place_print: as /proc/net/tcp has it. */
 void place_print(char *text, size_t bytes, const struct place *p, bool v4);
 
-/* port.c. A table for each of TCP and UDP. */
-enum ports { PORTS_TCP, PORTS_UDP, PORTS_UDPLITE, PORTS };
+/* port.c. A table for each of TCP and UDP, and for identifiers of ICMP. */
+enum ports { PORTS_TCP, PORTS_UDP, PORTS_UDPLITE, PORTS_PING, PORTS };
 enum ports ports_of(const struct socket *s);
 /* port_bind: the place is the socket's from now on; port 0: a free one. s->control is held. -EADDRINUSE; -EADDRNOTAVAIL
  * when it was to choose for connect. port_share: a connection gets its listener's port. port_leave: may be called
@@ -79,6 +79,13 @@ int inet_name(struct socket *s, enum whose whose, struct address *out);
 struct socket *inet_make(const struct socket_ops *ops, int type, int protocol);
 int inet_create(int family, int type, int protocol, struct socket **out);
 extern const struct socket_ops tcp_ops, tcp6_ops, udp_ops, udp6_ops;
+
+/* udp_deliver: the packet's reference passes over; what SO_RCVBUF does not hold is dropped. May sleep. */
+void udp_deliver(struct socket *to, struct packet *p);
+
+/* ping.c. ping_send: a request of ICMP's echo, answered. -EINVAL: it is none. */
+bool is_ping(const struct socket *s);
+ssize_t ping_send(struct socket *s, struct message *m, const struct place *from, const struct place *to);
 
 /* inet_option.c */
 void inet_options_begin(struct inet_socket *i);

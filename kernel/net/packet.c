@@ -74,8 +74,7 @@ void packet_put(struct packet *p) {
     socket_put(sender);
 }
 
-/* Where byte `offset` lies, and in *here how many bytes are together from there. */
-static char *place(struct packet *p, size_t offset, size_t *here) {
+char *packet_piece(struct packet *p, size_t offset, size_t *here) {
     if (!p->pages) {
         *here = p->bytes - offset;
         return (char *)p->piece + offset;
@@ -87,7 +86,7 @@ static char *place(struct packet *p, size_t offset, size_t *here) {
 int packet_fill(struct packet *p, struct iov *from) {
     size_t here;
     for (size_t at = 0; at < p->bytes; at += here) {
-        char *to = place(p, at, &here);
+        char *to = packet_piece(p, at, &here);
         if (iov_take(from, to, here) != here)
             return -EFAULT;
     }
@@ -97,7 +96,7 @@ int packet_fill(struct packet *p, struct iov *from) {
 int packet_copy(struct packet *p, size_t offset, size_t bytes, struct iov *to) {
     size_t here;
     for (size_t end = offset + bytes; offset < end; offset += here) {
-        char *from = place(p, offset, &here);
+        char *from = packet_piece(p, offset, &here);
         here = min(here, end - offset);
         if (iov_put(to, from, here) != here)
             return -EFAULT;

@@ -38,6 +38,8 @@ void packet_put(
 /* packet_fill, packet_copy: move bytes between the packet, from `offset`, and a cursor. 0 or -EFAULT. */
 int packet_fill(struct packet *p, struct iov *from);
 int packet_copy(struct packet *p, size_t offset, size_t bytes, struct iov *to);
+/* packet_piece: where byte `offset` lies, and in *here how many bytes are together from there. */
+char *packet_piece(struct packet *p, size_t offset, size_t *here);
 /* packet_cost: what a packet of so many bytes costs. */
 u32 packet_cost(size_t bytes);
 bool packet_memory_short(void); /* all sockets together hold as much as they may */

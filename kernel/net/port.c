@@ -1,4 +1,4 @@
-/* port.c - who has which local place: a table each for TCP, UDP and UDP-Lite, hashed by port.
+/* port.c - who has which local place: a table each for TCP, UDP, UDP-Lite and ICMP, hashed by port.
  *
  * A socket is in its table from bind (or the first call that needs a port) until it is closed. A connection that was
  * accepted shares its listener's port. What is sent to a place is for the socket that says it most exactly: one that is
@@ -17,7 +17,9 @@ static struct table {
 } tables[PORTS];
 
 enum ports ports_of(const struct socket *s) {
-    return s->type == SOCK_STREAM ? PORTS_TCP : s->protocol == IPPROTO_UDPLITE ? PORTS_UDPLITE : PORTS_UDP;
+    if (s->type == SOCK_STREAM)
+        return PORTS_TCP;
+    return is_ping(s) ? PORTS_PING : s->protocol == IPPROTO_UDPLITE ? PORTS_UDPLITE : PORTS_UDP;
 }
 static struct table *table_of(const struct socket *s) { return &tables[ports_of(s)]; }
 

@@ -182,6 +182,7 @@ static const struct synth_node core_children[] = {
 
 static const struct synth_node ipv4_children[] = {
     {.name = "ip_local_port_range", .mode = S_IFREG | 0444, .content = "32768\t60999\n"},
+    {.name = "ping_group_range", .mode = S_IFREG | 0444, .content = "0\t2147483647\n"}, /* as Debian sets it */
     {.name = "tcp_fin_timeout", .mode = S_IFREG | 0444, .content = "60\n"},
     {.name = "tcp_syncookies", .mode = S_IFREG | 0444, .content = "1\n"},
     {.name = NULL},

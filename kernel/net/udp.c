@@ -75,7 +75,7 @@ static int destination(struct socket *s, struct message *m, struct place *to) {
     int error = 0;
     if (m->name) {
         error = m->name->family == AF_UNSPEC && s->ops->family == AF_INET6 ? -EINVAL : place_take(s, m->name, to);
-        if (!error && !to->port)
+        if (!error && !to->port && !is_ping(s))
             error = -EINVAL;
     } else if (socket_state(s) == SOCKET_CONNECTED) {
         *to = inet_of(s)->remote;
@@ -86,7 +86,7 @@ static int destination(struct socket *s, struct message *m, struct place *to) {
 }
 
 /* Into the inbox, if it has room: one that is not full takes one more, whatever its size. */
-static void deliver(struct socket *to, struct packet *p) {
+void udp_deliver(struct socket *to, struct packet *p) {
     spin_lock(&to->lock);
     bool fits = !to->dead && to->inbox_cost <= to->options.receive_bytes && !packet_memory_short();
     if (fits)
@@ -166,7 +166,7 @@ static ssize_t send_to(struct socket *s, struct message *m, const struct place *
         place_give(receiver, from, &p->from);
         memcpy(p->to, to->ip, sizeof(p->to));
         say_header(s, m, p);
-        deliver(receiver, p);
+        udp_deliver(receiver, p);
         socket_put(receiver);
     } else if (p && (error || elsewhere)) {
         packet_put(p);
@@ -198,7 +198,7 @@ static ssize_t udp_send(struct socket *s, struct message *m) {
         return error;
     if (ip_is_any(from.ip))
         ip_loopback(from.ip, ip_is_v4(to.ip));
-    return send_to(s, m, &from, &to, elsewhere);
+    return is_ping(s) ? ping_send(s, m, &from, &to) : send_to(s, m, &from, &to, elsewhere);
 }
 
 /* ---- receiving ---- */

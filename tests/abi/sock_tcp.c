@@ -103,8 +103,7 @@ static void making(void) {
     CASE(socket(AF_INET, SOCK_STREAM, -1));
     CASE(socket(AF_INET, SOCK_STREAM, 256));
     CASE(close(socket(AF_INET6, SOCK_STREAM, 0)));
-    CASE(socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6));
-    CASE(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
+    CASE(socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMP));
     int fd = tcp();
     PLACES("fresh", fd);
     POLL("fresh", fd);

@@ -163,4 +163,14 @@ until printf 'GET / HTTP/1.0\\r\\n\\r\\n' | openssl s_client -connect 127.0.0.1:
 grep -c 'HTTP/1.0 200' page; kill $p"""
 compare("openssl", "bash", "-c", OPENSSL)
 
+
+
+def ping(t):
+    for to, answer in (("127.0.0.1", b"64 bytes from 127.0.0.1: icmp_seq=2 ttl=64"), ("::1", b"64 bytes from ::1: icmp_seq=2 ttl=64")):
+        r = t.quire("ping", "-n", "-c", "2", "-i", "0.01", to)
+        t.equal("status", 0, r.status)
+        t.true(f"ping says {r.out!r}", answer in r.out and b"2 packets transmitted, 2 received, 0% packet loss" in r.out)
+    t.equal("elsewhere", 2, t.quire("ping", "-c", "1", "192.0.2.1").status)
+add("ping", ping)
+
 compare("netcat", "bash", "-c", "nc -l -N -U sock </etc/passwd >got & until [ -S sock ]; do :; done; echo through | nc -N -U sock | cksum; wait; cat got")
