@@ -62,6 +62,10 @@ static int may_set_policy(struct task *t, int policy, int priority) {
     return 0;
 }
 
+/* policy_of: as sched_getscheduler(2) says it. */
+static int policy_of(const struct task *t) { return t->policy | (t->policy_resets ? SCHED_RESET_ON_FORK : 0); }
+
+/* set_policy: policy with SCHED_RESET_ON_FORK, or -1: as it is. */
 static long set_policy(int tid, int policy, int priority) {
     struct task *t = target(tid);
     int error;
@@ -69,10 +73,13 @@ static long set_policy(int tid, int policy, int priority) {
     if (!t)
         return tid < 0 ? -EINVAL : -ESRCH;
     if (policy < 0)
-        policy = t->policy;
+        policy = policy_of(t);
     error = may_set_policy(t, policy & ~SCHED_RESET_ON_FORK, priority);
+    if (!error && t->policy_resets && !(policy & SCHED_RESET_ON_FORK) && !capable(CAP_SYS_NICE))
+        error = -EPERM;
     if (!error) {
         t->policy = policy & ~SCHED_RESET_ON_FORK;
+        t->policy_resets = policy & SCHED_RESET_ON_FORK;
         t->realtime_priority = priority;
     }
     task_put(t);
@@ -101,7 +108,7 @@ long sys_sched_getscheduler(int tid) {
 
     if (!t)
         return tid < 0 ? -EINVAL : -ESRCH;
-    policy = t->policy;
+    policy = policy_of(t);
     task_put(t);
     return policy;
 }
@@ -197,7 +204,7 @@ long sys_sched_setattr(int tid, const struct sched_attr __user *user, u32 flags)
     memset(&a, 0, sizeof(a));
     if (copy_from_user(&a, user, bytes))
         return -EFAULT;
-    if ((int)a.sched_policy < 0) /* to set_policy that is the policy which is there */
+    if ((int)a.sched_policy < 0 || a.sched_policy & SCHED_RESET_ON_FORK || a.sched_flags & ~(u64)SCHED_FLAG_ALL)
         return -EINVAL;
     t = target(tid);
     if (!t)
@@ -205,7 +212,8 @@ long sys_sched_setattr(int tid, const struct sched_attr __user *user, u32 flags)
     nice = min(max(a.sched_nice, NICE_LEAST), NICE_MOST);
     error = may_have_nice(t, nice) || realtime(a.sched_policy) ? 0 : -EPERM;
     if (!error)
-        error = set_policy(tid, a.sched_policy, a.sched_priority);
+        error = set_policy(tid, a.sched_policy | (a.sched_flags & SCHED_FLAG_RESET_ON_FORK ? SCHED_RESET_ON_FORK : 0),
+                           a.sched_priority);
     if (!error && !realtime(a.sched_policy))
         t->nice = nice;
     task_put(t);
@@ -224,6 +232,7 @@ long sys_sched_getattr(int tid, struct sched_attr __user *user, u32 bytes, u32 f
     memset(&a, 0, sizeof(a));
     a.size = min((size_t)bytes, sizeof(a));
     a.sched_policy = t->policy;
+    a.sched_flags = t->policy_resets ? SCHED_FLAG_RESET_ON_FORK : 0;
     a.sched_priority = t->realtime_priority;
     a.sched_nice = realtime(t->policy) ? 0 : t->nice;
     task_put(t);

@@ -529,9 +529,11 @@ struct task *task_make(const char *name, bool user) {
     }
     arch_task_init(&t->arch, task_entry, t);
     if (user) {
-        t->nice = maker->nice;
-        t->policy = maker->policy;
-        t->realtime_priority = maker->realtime_priority;
+        bool resets = maker->policy_resets, realtime = maker->realtime_priority;
+
+        t->nice = resets && (realtime || maker->nice < 0) ? 0 : maker->nice;
+        t->policy = resets && realtime ? SCHED_NORMAL : maker->policy;
+        t->realtime_priority = resets ? 0 : maker->realtime_priority;
         t->io_priority = maker->io_priority;
         memcpy(t->affinity, maker->affinity, sizeof(t->affinity));
     }

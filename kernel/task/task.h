@@ -86,7 +86,8 @@ struct task {
     bool killable;         /* [o] only death ends it */
     bool kernel_thread;
     s8 nice;
-    u8 policy; /* SCHED_*: kept and reported; every task is scheduled as SCHED_OTHER */
+    u8 policy;          /* SCHED_*: kept and reported; every task is scheduled as SCHED_OTHER */
+    bool policy_resets; /* SCHED_RESET_ON_FORK: who it makes has an ordinary one */
     u8 realtime_priority;
     u16 io_priority;        /* ioprio_set(2): kept and reported; 0: none */
     s64 slice_ns;           /* [r] left of the time slice */

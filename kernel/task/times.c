@@ -25,9 +25,19 @@ static void set_times(struct rusage *out, u64 user_ns, u64 system_ns) {
     set_time((void *)&out->ru_stime, system_ns);
 }
 
-void process_usage(struct process *p, struct rusage *out) {
+/* peak_of: KiB, of this program's and those that the process ran before. */
+static long peak_of(struct process *p) {
     struct space *space = process_space(p);
     struct space_totals totals = {.peak_resident = 0};
+
+    if (space) {
+        space_totals(space, &totals);
+        space_put(space);
+    }
+    return max(totals.peak_resident, p->peak_resident) * (PAGE_SIZE / KiB);
+}
+
+void process_usage(struct process *p, struct rusage *out) {
     u64 user, system;
     struct task *t;
     struct faults faults = process_faults(p);
@@ -35,11 +45,7 @@ void process_usage(struct process *p, struct rusage *out) {
     memset(out, 0, sizeof(*out));
     process_cpu_time(p, &user, &system);
     set_times(out, user, system);
-    if (space) {
-        space_totals(space, &totals);
-        space_put(space);
-    }
-    out->ru_maxrss = max(totals.peak_resident, p->peak_resident) * (PAGE_SIZE / KiB);
+    out->ru_maxrss = peak_of(p);
     out->ru_minflt = faults.minor;
     out->ru_majflt = faults.major;
     spin_lock(&p->lock);
@@ -84,6 +90,7 @@ void task_usage(struct task *t, struct rusage *out) {
     memset(out, 0, sizeof(*out));
     task_times(t, &user, &system);
     set_times(out, user, system);
+    out->ru_maxrss = peak_of(t->process); /* there is none of a thread */
     out->ru_minflt = t->faults_minor;
     out->ru_majflt = t->faults_major;
     out->ru_nvcsw = t->switches_voluntary;

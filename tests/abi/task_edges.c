@@ -170,7 +170,49 @@ static void niceness(void) {
         _exit(0);
     }
     wait(NULL);
-    sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+    say("SCHED_RR, reset", sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &(struct sched_param){10}));
+    say("policy", sched_getscheduler(0));
+    say("sched_setparam", sched_setparam(0, &(struct sched_param){11}));
+    say("policy", sched_getscheduler(0));
+    say("sched_getattr", syscall(SYS_sched_getattr, 0, &a, sizeof a, 0));
+    printf("policy %u flags %lu\n", a.policy, a.flags);
+    fflush(stdout);
+    if (!fork()) {
+        struct sched_param p;
+        sched_getparam(0, &p);
+        say("policy of a child", sched_getscheduler(0));
+        say("priority of a child", p.sched_priority);
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    say("a flag there is not", (a.flags = 1 << 20, syscall(SYS_sched_setattr, 0, &a, 0)));
+    memset(&a, 0, sizeof a);
+    a.size = sizeof a;
+    a.flags = SCHED_FLAG_RESET_ON_FORK;
+    a.nice = -7;
+    say("sched_setattr, reset", syscall(SYS_sched_setattr, 0, &a, 0));
+    fflush(stdout);
+    if (!fork()) {
+        errno = 0;
+        say("niceness of a child", getpriority(PRIO_PROCESS, 0));
+        say("policy of a child", sched_getscheduler(0));
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    if (!fork()) {
+        setuid(1000);
+        say("an ordinary user's", sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &(struct sched_param){0}));
+        say("to keep it", sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &(struct sched_param){0}));
+        say("to take it back", sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0}));
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    a.flags = 0;
+    a.nice = 0;
+    say("sched_setattr, as before", syscall(SYS_sched_setattr, 0, &a, 0));
     setuid(1000);
     a.policy = SCHED_OTHER;
     a.nice = -5;
