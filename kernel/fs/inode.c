@@ -87,7 +87,7 @@ static int inode_permission_as(struct inode *i, int mask, const struct credentia
         return 0;
     if (has(cred, CAP_DAC_READ_SEARCH) && !(mask & MAY_WRITE) && (directory || !(mask & MAY_EXEC)))
         return 0;
-    return -EACCES;
+    return i->ops->allows && i->ops->allows(i) ? 0 : -EACCES;
 }
 
 int inode_permission(struct inode *i, int mask) {

@@ -66,7 +66,7 @@ struct space *proc_space(struct synth *s) {
         {.name = "exe", .mode = LINK, .guarded = true, .follow = proc_exe},                                            \
         {.name = "fail-io-nth", .mode = FILE_RW, .guarded = true, .file_ops = &proc_fail_ops, .data = FAIL_IO},        \
         {.name = "fail-nth", .mode = FILE_RW, .guarded = true, .file_ops = &proc_fail_ops, .data = FAIL_ALLOC},        \
-        {.name = "fd", .mode = S_IFDIR | 0500, .guarded = true, .numbers = &proc_fds},                                 \
+        {.name = "fd", .mode = S_IFDIR | 0500, .guarded = true, .own = true, .numbers = &proc_fds},                    \
         {.name = "fdinfo", .mode = DIR, .guarded = true, .numbers = &proc_fdinfos},                                    \
         {.name = "gid_map", .mode = FILE_RW, .content = "         0          0 4294967295\n"},                         \
         {.name = "io", .mode = FILE_OWN, .guarded = true, .show = proc_io},                                            \

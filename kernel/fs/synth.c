@@ -23,13 +23,20 @@ static u64 ino_of(u64 parent, const char *name, size_t bytes) {
     return (hash ^ hash >> 32) & 0xfffffff;
 }
 
-/* Files about a process belong to it, unless what it runs is nobody's business: then to root. */
+/* Files about a process belong to it, unless what it runs is nobody's business: then to root; but not directories that
+ * everybody may enter. */
 static int synth_getattr(struct inode *inode) {
     struct synth *s = synth_of(inode);
     struct process *p = s->process;
-    inode->uid = p && p->dumpable ? p->cred.euid : 0;
-    inode->gid = p && p->dumpable ? p->cred.egid : 0;
+    bool shown = p && (p->dumpable || s->node->mode == (S_IFDIR | 0555));
+    inode->uid = shown ? p->cred.euid : 0;
+    inode->gid = shown ? p->cred.egid : 0;
     return 0;
+}
+
+static bool synth_allows(struct inode *inode) {
+    struct synth *s = synth_of(inode);
+    return s->node->own && s->process == process_current();
 }
 
 static void synth_release(struct inode *inode) {
@@ -209,6 +216,7 @@ s64 synth_seek(struct file *file, s64 offset, int whence) {
     if (whence > 1 || to < 0)
         return -EINVAL;
     file->position = to;
+    .allows = synth_allows,
     return to;
 }
 

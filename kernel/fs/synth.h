@@ -16,6 +16,7 @@ struct synth_node {
     const char *name; /* NULL ends a table */
     u32 mode;         /* with type */
     bool guarded;     /* only for who may inspect the process: -EACCES (ptrace(2), "ptrace access mode") */
+    bool own; /* the process itself may enter and list it, whoever it has become since: proc_fd_permission of Linux */
 
     /* directories */
     const struct synth_node *children;

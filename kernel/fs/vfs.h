@@ -86,6 +86,7 @@ struct inode_ops {
     /* readlink: into buffer, returns bytes. magic links of /proc have follow instead: a counted path. */
     ssize_t (*readlink)(struct inode *inode, char *buffer, size_t bytes);
     int (*follow)(struct inode *inode, struct path *out);
+    bool (*allows)(struct inode *inode);            /* the caller may, though the mode says not. NULL: it may not */
     int (*getattr)(struct inode *inode);            /* refresh the cached attributes, or NULL */
     int (*setattr)(struct inode *inode, u32 valid); /* new values are in the inode already (an error puts the old back);
                                                        NULL: fine. Size changes go through resize */
