@@ -1,7 +1,8 @@
 /* devfs.c - character devices, by number: and /dev, the tree that names them.
  *
  * A device is a line of `devices`: opening any inode with its number (in /dev, or made by mknod elsewhere) gives the
- * file its operations. /dev is a synthetic tree, constant; /dev/shm and /dev/pts are empty directories to mount on. */
+ * file its operations. /dev is a file system in memory that begins with a name for each, as Linux's devtmpfs: a logger
+ * makes its socket there, and who may can remove names. /dev/shm and /dev/pts are empty directories to mount on. */
 #include <linux/fs.h>
 #include <linux/kdev_t.h>
 #include <linux/major.h>
@@ -11,9 +12,10 @@
 #include "arch/x86_64/usercopy.h"
 #include "fs/blockdev.h"
 #include "fs/io.h"
+#include "fs/names.h"
 #include "fs/poll.h"
 #include "fs/pty.h"
-#include "fs/synth.h"
+#include "fs/tree.h"
 #include "lib/log.h"
 #include "lib/random.h"
 #include "task/task.h"
@@ -205,53 +207,45 @@ int chardev_open(struct inode *inode, struct file *file) {
 
 /* ---- /dev ---- */
 
-#define DISK(letter, n)                                                                                                \
-    { .name = "vd" letter, .mode = S_IFBLK | 0660, .rdev = DEVICE(BLOCK_MAJOR, (n)*BLOCK_MINORS) }
-
-/* The disks come last: the table ends before those that are not there. */
-static struct synth_node dev_names[] = {
+/* What /dev begins with: a device, a directory, or a symbolic link to `target`. */
+static const struct {
+    const char *name, *target;
+    u32 mode, number;
+} dev_names[] = {
     /* the program's own terminal, whoever it runs as */
-    {.name = "console", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 1)},
-    {.name = "fd", .mode = S_IFLNK | 0777, .content = "/proc/self/fd"},
-    {.name = "full", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 7)},
-    {.name = "kmsg", .mode = S_IFCHR | 0644, .rdev = DEVICE(MEM_MAJOR, 11)},
-    {.name = "null", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 3)},
-    {.name = "ptmx", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 2)},
-    {.name = "pts", .mode = S_IFDIR | 0755},
-    {.name = "random", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 8)},
-    {.name = "shm", .mode = S_IFDIR | 01777},
-    {.name = "stderr", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/2"},
-    {.name = "stdin", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/0"},
-    {.name = "stdout", .mode = S_IFLNK | 0777, .content = "/proc/self/fd/1"},
-    {.name = "tty", .mode = S_IFCHR | 0666, .rdev = DEVICE(TTYAUX_MAJOR, 0)},
-    {.name = "urandom", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 9)},
-    {.name = "zero", .mode = S_IFCHR | 0666, .rdev = DEVICE(MEM_MAJOR, 5)},
-    DISK("a", 0),
-    DISK("b", 1),
-    DISK("c", 2),
-    DISK("d", 3),
-    DISK("e", 4),
-    DISK("f", 5),
-    DISK("g", 6),
-    DISK("h", 7),
-    {.name = NULL},
-};
-static struct synth_node *const disks = &dev_names[array_count(dev_names) - 1 - BLOCK_NODES_MOST];
-
-static const struct synth_node dev_root = {.mode = S_IFDIR | 0755, .children = dev_names};
-
-static struct super dev_super = {
-    .type = "devtmpfs",
-    .dev = 5,
-    .options = "rw,mode=755",
+    {"/dev/console", .mode = S_IFCHR | 0666, .number = DEVICE(TTYAUX_MAJOR, 1)},
+    {"/dev/fd", .target = "/proc/self/fd"},
+    {"/dev/full", .mode = S_IFCHR | 0666, .number = DEVICE(MEM_MAJOR, 7)},
+    {"/dev/kmsg", .mode = S_IFCHR | 0644, .number = DEVICE(MEM_MAJOR, 11)},
+    {"/dev/null", .mode = S_IFCHR | 0666, .number = DEVICE(MEM_MAJOR, 3)},
+    {"/dev/ptmx", .mode = S_IFCHR | 0666, .number = DEVICE(TTYAUX_MAJOR, 2)},
+    {"/dev/pts", .mode = S_IFDIR | 0755},
+    {"/dev/random", .mode = S_IFCHR | 0666, .number = DEVICE(MEM_MAJOR, 8)},
+    {"/dev/shm", .mode = S_IFDIR | 01777},
+    {"/dev/stderr", .target = "/proc/self/fd/2"},
+    {"/dev/stdin", .target = "/proc/self/fd/0"},
+    {"/dev/stdout", .target = "/proc/self/fd/1"},
+    {"/dev/tty", .mode = S_IFCHR | 0666, .number = DEVICE(TTYAUX_MAJOR, 0)},
+    {"/dev/urandom", .mode = S_IFCHR | 0666, .number = DEVICE(MEM_MAJOR, 9)},
+    {"/dev/zero", .mode = S_IFCHR | 0666, .number = DEVICE(MEM_MAJOR, 5)},
 };
 
 struct super *devfs_super(void) {
-    unsigned count = 0;
-    while (block_find(count))
-        count++;
-    disks[count].name = NULL;
-    if (!dev_super.root && synth_mount(&dev_super, &dev_root))
-        return NULL;
-    return &dev_super;
+    static const struct tree_options memory = {
+        .mode = TREE_MEMORY, .type = "devtmpfs", .options = "rw,mode=755", .root_mode = 0755};
+    static struct super *super;
+    if (!super)
+        super = tree_super_create(&memory);
+    return super;
+}
+
+int devfs_fill(void) {
+    char disk[] = "/dev/vda";
+    int error = 0;
+    for (unsigned n = 0; !error && n < array_count(dev_names); n++)
+        error = dev_names[n].target ? name_symlink(dev_names[n].target, AT_FDCWD, dev_names[n].name)
+                                    : name_make(AT_FDCWD, dev_names[n].name, dev_names[n].mode, dev_names[n].number);
+    for (unsigned n = 0; !error && block_find(n); n++, disk[sizeof(disk) - 2]++)
+        error = name_make(AT_FDCWD, disk, S_IFBLK | 0660, DEVICE(BLOCK_MAJOR, n * BLOCK_MINORS));
+    return error;
 }

@@ -94,7 +94,8 @@ int vfs_mount_all(const struct boot_config *config) {
     (void)mount_here("/run", memory_super(0755), "tmpfs");
     (void)mount_here("/proc", proc_super(), "proc");
     (void)mount_here("/sys", sysfs_super(), "sysfs");
-    (void)mount_here("/dev", devfs_super(), "devtmpfs");
+    if (!mount_here("/dev", devfs_super(), "devtmpfs"))
+        (void)devfs_fill();
     (void)mount_here("/dev/pts", devpts_super(), "devpts");
     (void)mount_here("/dev/shm", memory_super(01777), "tmpfs");
     for (unsigned n = 0; !error && n < config->mount_count; n++)

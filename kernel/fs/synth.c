@@ -55,10 +55,6 @@ static void set_kind(struct inode *inode, const struct synth_node *node) {
     case S_IFLNK:
         inode->ops = node->follow ? &magic_ops : &link_ops;
         break;
-    case S_IFBLK:
-    case S_IFCHR: /* its operations come by number: chardev_open */
-        inode->ops = &file_inode_ops;
-        break;
     default:
         inode->ops = &file_inode_ops;
         inode->file_ops = node->file_ops ? node->file_ops : &text_ops;
@@ -73,7 +69,6 @@ static struct synth *synth_make(struct super *super, struct synth *dir, const st
     inode_init(&s->inode, super, node->mode);
     s->node = node;
     s->inode.ino = ino;
-    s->inode.rdev = node->rdev;
     for (const struct synth_node *n = node->children; n && n->name; n++) /* a directory's ".." */
         s->inode.links += (n->mode & S_IFMT) == S_IFDIR;
     s->parent_ino = dir ? dir->inode.ino : ino;
@@ -216,12 +211,12 @@ s64 synth_seek(struct file *file, s64 offset, int whence) {
     if (whence > 1 || to < 0)
         return -EINVAL;
     file->position = to;
-    .allows = synth_allows,
     return to;
 }
 
 static const struct inode_ops directory_ops = {
     .lookup = synth_lookup,
+    .allows = synth_allows,
     .getattr = synth_getattr,
     .release = synth_release,
 };

@@ -2,7 +2,7 @@
  *
  * Nouns. node: a constant line of a table: a name with its mode and what is behind it. synth: the inode of a node, made
  * when the name is looked up; it may be about a process, a thread or a descriptor, and hands that down to what is below
- * it. /proc, /sys and /dev are such tables. */
+ * it. /proc and /sys are such tables. */
 #pragma once
 
 #include "fs/text.h"
@@ -36,7 +36,6 @@ struct synth_node {
     ssize_t (*readlink)(struct synth *s, char *buffer, size_t bytes);
     int (*follow)(struct synth *s, struct path *out); /* magic; readlink too */
 
-    u64 rdev; /* character devices */
     u64 data; /* the functions' own */
 };
 

@@ -240,6 +240,7 @@ int fifo_open(struct inode *inode, struct file *file);
 int chardev_open(struct inode *inode, struct file *file);
 /* Made at the first call; NULL: no memory. */
 struct super *proc_super(void), *sysfs_super(void), *devfs_super(void), *devpts_super(void);
+int devfs_fill(void); /* once, with devfs_super on /dev: the names that it begins with. 0 or -errno */
 /* epoll_forget (epoll.c): the file's last reference is gone: called before ops->release when file->epoll is not empty.
  */
 void epoll_forget(struct file *file);

@@ -206,6 +206,46 @@ static void root(void) {
     mode("maskedd");
 }
 
+/* Of a process that was root: what /proc has of it is root's, but its own descriptors it may still look at. */
+static void own_descriptors(void) {
+    int fd = open(".", O_RDONLY | O_DIRECTORY), path = open(".", O_PATH);
+    char name[64], target[64];
+    struct stat s;
+    for (int n = 0; n < 2; n++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", n ? path : fd);
+        show(n ? "by O_PATH's name" : "by a descriptor's name", try_open(name, O_RDONLY));
+        show("read the link", readlink(name, target, sizeof target) > 0 ? 0 : -1);
+        snprintf(name, sizeof name, "/proc/self/task/%d/fd/%d", getpid(), fd);
+        show("by the thread's name", try_open(name, O_RDONLY));
+    }
+    show("list", try_open("/proc/self/fd", O_RDONLY));
+    show("may it enter", access("/proc/self/fd", X_OK));
+    show("list fdinfo", try_open("/proc/self/fdinfo", O_RDONLY));
+    snprintf(name, sizeof name, "/proc/%d/fd", getppid());
+    if (geteuid()) {
+        show("list the parent's", try_open(name, O_RDONLY));
+        strcat(name, "/0");
+        show("by the parent's name", try_open(name, O_RDONLY));
+    }
+    static const char *const files[] = {"/proc/self/", "/proc/self/fd", "/proc/self/task", "/proc/self/status"};
+    for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
+        show("whose", stat(files[i], &s) ? -1 : (long)s.st_uid);
+}
+
+/* /dev is a file system like others. */
+static void in_dev(void) {
+    show("a pipe in /dev", mkfifo("/dev/abi", 0600));
+    show("it is renamed", rename("/dev/abi", "/dev/ABI"));
+    show("a link in /dev", symlink("ABI", "/dev/abi"));
+    show("the link goes", unlink("/dev/abi"));
+    show("the pipe goes", unlink("/dev/ABI"));
+    show("a directory", mkdir("/dev/abi", 0700));
+    show("it goes", rmdir("/dev/abi"));
+    show("a mount point does not", rmdir("/dev/pts"));
+    show("who may use null", chmod("/dev/null", 0666));
+}
+static void not_in_dev(void) { show("a pipe in /dev", mkfifo("/dev/abi", 0600)); }
+
 int main(void) {
     if (geteuid()) {
         puts("not root");
@@ -254,5 +294,9 @@ int main(void) {
     link("public", "public2");
     as(1000, 1000, same_file);
     root();
+    as(1000, 1000, own_descriptors);
+    own_descriptors();
+    in_dev();
+    as(1000, 1000, not_in_dev);
     return 0;
 }
