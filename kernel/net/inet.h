@@ -12,7 +12,7 @@ struct place {
     u16 port; /* of this machine's byte order */
 };
 
-#define INET_KEPT 48 /* options that are only kept and reported (inet_option.c) */
+#define INET_KEPT 80 /* options that are only kept and reported (inet_option.c) */
 
 /* Legend: as in socket.h; [P] its port table's lock; [c] s->control. */
 struct inet_socket {

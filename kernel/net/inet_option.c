@@ -1,14 +1,17 @@
 /* inet_option.c - options of IP, IPv6, TCP and UDP. Most change what goes over a wire, which there is not: they are
  * checked, kept, and reported, by a line of the table each. */
+#include <linux/capability.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
 #include "net/inet.h"
+#include "task/task.h"
 
 /* udplite.h of Linux is not for users: how much of a datagram its checksum covers, which nothing here makes. */
 enum { UDPLITE_SEND_CSCOV = 10, UDPLITE_RECV_CSCOV };
 
-#define SEGMENT 32741 /* TCP_MAXSEG over lo: half of what its window can be */
+#define IPV6_MTU_LEAST 1280 /* RFC 8200 */
+#define SEGMENT 32741       /* TCP_MAXSEG over lo: half of what its window can be */
 
 enum kind { ANY = 1, SWITCH }; /* SWITCH: what is not 0 is 1 */
 
@@ -58,11 +61,41 @@ static const struct option {
     {SOL_TCP, TCP_FASTOPEN_CONNECT, 0, 0, 1, ANY},
     {SOL_TCP, TCP_NOTSENT_LOWAT, 0, INT32_MIN, INT32_MAX, ANY},
     {SOL_TCP, TCP_SAVE_SYN, 0, 0, 2, ANY},
+    {SOL_TCP, TCP_THIN_LINEAR_TIMEOUTS, 0, 0, 1, ANY},
+    {SOL_TCP, TCP_INQ, 0, 0, 1, ANY},
+    {SOL_TCP, TCP_TX_DELAY, 0, 0, INT32_MAX, ANY},
     {SOL_UDP, UDP_CORK, 0, 0, 0, SWITCH},
     {SOL_UDP, UDP_SEGMENT, 0, 0, 65535, ANY},
     {SOL_UDP, UDP_GRO, 0, 0, 0, SWITCH},
     {SOL_UDPLITE, UDPLITE_SEND_CSCOV, 0, 0, 65535, ANY},
     {SOL_UDPLITE, UDPLITE_RECV_CSCOV, 0, 0, 65535, ANY},
+    {SOL_UDP, UDP_NO_CHECK6_TX, 0, 0, 0, SWITCH},
+    {SOL_UDP, UDP_NO_CHECK6_RX, 0, 0, 0, SWITCH},
+    {SOL_IP, IP_PASSSEC, 0, 0, 0, SWITCH},
+    {SOL_IP, IP_TRANSPARENT, 0, 0, 0, SWITCH},
+    {SOL_IP, IP_ORIGDSTADDR, 0, 0, 0, SWITCH},
+    {SOL_IP, IP_MINTTL, 0, 0, 255, ANY},
+    {SOL_IP, IP_CHECKSUM, 0, 0, 0, SWITCH},
+    {SOL_IP, IP_RECVERR_RFC4884, 0, 0, 1, ANY},
+    {SOL_IPV6, IPV6_2292PKTINFO, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_2292HOPOPTS, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_2292DSTOPTS, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_2292RTHDR, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_2292HOPLIMIT, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_FLOWINFO, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_FLOWINFO_SEND, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_MULTICAST_ALL, 1, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_ROUTER_ALERT_ISOLATE, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_RECVHOPOPTS, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_RECVRTHDR, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_RECVDSTOPTS, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_RECVPATHMTU, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_AUTOFLOWLABEL, 1, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_MINHOPCOUNT, 0, 0, 255, ANY},
+    {SOL_IPV6, IPV6_ORIGDSTADDR, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_TRANSPARENT, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_RECVFRAGSIZE, 0, 0, 0, SWITCH},
+    {SOL_IPV6, IPV6_FREEBIND, 0, 0, 0, SWITCH},
 };
 _Static_assert(array_count(options) <= INET_KEPT, "a word for each");
 
@@ -98,10 +131,19 @@ static bool has_level(const struct socket *s, int level) {
     }
 }
 
+/* To receive what is for others takes the right to; to stop it does not. */
+static bool may_set(const struct option *o, int number) {
+    bool transparent =
+        (o->level == SOL_IP && o->name == IP_TRANSPARENT) || (o->level == SOL_IPV6 && o->name == IPV6_TRANSPARENT);
+    return !transparent || !number || capable(CAP_NET_RAW) || capable(CAP_NET_ADMIN);
+}
+
 static int set_kept(struct inet_socket *i, const struct option *o, int number) {
     bool type_of_service = o->name == (o->level == SOL_IP ? IP_TOS : IPV6_TCLASS) && o->level != SOL_TCP;
     if (o->level == SOL_IPV6 && o->name == IPV6_V6ONLY && i->listed)
         return -EINVAL;
+    if (!may_set(o, number))
+        return -EPERM;
     if (o->kind == SWITCH)
         number = number != 0;
     else if (number < o->least || number > o->most || (!number && o->level == SOL_IP && o->name == IP_TTL))
@@ -141,7 +183,7 @@ int inet_set_option(struct socket *s, int level, int name, const void *value, u3
         return set_congestion(value, bytes);
     if (index < 0 && level != SOL_IP && level != SOL_IPV6)
         return name == TCP_MAXSEG && level == SOL_TCP ? 0 : -ENOPROTOOPT;
-    if (index < 0)
+    if (index < 0 && (level != SOL_IPV6 || name != IPV6_MTU))
         return set_group(s, level, name, bytes);
     if (bytes >= sizeof(number))
         memcpy(&number, value, sizeof(number));
@@ -149,6 +191,8 @@ int inet_set_option(struct socket *s, int level, int name, const void *value, u3
         number = *(const u8 *)value; /* IPv4's may be a byte */
     else
         return -EINVAL;
+    if (index < 0) /* how large a fragment may be, and nothing here makes any; read, it is the path's */
+        return number && number < IPV6_MTU_LEAST ? -EINVAL : 0;
     return set_kept(inet_of(s), &options[index], number);
 }
 
