@@ -93,6 +93,7 @@ test: ## build with gcc and with clang, and run every test
 SOAK_NEEDS := $(TEST_NEEDS) bc cmake default-jdk-headless dialog g++ git golang-go make man-db nano nodejs php-cli postgresql redis-tools rsync ruby
 SOAK_NEEDS += stress-ng tmux xz-utils zstd fio rt-tests stressapptest sysbench mariadb-server rustc ocaml-nox erlang-base sbcl guile-3.0 mono-mcs
 SOAK_NEEDS += mono-runtime trinity r-base-core swi-prolog-nox luajit pypy3 tcl8.6 valgrind qemu-user
+SOAK_NEEDS += bind9 bind9-dnsutils unbound samba smbclient slapd ldap-utils
 EXPLORE_MOST ?= 50000 # interleavings of one scenario: ten times what make test tries
 soak: ## the long tests, until one fails or Ctrl-C is typed (ROUNDS=1: once)
 	@tool/set-up $(SOAK_NEEDS)

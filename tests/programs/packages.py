@@ -29,6 +29,18 @@ def package(name, *needs, options=("-m", "256M"), user=(), timeout=1800):
     add(name, function, soak=True)
 
 
+def server(name, *needs):
+    """scripts/NAME.sh on Quire alone: it starts daemons as their own users, makes users, takes ports. What it must say is scripts/NAME.expected."""
+    def function(t):
+        for program in needs:
+            if not shutil.which(program):
+                raise Skip(f"{program} is not installed")
+        got = t.quire("bash", f"{SCRIPTS}/{name}.sh", "/tmp/quire-server", options=BIG, timeout=1800)  # a place that other users reach
+        expected = open(f"{SCRIPTS}/{name}.expected", "rb").read()
+        t.equal("(status, stdout, stderr)", (0, expected, b""), (got.status, got.out, got.err))
+    add(name, function, soak=True)
+
+
 package("files", "tar", "xz", "zstd", "rsync", "bc")
 package("git", "git")
 package("make", "gcc", "make", options=BIG)
@@ -41,6 +53,9 @@ package("real-time", "cyclictest", "pi_stress", options=BIG)
 package("memory-tests", "stressapptest", "sysbench", options=BIG)
 package("busybox", "busybox")
 package("openssl", "openssl", options=BIG)
+server("dns", "named", "unbound", "dig")
+server("samba", "smbd", "smbclient")
+server("slapd", "slapd", "ldapsearch")
 
 
 def sqlite(journal):
