@@ -2,6 +2,7 @@
 #include <asm/ioctls.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/memfd.h>
 #include <linux/openat2.h>
@@ -339,6 +340,8 @@ long sys_ioctl(int fd, u32 command, u64 argument) {
         result = set_flag(f, fd, O_NONBLOCK, argument);
     else if (command == FIOASYNC)
         result = set_flag(f, fd, FASYNC, argument);
+    else if (command == FS_IOC_FIEMAP) /* where a file's bytes lie: no file system here knows */
+        result = -EOPNOTSUPP;
     else if (f->ops->ioctl)
         result = f->ops->ioctl(f, command, argument);
     else

@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +181,24 @@ static void many(void) {
     chdir("..");
 }
 
+/* Where a file's bytes lie is asked of every kind of file, and refused by those of file systems that do not know. */
+static void extents(void) {
+    static const char *const names[] = {"f", ".", "/dev/null", "/proc/self/status"};
+    struct fiemap map = {.fm_length = ~0ULL};
+    int ends[2];
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        int fd = open(names[i], O_RDONLY);
+        show(names[i], ioctl(fd, FS_IOC_FIEMAP, &map));
+        close(fd);
+    }
+    pipe(ends);
+    show("a pipe", ioctl(ends[0], FS_IOC_FIEMAP, &map));
+    show("nothing asked", ioctl(ends[0], FS_IOC_FIEMAP, NULL));
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void) {
     flags();
     places();
@@ -188,5 +208,6 @@ int main(void) {
     (void)copy;
     syscall(SYS_close_range, 3, ~0U, 0);
     numbers();
+    extents();
     return 0;
 }
