@@ -119,7 +119,14 @@ static int thread_enter(struct synth *dir, u64 number, struct synth *child) {
     return 0;
 }
 
-static const struct synth_numbers threads = {.node = &task_node, .next = thread_next, .enter = thread_enter};
+static u64 thread_count(struct synth *dir) { return proc_thread_count(dir->process); }
+
+static const struct synth_numbers threads = {
+    .node = &task_node,
+    .next = thread_next,
+    .count = thread_count,
+    .enter = thread_enter,
+};
 
 static const struct synth_node process_node = {
     .mode = DIR,
@@ -172,9 +179,12 @@ static int pid_enter(struct synth *dir, u64 number, struct synth *child) {
     return 0;
 }
 
+static u64 count_processes(struct synth *dir) { return process_count(); }
+
 static const struct synth_numbers processes = {
     .node = &process_node,
     .next = pid_next,
+    .count = count_processes,
     .has = pid_has,
     .enter = pid_enter,
 };

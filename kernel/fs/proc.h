@@ -22,6 +22,7 @@ extern const struct file_ops proc_mem_ops, proc_pagemap_ops;
 extern const struct file_ops proc_kpagecount_ops, proc_kpageflags_ops;
 
 /* proc_process.c */
+unsigned proc_thread_count(const struct process *p);
 int proc_syscall(struct synth *s, struct text *t);
 int proc_status(struct synth *s, struct text *t);
 int proc_stat(struct synth *s, struct text *t);

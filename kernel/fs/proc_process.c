@@ -48,7 +48,7 @@ static void signals_of(struct process *p, struct task *task, struct signal_sets 
 }
 
 /* With a leading thread that ended, as Linux counts. */
-static unsigned threads_of(const struct process *p) {
+unsigned proc_thread_count(const struct process *p) {
     struct task *leader = task_find(p->pid);
     unsigned count = p->thread_count + !leader;
     if (leader)
@@ -167,7 +167,7 @@ static void status_memory(struct space *space, struct text *t) {
 static void status_signals(struct process *p, struct task *task, struct text *t) {
     struct signal_sets sets;
     signals_of(p, task, &sets);
-    text_print(t, "Threads:\t%u\nSigQ:\t%u/%lu\n", threads_of(p), sets.queued, p->limits[RLIMIT_SIGPENDING].rlim_cur);
+    text_print(t, "Threads:\t%u\nSigQ:\t%u/%lu\n", proc_thread_count(p), sets.queued, p->limits[RLIMIT_SIGPENDING].rlim_cur);
     text_print(t, "SigPnd:\t%016lx\nShdPnd:\t%016lx\n", (unsigned long)sets.task_pending,
                (unsigned long)sets.process_pending);
     text_print(t, "SigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n", (unsigned long)sets.blocked,
@@ -304,7 +304,7 @@ int proc_stat(struct synth *s, struct text *t) {
     const struct space_info *i = &m->info;
     text_print(t, "%d (%s) %c ", s->tid ? (int)s->tid : p->pid, name_of(s->process, task), letter_of(s, task));
     stat_family(s, task, t);
-    text_print(t, "%d %d %u 0 %lu %lu %lu %lu ", 20 + nice, nice, threads_of(p), TICKS(p->start_ns),
+    text_print(t, "%d %d %u 0 %lu %lu %lu %lu ", 20 + nice, nice, proc_thread_count(p), TICKS(p->start_ns),
                (unsigned long)m->total * PAGE_SIZE, (unsigned long)m->resident, p->limits[RLIMIT_RSS].rlim_cur);
     text_print(t, "%lu %lu %lu 0 0 ", (unsigned long)i->code_start, (unsigned long)i->code_end,
                (unsigned long)i->stack_start);

@@ -25,12 +25,34 @@ static u64 ino_of(u64 parent, const char *name, size_t bytes) {
 
 /* Files about a process belong to it, unless what it runs is nobody's business: then to root; but not directories that
  * everybody may enter. */
-static int synth_getattr(struct inode *inode) {
-    struct synth *s = synth_of(inode);
+static void set_owner(struct synth *s) {
     struct process *p = s->process;
     bool shown = p && (p->dumpable || s->node->mode == (S_IFDIR | 0555));
-    inode->uid = shown ? p->cred.euid : 0;
-    inode->gid = shown ? p->cred.egid : 0;
+    s->inode.uid = shown ? p->cred.euid : 0;
+    s->inode.gid = shown ? p->cred.egid : 0;
+}
+
+/* A directory's own name, its "." and each ".." below it. Browsers see by the links of /proc/self/task that they have
+ * one thread. */
+static u32 count_links(struct synth *s) {
+    const struct synth_numbers *numbers = s->node->numbers;
+    u64 links = 2;
+    for (const struct synth_node *n = s->node->children; n && n->name; n++)
+        links += (n->mode & S_IFMT) == S_IFDIR;
+    if (!numbers || (numbers->node->mode & S_IFMT) != S_IFDIR)
+        return links;
+    if (numbers->count)
+        return links + numbers->count(s);
+    for (s64 number = numbers->next(s, 0); number >= 0; number = numbers->next(s, number + 1))
+        links++;
+    return links;
+}
+
+static int synth_getattr(struct inode *inode) {
+    struct synth *s = synth_of(inode);
+    set_owner(s);
+    if ((s->node->mode & S_IFMT) == S_IFDIR)
+        atomic_store(&inode->links, count_links(s));
     return 0;
 }
 
@@ -69,8 +91,6 @@ static struct synth *synth_make(struct super *super, struct synth *dir, const st
     inode_init(&s->inode, super, node->mode);
     s->node = node;
     s->inode.ino = ino;
-    for (const struct synth_node *n = node->children; n && n->name; n++) /* a directory's ".." */
-        s->inode.links += (n->mode & S_IFMT) == S_IFDIR;
     s->parent_ino = dir ? dir->inode.ino : ino;
     set_kind(&s->inode, node);
     if (dir) {
@@ -80,7 +100,7 @@ static struct synth *synth_make(struct super *super, struct synth *dir, const st
         if (s->process)
             process_get(s->process);
     }
-    synth_getattr(&s->inode);
+    set_owner(s);
     return s;
 }
 
@@ -145,7 +165,7 @@ static struct inode *lookup_number(struct synth *dir, const char *name, size_t b
         inode_put(&s->inode);
         return err_ptr(error);
     }
-    synth_getattr(&s->inode);
+    set_owner(s);
     return &s->inode;
 }
 

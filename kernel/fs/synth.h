@@ -44,6 +44,7 @@ struct synth_numbers {
     const char *prefix;
     const struct synth_node *node;              /* what each is; its name is not used */
     s64 (*next)(struct synth *dir, u64 from);   /* the first number >= from, or -1 */
+    u64 (*count)(struct synth *dir);            /* how many, where they are many; NULL: next tells */
     bool (*has)(struct synth *dir, u64 number); /* NULL: next(dir, n) == n. May know names that next does not list */
     int (*enter)(struct synth *dir, u64 number, struct synth *child); /* fill child in; NULL: child->key = number */
 };
