@@ -161,13 +161,14 @@ static void status_memory(struct space *space, struct text *t) {
     };
     for (unsigned i = 0; i < array_count(lines); i++)
         text_print(t, "%s\t%8lu kB\n", lines[i].label, KB(lines[i].pages));
-    text_string(t, "CoreDumping:\t0\nTHP_enabled:\t1\n");
+    text_print(t, "CoreDumping:\t0\nTHP_enabled:\t%d\n", !space_limits(space)->no_large);
 }
 
 static void status_signals(struct process *p, struct task *task, struct text *t) {
     struct signal_sets sets;
     signals_of(p, task, &sets);
-    text_print(t, "Threads:\t%u\nSigQ:\t%u/%lu\n", proc_thread_count(p), sets.queued, p->limits[RLIMIT_SIGPENDING].rlim_cur);
+    text_print(t, "Threads:\t%u\nSigQ:\t%u/%lu\n", proc_thread_count(p), sets.queued,
+               p->limits[RLIMIT_SIGPENDING].rlim_cur);
     text_print(t, "SigPnd:\t%016lx\nShdPnd:\t%016lx\n", (unsigned long)sets.task_pending,
                (unsigned long)sets.process_pending);
     text_print(t, "SigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n", (unsigned long)sets.blocked,

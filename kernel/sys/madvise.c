@@ -137,9 +137,10 @@ static long populate(struct space *s, u64 at, u64 end, bool write) {
 }
 
 #define BLOCK (2 * MiB)
-static bool has_block(const struct mapping *m) {
+static bool has_block(struct space *s, const struct mapping *m) {
     const struct view *v = m->view;
-    return align_up(m->start, BLOCK) + BLOCK <= m->end && !(v->file && v->file->object) && !(v->flags & VIEW_NOHUGE);
+    return align_up(m->start, BLOCK) + BLOCK <= m->end && !(v->file && v->file->object) && !(v->flags & VIEW_NOHUGE) &&
+           !space_limits(s)->no_large;
 }
 
 /* Mapping by mapping: one with no room for an aligned block is an error. */
@@ -153,7 +154,7 @@ static long collapse(struct space *s, u64 at, u64 end) {
         u64 start = max(m.start, at), stop = min(m.end, end);
         hole |= m.start > at;
         if (start < end)
-            error = has_block(&m) ? space_collapse(s, start, stop - start) : -EINVAL;
+            error = has_block(s, &m) ? space_collapse(s, start, stop - start) : -EINVAL;
         at = m.end;
         space_walk_end(&m);
     }

@@ -1,13 +1,10 @@
-/* process.c - the system calls on processes: clone, execve, exit, wait, groups and sessions, prctl. Arguments are
- * checked here; task/ does the work. */
+/* process.c - the system calls on processes: clone, execve, exit, wait, groups and sessions. Arguments are checked
+ * here; task/ does the work. */
 #include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/limits.h>
-#include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
-#include <linux/securebits.h>
 #include <linux/wait.h>
 #include <asm/prctl.h>
 
@@ -340,141 +337,6 @@ long sys_setsid(void) {
 long sys_set_tid_address(int __user *tid) {
     task_current()->clear_child_tid = (u64)tid;
     return task_current()->tid;
-}
-
-/* ---- prctl ---- */
-
-static long set_name(const char __user *user) {
-    char name[16];
-    ssize_t bytes = strncpy_from_user(name, user, sizeof(name));
-
-    if (bytes < 0)
-        return bytes;
-    name[min(bytes, (ssize_t)sizeof(name) - 1)] = 0;
-    memcpy(task_current()->name, name, strlen(name) + 1);
-    return 0;
-}
-
-static long set_flag(bool *flag, u64 value) {
-    if (value > 1)
-        return -EINVAL;
-    *flag = value;
-    return 0;
-}
-
-static long bounding_set(int option, u64 capability) {
-    struct credentials *c = &process_current()->cred;
-
-    if (capability > CAP_LAST_CAP)
-        return -EINVAL;
-    if (option == PR_CAPBSET_READ)
-        return c->cap_bounding >> capability & 1;
-    if (!capable(CAP_SETPCAP))
-        return -EPERM;
-    c->cap_bounding &= ~(1UL << capability);
-    return 0;
-}
-
-static long ambient_set(u64 action, u64 capability) {
-    struct credentials *c = &process_current()->cred;
-    u64 bit;
-
-    if (action == PR_CAP_AMBIENT_CLEAR_ALL) {
-        c->cap_ambient = 0;
-        return 0;
-    }
-    if (capability > CAP_LAST_CAP)
-        return -EINVAL;
-    bit = 1UL << capability;
-    switch (action) {
-    case PR_CAP_AMBIENT_IS_SET:
-        return (c->cap_ambient & bit) != 0;
-    case PR_CAP_AMBIENT_LOWER:
-        c->cap_ambient &= ~bit;
-        return 0;
-    case PR_CAP_AMBIENT_RAISE:
-        if (!(c->cap_permitted & c->cap_inheritable & bit))
-            return -EPERM;
-        c->cap_ambient |= bit;
-        return 0;
-    default:
-        return -EINVAL;
-    }
-}
-
-static long set_securebits(u64 bits) {
-    if (!capable(CAP_SETPCAP))
-        return -EPERM;
-    if (bits & ~(u64)(SECURE_ALL_BITS | SECURE_ALL_LOCKS))
-        return -EPERM;
-    process_current()->securebits = bits;
-    return 0;
-}
-
-long sys_prctl(int option, u64 a, u64 b, u64 c, u64 d) {
-    struct process *p = process_current();
-
-    switch (option) {
-    case PR_SET_NAME:
-        return set_name((const char *)a);
-    case PR_GET_NAME:
-        return copy_to_user((char *)a, task_current()->name, sizeof(task_current()->name));
-    case PR_SET_PDEATHSIG:
-        if (a > SIGNAL_COUNT)
-            return -EINVAL;
-        p->parent_death_signal = (int)a;
-        return 0;
-    case PR_GET_PDEATHSIG:
-        return put_user(p->parent_death_signal, (int *)a);
-    case PR_GET_DUMPABLE:
-        return p->dumpable;
-    case PR_SET_DUMPABLE:
-        return set_flag(&p->dumpable, a);
-    case PR_SET_NO_NEW_PRIVS:
-        if (a != 1 || b || c || d)
-            return -EINVAL;
-        p->no_new_privs = true;
-        return 0;
-    case PR_GET_NO_NEW_PRIVS:
-        return a || b || c || d ? -EINVAL : p->no_new_privs;
-    case PR_SET_CHILD_SUBREAPER:
-        p->subreaper = a;
-        return 0;
-    case PR_GET_CHILD_SUBREAPER:
-        return put_user((int)p->subreaper, (int *)a);
-    case PR_SET_KEEPCAPS:
-        return set_flag(&p->keep_caps, a);
-    case PR_GET_KEEPCAPS:
-        return p->keep_caps;
-    case PR_CAPBSET_READ:
-    case PR_CAPBSET_DROP:
-        return bounding_set(option, a);
-    case PR_CAP_AMBIENT:
-        return d ? -EINVAL : ambient_set(a, b);
-    case PR_GET_SECUREBITS:
-        return p->securebits;
-    case PR_SET_SECUREBITS:
-        return set_securebits(a);
-    case PR_SET_TIMERSLACK:
-        p->timer_slack_ns = a ? a : 50000;
-        return 0;
-    case PR_GET_TIMERSLACK:
-        return p->timer_slack_ns;
-    case PR_GET_TIMING:
-        return PR_TIMING_STATISTICAL;
-    case PR_SET_TIMING:
-        return a == PR_TIMING_STATISTICAL ? 0 : -EINVAL;
-    case PR_GET_SECCOMP:
-        return task_current()->seccomp_mode;
-    case PR_SET_SECCOMP:
-        if (a == SECCOMP_MODE_STRICT)
-            return seccomp_set(SECCOMP_SET_MODE_STRICT, 0, NULL);
-        return a == SECCOMP_MODE_FILTER ? seccomp_set(SECCOMP_SET_MODE_FILTER, 0, (const void *)b) : -EINVAL;
-    case PR_GET_THP_DISABLE:
-        return 0;
-    default:
-        return -EINVAL;
-    }
 }
 
 long sys_seccomp(u32 operation, u32 flags, const void __user *argument) {

@@ -129,6 +129,8 @@ static void inherit(struct process *child, const struct process *parent) {
     child->oom_score_adj_min = parent->oom_score_adj_min;
     child->personality = parent->personality;
     child->timer_slack_ns = parent->timer_slack_ns;
+    child->io_flusher = parent->io_flusher;
+    child->memory_kill = parent->memory_kill;
     child->exe = parent->exe;
     if (child->exe) {
         file_get(child->exe);

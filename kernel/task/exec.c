@@ -214,6 +214,7 @@ static void set_limits(struct exec *e) {
     l->data = limits[RLIMIT_DATA].rlim_cur;
     l->stack = limits[RLIMIT_STACK].rlim_cur;
     l->locked = limits[RLIMIT_MEMLOCK].rlim_cur;
+    l->no_large = process_current()->space && space_limits(process_current()->space)->no_large;
     gap = gap > ~0UL - pad ? GAP_MOST : gap + pad;
     gap = max(min(gap, GAP_MOST), GAP_LEAST);
     space_set_mmap_top(e->space, (STACK_TOP - gap - exec_random(e, MMAP_RANDOM_PAGES)) & PAGE_MASK);

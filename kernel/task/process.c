@@ -2,6 +2,8 @@
  *
  * Nouns: process (task.h); the family: parents and children, groups, sessions, all under family_lock. Life begins in
  * clone.c, the very first in first.c, and ends in exit.c; child.c is how a parent hears of it. */
+#include <linux/prctl.h>
+
 #include "fs/file.h"
 #include "fs/vfs.h"
 #include "task/trace.h"
@@ -87,6 +89,7 @@ struct process *process_make(void) {
     p->start_ns = clock_ns();
     p->dumpable = true;
     p->timer_slack_ns = 50000; /* prctl(2): the default, reported only */
+    p->memory_kill = PR_MCE_KILL_DEFAULT;
     atomic_add(&live_processes, 1);
     return p;
 }

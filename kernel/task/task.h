@@ -218,7 +218,9 @@ struct process {
     u64 switches_voluntary, switches_forced;          /* [l] of threads that ended */
     u64 peak_resident, children_peak_resident;        /* pages */
     bool dumpable, no_new_privs, executed, keep_caps;
-    u32 execs; /* [a] programs begun; counted before the space changes */
+    bool io_flusher; /* prctl(2): reported only; so is: */
+    u8 memory_kill;  /* PR_MCE_KILL_* */
+    u32 execs;       /* [a] programs begun; counted before the space changes */
     u32 securebits;
     int oom_score_adj, oom_score_adj_min; /* the latter: down to which no capability is needed */
     bool oom_killed;                      /* [a] chosen by the killer, with those who share its space */

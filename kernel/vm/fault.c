@@ -442,7 +442,8 @@ u32 vm_large = LARGE_ALWAYS;
 static bool wants_large(struct fault *f, struct table *t, const struct run *run) {
     u32 flags = run->view->flags;
     u64 first = align_down(f->page, (u64)TABLE_SLOTS) - t->base;
-    if (f->small || f->force || t->level != 2 || f->access != FAULT_WRITE || view_object(run->view))
+    if (f->small || f->force || f->s->limits.no_large || t->level != 2 || f->access != FAULT_WRITE ||
+        view_object(run->view))
         return false;
     if ((flags & (VIEW_NOHUGE | VIEW_SHARED | VIEW_GROWSDOWN | VIEW_STACK | VIEW_SPECIAL)) ||
         !(vm_large == LARGE_ALWAYS || (vm_large == LARGE_ADVISED && (flags & VIEW_HUGE))))

@@ -59,7 +59,7 @@ static struct space *space_new(bool randomise) {
     s->m.root = table_phys(root);
     s->references = 1;
     s->randomise = randomise;
-    s->limits = (struct space_limits){~0ULL, ~0ULL, ~0ULL, ~0ULL, false, false};
+    s->limits = (struct space_limits){~0ULL, ~0ULL, ~0ULL, ~0ULL, false, false, false};
     mutex_init(&s->range);
     machine_root_init(root->slots);
     s->gap_top = USER_PAGES;

@@ -245,6 +245,7 @@ struct space_limits {
     u64 address_space, data, stack, locked;
     bool privileged; /* CAP_SYS_ADMIN: commit.h */
     bool low;        /* CAP_SYS_RAWIO: may map below mmap_min_addr where it says so exactly */
+    bool no_large;   /* no leaf is shown large: atomic */
 };
 struct space_limits *space_limits(struct space *s);
 
