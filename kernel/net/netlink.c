@@ -1,5 +1,5 @@
 /* netlink.c - NETLINK_ROUTE, as far as programs ask what interfaces and addresses there are (rtnetlink(7)): there is
- * lo.
+ * lo. And NETLINK_KOBJECT_UEVENT, where who watches devices hears nothing: none comes or goes.
  *
  * A request is answered while it is sent: the answer is in the socket's inbox when send returns. Nothing can be
  * changed, and nothing is ever announced to groups. */
@@ -25,7 +25,7 @@ static struct netlink_socket *netlink_of(struct socket *s) { return container_of
 int netlink_create(int type, int protocol, struct socket **out) {
     if (type != SOCK_RAW && type != SOCK_DGRAM)
         return -ESOCKTNOSUPPORT;
-    if (protocol != NETLINK_ROUTE)
+    if (protocol != NETLINK_ROUTE && protocol != NETLINK_KOBJECT_UEVENT)
         return -EPROTONOSUPPORT;
     *out = socket_make(&netlink_ops, type, protocol);
     return *out ? 0 : -ENOMEM;
@@ -149,7 +149,9 @@ static ssize_t netlink_send(struct socket *s, struct message *m) {
     char *buffer = kmalloc(bytes);
     if (!buffer)
         return -ENOBUFS;
-    error = iov_take(m->data, buffer, bytes) == bytes ? handle_all(s, buffer, bytes) : -EFAULT;
+    error = iov_take(m->data, buffer, bytes) == bytes ? 0 : -EFAULT;
+    if (!error && s->protocol == NETLINK_ROUTE)
+        error = handle_all(s, buffer, bytes);
     kfree(buffer);
     return error ? error : (ssize_t)bytes;
 }

@@ -458,6 +458,15 @@ static void interfaces(void) {
     ask("netlink, lo by its name without a 0"), note("type %d", answer.nlmsg_type), done();
     CASE_NAMED("netlink, a request of nothing", send(nl, "", 0, 0));
     CASE_NAMED("netlink, an unknown protocol", socket(AF_NETLINK, SOCK_RAW, 29));
+    int events = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT), on = 1; /* as libudev */
+    struct sockaddr_nl group = {.nl_family = AF_NETLINK, .nl_groups = 1};
+    char event[8];
+    CASE_NAMED("netlink, devices: SO_PASSCRED", setsockopt(events, SOL_SOCKET, SO_PASSCRED, &on, sizeof on));
+    CASE_NAMED("netlink, devices: bind", bind(events, (struct sockaddr *)&group, sizeof group));
+    CASE_NAMED("netlink, devices: receive", recv(events, event, sizeof event, 0));
+    CASE_NAMED("netlink, devices: send", send(events, "nothing", 7, 0));
+    CASE_NAMED("netlink, devices: receive after that", recv(events, event, sizeof event, 0));
+    CASE_NAMED("netlink, devices: close", close(events));
     CASE_NAMED("netlink, a stream", socket(AF_NETLINK, SOCK_STREAM, 0));
 }
 
