@@ -95,6 +95,7 @@ SOAK_NEEDS += stress-ng tmux xz-utils zstd fio rt-tests stressapptest sysbench m
 SOAK_NEEDS += mono-runtime trinity r-base-core swi-prolog-nox luajit pypy3 tcl8.6 valgrind qemu-user
 SOAK_NEEDS += bind9 bind9-dnsutils unbound samba smbclient slapd ldap-utils
 SOAK_NEEDS += dbus-tests golang-src libglib2.0-tests libpython3.11-testsuite ostree-tests systemd-tests
+SOAK_NEEDS += ffmpeg xvfb xterm xdotool chromium
 EXPLORE_MOST ?= 50000 # interleavings of one scenario: ten times what make test tries
 soak: ## the long tests, until one fails or Ctrl-C is typed (ROUNDS=1: once)
 	@tool/set-up $(SOAK_NEEDS)

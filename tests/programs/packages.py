@@ -1,5 +1,5 @@
-"""Whole packages at work: archives, version control, builds, databases. A script is run here and on Quire, and must say the same; what no
-two runs say alike it does not print. They take minutes under emulation, so all are in the soak tier."""
+"""Whole packages at work: archives, version control, builds, databases, a browser. A script is run here and on Quire, and must say the
+same; what no two runs say alike it does not print. They take minutes under emulation, so all are in the soak tier."""
 import shutil
 
 from harness import *
@@ -56,6 +56,9 @@ package("openssl", "openssl", options=BIG)
 server("dns", "named", "unbound", "dig")
 server("samba", "smbd", "smbclient")
 server("slapd", "slapd", "ldapsearch")
+package("media", "ffmpeg", options=BIG)
+package("display", "Xvfb", "xterm", "xdotool", "ffmpeg", options=BIG)
+package("browser", "chromium", options=["-m", "2G", "--cpus", "2"])
 
 
 def sqlite(journal):
