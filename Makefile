@@ -93,7 +93,7 @@ test: ## build with gcc and with clang, and run every test
 SOAK_NEEDS := $(TEST_NEEDS) bc cmake default-jdk-headless dialog g++ git golang-go make man-db nano nodejs php-cli postgresql redis-tools rsync ruby
 SOAK_NEEDS += stress-ng tmux xz-utils zstd fio rt-tests stressapptest sysbench mariadb-server rustc ocaml-nox erlang-base sbcl guile-3.0 mono-mcs
 SOAK_NEEDS += mono-runtime trinity r-base-core swi-prolog-nox luajit pypy3 tcl8.6 valgrind qemu-user
-SOAK_NEEDS += bind9 bind9-dnsutils unbound samba smbclient slapd ldap-utils
+SOAK_NEEDS += at cron bind9 bind9-dnsutils unbound samba smbclient slapd ldap-utils
 SOAK_NEEDS += dbus-tests golang-src libglib2.0-tests libpython3.11-testsuite ostree-tests systemd-tests
 SOAK_NEEDS += ffmpeg xvfb xterm xdotool chromium
 EXPLORE_MOST ?= 50000 # interleavings of one scenario: ten times what make test tries

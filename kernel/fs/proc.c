@@ -71,7 +71,7 @@ struct space *proc_space(struct synth *s) {
         {.name = "gid_map", .mode = FILE_RW, .content = "         0          0 4294967295\n"},                         \
         {.name = "io", .mode = FILE_OWN, .guarded = true, .show = proc_io},                                            \
         {.name = "limits", .mode = FILE_R, .show = proc_limits},                                                       \
-        {.name = "loginuid", .mode = FILE_RW, .content = "4294967295"},                                                \
+        {.name = "loginuid", .mode = FILE_RW, .show = proc_login_uid, .store = proc_login_uid_store},                  \
         {.name = "maps", .mode = FILE_R, .guarded = true, .show = proc_maps},                                          \
         {.name = "mem", .mode = S_IFREG | 0600, .guarded = true, .file_ops = &proc_mem_ops},                           \
         {.name = "mountinfo", .mode = FILE_R, .show = proc_mountinfo},                                                 \
@@ -85,7 +85,7 @@ struct space *proc_space(struct synth *s) {
         {.name = "projid_map", .mode = FILE_RW, .content = "         0          0 4294967295\n"},                      \
         {.name = "root", .mode = LINK, .guarded = true, .follow = proc_root},                                          \
         {.name = "schedstat", .mode = FILE_R, .show = proc_schedstat},                                                 \
-        {.name = "sessionid", .mode = FILE_R, .content = "4294967295"},                                                \
+        {.name = "sessionid", .mode = FILE_R, .show = proc_session},                                                   \
         {.name = "setgroups", .mode = FILE_RW, .content = "allow\n"},                                                  \
         {.name = "smaps", .mode = FILE_R, .guarded = true, .show = proc_smaps},                                        \
         {.name = "smaps_rollup", .mode = FILE_R, .guarded = true, .show = proc_smaps_rollup},                          \

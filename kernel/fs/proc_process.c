@@ -557,6 +557,36 @@ int proc_oom_adj_store(struct synth *s, char *text, size_t bytes) {
                           value == OOM_ADJUST_MAX ? OOM_SCORE_ADJ_MAX : value * OOM_SCORE_ADJ_MAX / -OOM_DISABLE, true);
 }
 
+/* ---- who logged in: kept for pam_loginuid(8), without which cron and at run nothing ---- */
+
+int proc_login_uid(struct synth *s, struct text *t) {
+    text_print(t, "%u", s->process->login_uid);
+    return 0;
+}
+
+int proc_session(struct synth *s, struct text *t) {
+    text_print(t, "%u", s->process->login_session);
+    return 0;
+}
+
+/* Everybody may say it once, of himself. */
+int proc_login_uid_store(struct synth *s, char *text, size_t bytes) {
+    static u32 sessions; /* [a] */
+    struct process *p = s->process;
+    u64 uid;
+    if (p != process_current())
+        return -EPERM;
+    if (!parse_number(text, &uid))
+        return -EINVAL;
+    if (uid > ~0u)
+        return -ERANGE;
+    if (p->login_uid != ~0u && !capable(CAP_AUDIT_CONTROL))
+        return -EPERM;
+    p->login_session = uid == ~0u ? ~0u : atomic_add(&sessions, 1);
+    p->login_uid = (u32)uid;
+    return 0;
+}
+
 /* ---- syscall: where a task sleeps ---- */
 
 /* Its registers hold still while it is on its process's list and its end needs the lock, or when it is the one that

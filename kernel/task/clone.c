@@ -131,6 +131,8 @@ static void inherit(struct process *child, const struct process *parent) {
     child->timer_slack_ns = parent->timer_slack_ns;
     child->io_flusher = parent->io_flusher;
     child->memory_kill = parent->memory_kill;
+    child->login_uid = parent->login_uid;
+    child->login_session = parent->login_session;
     child->exe = parent->exe;
     if (child->exe) {
         file_get(child->exe);

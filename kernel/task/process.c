@@ -90,6 +90,7 @@ struct process *process_make(void) {
     p->dumpable = true;
     p->timer_slack_ns = 50000; /* prctl(2): the default, reported only */
     p->memory_kill = PR_MCE_KILL_DEFAULT;
+    p->login_uid = p->login_session = ~0u;
     atomic_add(&live_processes, 1);
     return p;
 }

@@ -222,6 +222,7 @@ struct process {
     u8 memory_kill;  /* PR_MCE_KILL_* */
     u32 execs;       /* [a] programs begun; counted before the space changes */
     u32 securebits;
+    u32 login_uid, login_session; /* as pam_loginuid(8) says them, for everything that begins there; ~0: nobody did */
     int oom_score_adj, oom_score_adj_min; /* the latter: down to which no capability is needed */
     bool oom_killed;                      /* [a] chosen by the killer, with those who share its space */
     bool reaping;                         /* [a] the killer is in its space; set under ->lock */
