@@ -116,10 +116,11 @@ check-format: ## say which C files are not laid out so
 	clang-format --dry-run --Werror $(FORMATTED)
 
 BENCH_NEEDS := $(NEEDS) binutils
-bench: ## measure Quire beside Debian's Linux (QUICK=1: in five minutes)
-	@tool/set-up $(BENCH_NEEDS)
+TRIMMED_NEEDS := bc bison flex libelf-dev xz-utils
+bench: ## measure Quire beside Debian's Linux (QUICK=1: in five minutes; TRIMMED=1: beside a small Linux, too, built for it)
+	@tool/set-up $(BENCH_NEEDS) $(if $(TRIMMED),$(TRIMMED_NEEDS))
 	@$(MAKE) --no-print-directory -j$$(nproc) all
-	bench/run $(if $(QUICK),--quick)
+	bench/run $(if $(QUICK),--quick) $(if $(TRIMMED),--trimmed)
 bench-files: ## python, git and gcc, cold and warm, on Quire and on Debian's Linux with this machine's files as root
 	@tool/set-up $(BENCH_NEEDS) git
 	@$(MAKE) --no-print-directory -j$$(nproc) all

@@ -109,10 +109,10 @@ class Quire:
 
 
 class Linux:
-    """`image`: a bzImage."""
+    """`image`: a bzImage; `words`: for its command line."""
 
-    def __init__(self, key, name, image):
-        self.key, self.name, self.image_file = key, name, image
+    def __init__(self, key, name, image, words=""):
+        self.key, self.name, self.image_file, self.words = key, name, image, words
         self.disk = PLACE + "/disk"
         archive({name: f"{PLACE}/{name}" for name in ("init", "micro", "busybox")}, self.disk)
         self.tsc_khz = int(command(PLACE + "/micro", "--khz"))
@@ -123,7 +123,7 @@ class Linux:
     def run(self, *program, memory="1G", cpus=1, counted=False, lean=False, limit=LIMIT, first=None):
         """As Quire's; Linux does not start on less of a machine, so `lean` changes nothing."""
         words = ["console=ttyS0 quiet panic=-1 reboot=t mitigations=off init_on_alloc=0 nokaslr norandmaps tsc=reliable",
-                 f"tsc_early_khz={COUNTED_KHZ if counted else self.tsc_khz}", "--"]
+                 f"tsc_early_khz={COUNTED_KHZ if counted else self.tsc_khz}", self.words, "--"]
         argv = ["qemu-system-x86_64", "-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-M", "microvm," + MACHINE,
                 "-accel", "tcg", "-cpu", CPU, "-smp", str(cpus), "-m", memory, *(COUNTED if counted else []), "-kernel",
                 self.image_file, "-initrd", self.disk, "-serial", "stdio", "-append",
@@ -135,7 +135,7 @@ class Linux:
         """(bytes that are loaded, bytes in memory): what Linux itself says of its parts when it starts."""
         argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", "microvm," + MACHINE, "-cpu", CPU,
                 "-kernel", self.image_file, "-initrd", self.disk, "-serial", "stdio", "-m", "512M", "-append",
-                f"console=ttyS0 panic=-1 reboot=t tsc=reliable tsc_early_khz={self.tsc_khz} -- /micro --hello"]
+                f"console=ttyS0 panic=-1 reboot=t tsc=reliable tsc_early_khz={self.tsc_khz} {self.words} -- /micro --hello"]
         text, _, _ = output_of(argv, 120)
         parts = re.search(r"Memory: .*\((\d+)K kernel code, (\d+)K rwdata, (\d+)K rodata, (\d+)K init, (\d+)K bss", text)
         return os.path.getsize(self.image_file), sum(int(k) * 1024 for k in parts.groups()) if parts else None
