@@ -150,6 +150,19 @@ static void pending(void) {
     say("timer_create in its place", timer_create(CLOCK_MONOTONIC, NULL, &id[0]));
 }
 
+static void policy_of_a_child(void) {
+    fflush(stdout);
+    if (!fork()) {
+        struct sched_param p;
+        sched_getparam(0, &p);
+        say("policy of a child", sched_getscheduler(0));
+        say("priority of a child", p.sched_priority);
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+}
+
 static void niceness(void) {
     struct {
         uint32_t size, policy;
@@ -160,32 +173,14 @@ static void niceness(void) {
     } a = {.size = sizeof a, .policy = 1u << 31};
     say("sched_setattr, policy 2^31", syscall(SYS_sched_setattr, 0, &a, 0));
     say("SCHED_FIFO", sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){10}));
-    fflush(stdout);
-    if (!fork()) {
-        struct sched_param p;
-        sched_getparam(0, &p);
-        say("policy of a child", sched_getscheduler(0));
-        say("priority of a child", p.sched_priority);
-        fflush(stdout);
-        _exit(0);
-    }
-    wait(NULL);
+    policy_of_a_child();
     say("SCHED_RR, reset", sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &(struct sched_param){10}));
     say("policy", sched_getscheduler(0));
     say("sched_setparam", sched_setparam(0, &(struct sched_param){11}));
     say("policy", sched_getscheduler(0));
     say("sched_getattr", syscall(SYS_sched_getattr, 0, &a, sizeof a, 0));
     printf("policy %u flags %lu\n", a.policy, a.flags);
-    fflush(stdout);
-    if (!fork()) {
-        struct sched_param p;
-        sched_getparam(0, &p);
-        say("policy of a child", sched_getscheduler(0));
-        say("priority of a child", p.sched_priority);
-        fflush(stdout);
-        _exit(0);
-    }
-    wait(NULL);
+    policy_of_a_child();
     say("a flag there is not", (a.flags = 1 << 20, syscall(SYS_sched_setattr, 0, &a, 0)));
     memset(&a, 0, sizeof a);
     a.size = sizeof a;
