@@ -4,7 +4,6 @@
 #include "dev/block.h"
 #include "fs/vfs.h"
 
-#define BLOCK_NODES_MOST 8
 #define BLOCK_MAJOR 254  /* the first that Linux gives to who has none of his own: there virtio-blk's */
 #define BLOCK_MINORS 16u /* of each disk: it and its partitions */
 
