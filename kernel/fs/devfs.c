@@ -16,6 +16,7 @@
 #include "fs/poll.h"
 #include "fs/pty.h"
 #include "fs/tree.h"
+#include "fs/userfault.h"
 #include "lib/log.h"
 #include "lib/random.h"
 #include "task/task.h"
@@ -23,7 +24,8 @@
 
 /* Device numbers as stat(2) shows them (makedev(3)), for the small ones: major in bits 8..19, minor in 0..7. */
 #define DEVICE(major, minor) ((major) << 8 | (minor))
-#define CHUNK 512 /* bytes of randomness at a time: on the stack */
+#define USERFAULTFD 126 /* the minor number that Linux 6.1 gives it, by the order of its drivers */
+#define CHUNK 512       /* bytes of randomness at a time: on the stack */
 
 /* ---- memory devices: null(4), full(4) ---- */
 
@@ -190,6 +192,7 @@ static const struct device {
     {.number = DEVICE(MEM_MAJOR, 8), .ops = &random_ops},
     {.number = DEVICE(MEM_MAJOR, 9), .ops = &random_ops},
     {.number = DEVICE(MEM_MAJOR, 11), .ops = &kmsg_ops},
+    {.number = DEVICE(MISC_MAJOR, USERFAULTFD), .ops = &userfault_device_ops},
     {.number = DEVICE(TTYAUX_MAJOR, 0), .open = tty_open_current},
     {.number = DEVICE(TTYAUX_MAJOR, 1), .open = open_console},
     {.number = DEVICE(TTYAUX_MAJOR, 2), .open = pty_open_master},
@@ -227,6 +230,7 @@ static const struct {
     {"/dev/stdout", .target = "/proc/self/fd/1"},
     {"/dev/tty", .mode = S_IFCHR | 0666, .number = DEVICE(TTYAUX_MAJOR, 0)},
     {"/dev/urandom", .mode = S_IFCHR | 0666, .number = DEVICE(MEM_MAJOR, 9)},
+    {"/dev/userfaultfd", .mode = S_IFCHR | 0600, .number = DEVICE(MISC_MAJOR, USERFAULTFD)},
     {"/dev/zero", .mode = S_IFCHR | 0666, .number = DEVICE(MEM_MAJOR, 5)},
 };
 

@@ -4,6 +4,7 @@
 #include "fs/mount.h"
 #include "fs/pidfd.h"
 #include "fs/proc.h"
+#include "fs/userfault.h"
 #include "vm/slab.h"
 
 /* ---- descriptors ---- */
@@ -57,13 +58,14 @@ static int fdinfo_show(struct synth *s, struct text *t) {
     const u32 once = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC;
     struct files *files = process_files(s->process);
     struct file *f = files ? fd_get_of(files, (int)s->key) : NULL;
-    char more[64];
+    char more[96];
     if (f) {
         u32 cloexec = fd_flags_of(files, (int)s->key) & FD_CLOEXEC ? O_CLOEXEC : 0;
         u64 position = (f->inode->mode & S_IFMT) == S_IFIFO ? 0 : f->position; /* pipe.c keeps something else there */
         text_print(t, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t%d\nino:\t%lu\n", (unsigned long)position,
                    (f->flags & ~once) | cloexec, f->path.mount ? f->path.mount->id : 0, (unsigned long)f->inode->ino);
         text_add(t, more, event_fdinfo(f, more, sizeof(more)));
+        text_add(t, more, userfault_fdinfo(f, more, sizeof(more)));
         text_add(t, more, pidfd_fdinfo(f, more, sizeof(more)));
         file_put(f);
     }

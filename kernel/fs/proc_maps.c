@@ -11,6 +11,7 @@
 #include "fs/proc.h"
 #include "vm/slab.h"
 #include "vm/space.h"
+#include "vm/watch.h"
 
 #define NAME_COLUMN 73 /* where a mapping's name starts */
 #define KB(pages) ((unsigned long)(pages) * (PAGE_SIZE / KiB))
@@ -92,7 +93,8 @@ static void show_flags(struct text *t, const struct view *v) {
         {v->flags & VIEW_EXEC, "ex"},       {v->flags & VIEW_SHARED && (!f || f->mode & FILE_WRITE), "sh"},
         {v->max_prot & VIEW_READ, "mr"},    {v->max_prot & VIEW_WRITE, "mw"},
         {v->max_prot & VIEW_EXEC, "me"},    {v->flags & VIEW_SHARED, "ms"},
-        {v->flags & VIEW_GROWSDOWN, "gd"},  {v->flags & VIEW_LOCKED, "lo"},
+        {v->flags & VIEW_GROWSDOWN, "gd"},  {v->watches & WATCH_MISSING, "um"},
+        {v->watches & WATCH_GUARDED, "uw"}, {v->flags & VIEW_LOCKED, "lo"},
         {v->flags & VIEW_SEQUENTIAL, "sr"}, {v->flags & VIEW_RANDOM, "rr"},
         {v->flags & VIEW_DONTFORK, "dc"},   {v->flags & VIEW_SPECIAL, "de"},
         {v->flags & VIEW_ONFAULT, "??"}, /* VM_LOCKONFAULT has no letters */
@@ -100,7 +102,7 @@ static void show_flags(struct text *t, const struct view *v) {
         {v->flags & VIEW_SYNC, "sf"},       {v->flags & VIEW_WIPEONFORK, "wf"},
         {v->flags & VIEW_DONTDUMP, "dd"},   {!(v->flags & VIEW_CLEAN), "sd"},
         {v->flags & VIEW_HUGE, "hg"},       {v->flags & VIEW_NOHUGE, "nh"},
-        {v->flags & VIEW_MERGEABLE, "mg"},
+        {v->flags & VIEW_MERGEABLE, "mg"},  {v->watches & WATCH_MINOR, "ui"},
     };
     text_string(t, "VmFlags: ");
     for (unsigned i = 0; i < array_count(flags); i++) {
@@ -348,6 +350,7 @@ const struct file_ops proc_mem_ops = {.open = mem_open, .read = mem_read, .write
 #define PAGEMAP_PRESENT (1UL << 63)
 #define PAGEMAP_SWAP (1UL << 62) /* the frame number is a slot then, above 5 bits that say which area */
 #define PAGEMAP_FILE (1UL << 61)
+#define PAGEMAP_GUARDED (1UL << 57)
 #define PAGEMAP_EXCLUSIVE (1UL << 56)
 #define PAGEMAP_SOFT_DIRTY (1UL << 55)
 #define PAGEMAP_FRAME ((1UL << 55) - 1)
@@ -363,6 +366,7 @@ static u64 pagemap_word(struct space *space, u64 address, bool show_frames) {
     } else if (what & PAGE_SWAPPED) {
         word = PAGEMAP_SWAP | (show_frames ? frame << 5 & PAGEMAP_FRAME : 0);
     }
+    word |= what & PAGE_GUARDED ? PAGEMAP_GUARDED : 0;
     return word | (what & PAGE_WRITTEN ? PAGEMAP_SOFT_DIRTY : 0);
 }
 

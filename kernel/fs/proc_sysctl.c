@@ -23,6 +23,7 @@
 #include "vm/object.h"
 #include "vm/roster.h"
 #include "vm/slab.h"
+#include "fs/userfault.h"
 #include "vm/space.h"
 #include "vm/swap.h"
 #include "vm/writeback.h"
@@ -224,7 +225,7 @@ static int store_dirty(struct synth *s, char *text, size_t bytes) {
 }
 
 static u64 swappiness = 60, nr_hugepages, min_free_kbytes, mmap_min_addr = 65536, vfs_cache_pressure = 100,
-           nr_overcommit_hugepages, unprivileged_userfaultfd, compact_memory, zone_reclaim, laptop_mode;
+           nr_overcommit_hugepages, compact_memory, zone_reclaim, laptop_mode;
 
 static const struct synth_node vm_children[] = {
     {.name = "admin_reserve_kbytes", .mode = S_IFREG | 0644, .value = &commit_admin_reserve, .most = ~0UL},
@@ -288,7 +289,7 @@ static const struct synth_node vm_children[] = {
     {.name = "panic_on_oom", .mode = S_IFREG | 0644, .value = &oom_panic, .most = 2},
     {.name = "policy", .mode = S_IFREG | 0644, .show = show_policy, .store = store_policy},
     {.name = "swappiness", .mode = S_IFREG | 0644, .value = &swappiness, .most = 200},
-    {.name = "unprivileged_userfaultfd", .mode = S_IFREG | 0644, .value = &unprivileged_userfaultfd, .most = 1},
+    {.name = "unprivileged_userfaultfd", .mode = S_IFREG | 0644, .value = &userfault_unprivileged, .most = 1},
     {.name = "user_reserve_kbytes", .mode = S_IFREG | 0644, .value = &commit_user_reserve, .most = ~0UL},
     {.name = "vfs_cache_pressure", .mode = S_IFREG | 0644, .value = &vfs_cache_pressure, .most = 1UL << 31},
     {.name = "zswap_max_pool_percent",

@@ -1,13 +1,15 @@
-/* event.c - eventfd, epoll, inotify, timerfd and signalfd calls. What they make: fs/event.h. */
+/* event.c - eventfd, epoll, inotify, timerfd, signalfd and userfaultfd calls. What they make: fs/event.h. */
 #include <linux/eventpoll.h>
 #include <linux/fcntl.h>
 #include <linux/signalfd.h>
 #include <linux/time.h>
 #include <linux/timerfd.h>
+#include <linux/userfaultfd.h>
 
 #include "fs/event.h"
 #include "fs/file.h"
 #include "fs/inotify.h"
+#include "fs/userfault.h"
 #include "sys/deadline.h"
 #include "sys/sys.h"
 #include "task/task.h"
@@ -36,6 +38,16 @@ long sys_eventfd2(u32 count, int flags) {
 }
 
 long sys_eventfd(u32 count) { return sys_eventfd2(count, 0); }
+
+/* ---- userfaultfd ---- */
+
+long sys_userfaultfd(int flags) {
+    if (!userfault_allowed(flags))
+        return -EPERM;
+    if (flags & ~(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY))
+        return -EINVAL;
+    return install(userfault_create(flags), flags & O_CLOEXEC);
+}
 
 /* ---- inotify ---- */
 

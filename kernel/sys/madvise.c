@@ -6,16 +6,19 @@
 #include <linux/falloc.h>
 #include <linux/mman.h>
 #include <linux/uio.h>
+#include <linux/userfaultfd.h>
 
 #include "fs/file.h"
 #include "fs/pidfd.h"
 #include "fs/synth.h"
+#include "fs/userfault.h"
 #include "sys/mm.h"
 #include "sys/sys.h"
 #include "task/task.h"
 #include "vm/frame.h"
 #include "vm/slab.h"
 #include "vm/space.h"
+#include "vm/watch.h"
 
 #define LOCKED_MAPPING (VIEW_LOCKED | VIEW_ONFAULT)
 
@@ -182,7 +185,17 @@ static long offline(struct space *s, u64 start, u64 end, bool poison) {
     return error;
 }
 
+/* Those who watch memory that is about to be empty, and want to know, know it before. */
+static long tell_of_removal(struct space *s, u64 start, u64 end) {
+    struct userfault_news news;
+    long error = userfault_begin(&news, s, start, end, UFFD_FEATURE_EVENT_REMOVE);
+    if (!error)
+        userfault_removed(&news);
+    return error;
+}
+
 static long advise(struct space *s, u64 start, u64 bytes, int advice) {
+    long error;
     u64 size = page_align_up(bytes), end = start + size;
     if (!is_known(advice) || start % PAGE_SIZE || (bytes && !size) || end < start)
         return -EINVAL;
@@ -197,8 +210,15 @@ static long advise(struct space *s, u64 start, u64 bytes, int advice) {
         return populate(s, start, end, advice == MADV_POPULATE_WRITE);
     case MADV_COLLAPSE:
         return collapse(s, start, end);
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED:
+    case MADV_FREE:
     case MADV_REMOVE:
-        return each_mapping(s, start, end, remove_pages);
+        error = space_is_watched(s) ? tell_of_removal(s, start, end) : 0;
+        if (error)
+            return error;
+        return advice == MADV_REMOVE ? each_mapping(s, start, end, remove_pages)
+                                     : space_advise(s, start, bytes, &advices[advice]);
     case MADV_WILLNEED:
         if (start < USER_TOP)
             space_pages_in(s, start >> PAGE_SHIFT, min(end, USER_TOP) >> PAGE_SHIFT);

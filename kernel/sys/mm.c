@@ -3,17 +3,20 @@
 #include <linux/fcntl.h>
 #include <linux/mman.h>
 #include <linux/resource.h>
+#include <linux/userfaultfd.h>
 
 #include "fs/file.h"
 #include "fs/io.h"
 #include "fs/vfs.h"
 #include "fs/shm.h"
 #include "fs/tree.h"
+#include "fs/userfault.h"
 #include "sys/mm.h"
 #include "sys/sys.h"
 #include "task/task.h"
 #include "vm/commit.h"
 #include "vm/space.h"
+#include "vm/watch.h"
 
 /* What MAP_SHARED_VALIDATE knows: no file here has more. */
 #define KNOWN_MAP_FLAGS                                                                                                \
@@ -115,6 +118,19 @@ static struct file *shared_memory(struct space *s, u64 bytes, bool reserve) {
     return shm_reserved(s, "/dev/zero (deleted)", bytes, reserve);
 }
 
+/* What MAP_FIXED replaces goes. */
+static long map_watched(struct space *s, const struct map_request *r) {
+    struct userfault_news gone;
+    if (likely(!(r->how & MAP_AT) || !space_is_watched(s)))
+        return space_map(s, r);
+    long result = userfault_begin(&gone, s, r->address, r->address + page_align_up(r->bytes), UFFD_FEATURE_EVENT_UNMAP);
+    if (result)
+        return result;
+    result = space_map(s, r);
+    (result < 0 ? userfault_cancel : userfault_unmapped)(&gone);
+    return result;
+}
+
 static long map_any(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
     struct map_request r = {.address = address, .bytes = bytes, .flags = view_prot(prot), .offset = offset};
     struct file *f = NULL;
@@ -145,7 +161,7 @@ static long map_any(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 off
     }
     if (!result) {
         r.file = f ? &f->vm : NULL;
-        result = space_map(limited_space(), &r);
+        result = map_watched(limited_space(), &r);
     }
     if (f)
         file_put(f);
@@ -160,15 +176,62 @@ long sys_mmap(u64 address, u64 bytes, u64 prot, u64 flags, int fd, u64 offset) {
     return space_map(limited_space(), &r);
 }
 
+/* Those who watch what goes of [start, start + bytes) and want to know hear of it. */
+static long unmap_watched(struct space *s, u64 start, u64 bytes) {
+    struct userfault_news news;
+    u64 end = start + page_align_up(bytes);
+    long result = userfault_begin(&news, s, start, end, UFFD_FEATURE_EVENT_UNMAP);
+    if (result)
+        return result;
+    result = space_unmap(s, start, bytes);
+    if (result)
+        userfault_cancel(&news);
+    else
+        userfault_unmapped(&news);
+    return result;
+}
+
 long sys_munmap(u64 address, u64 bytes) {
     struct space *s = space();
     if (unlikely(space_info(s)->has_segments) && address % PAGE_SIZE == 0 && bytes <= USER_TOP &&
         address <= USER_TOP - bytes)
         shm_note(s, address, address + bytes, false);
-    return space_unmap(s, address, bytes);
+    return unlikely(space_is_watched(s)) ? unmap_watched(s, address, bytes) : space_unmap(s, address, bytes);
 }
 
 long sys_brk(u64 address) { return space_brk(limited_space(), address); }
+
+/* What moves is told to who follows it; what goes at either place, to who wants to know that. */
+static long remap_watched(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how, u64 to) {
+    struct userfault_news moved, gone, replaced;
+    u64 end = old + page_align_up(old_bytes), kept = how & REMAP_DONT_UNMAP ? end : old;
+    u64 to_end = how & REMAP_FIXED ? to + page_align_up(new_bytes) : to;
+    long result = userfault_begin(&moved, s, old, old + 1, UFFD_FEATURE_EVENT_REMAP);
+    if (result)
+        return result;
+    result = userfault_begin(&gone, s, kept, end, UFFD_FEATURE_EVENT_UNMAP);
+    if (result) {
+        userfault_cancel(&moved);
+        return result;
+    }
+    result = userfault_begin(&replaced, s, to, to_end, UFFD_FEATURE_EVENT_UNMAP);
+    if (result) {
+        userfault_cancel(&gone);
+        userfault_cancel(&moved);
+        return result;
+    }
+    result = space_remap(s, old, old_bytes, new_bytes, how, to);
+    bool failed = result < 0, still = result == (long)old;
+    moved.end = end;
+    gone.start = still ? old + page_align_up(new_bytes) : old;
+    (failed ? userfault_cancel : userfault_unmapped)(&replaced);
+    if (failed || still)
+        userfault_cancel(&moved);
+    else
+        userfault_moved(&moved, result);
+    (failed || gone.start >= end ? userfault_cancel : userfault_unmapped)(&gone);
+    return result;
+}
 
 long sys_mremap(u64 old, u64 old_bytes, u64 new_bytes, u64 flags, u64 to) {
     u32 how = 0;
@@ -177,7 +240,10 @@ long sys_mremap(u64 old, u64 old_bytes, u64 new_bytes, u64 flags, u64 to) {
     how |= flags & MREMAP_MAYMOVE ? REMAP_MAY_MOVE : 0;
     how |= flags & MREMAP_FIXED ? REMAP_FIXED : 0;
     how |= flags & MREMAP_DONTUNMAP ? REMAP_DONT_UNMAP : 0;
-    return space_remap(limited_space(), old, old_bytes, new_bytes, how, to);
+    struct space *s = limited_space();
+    if (unlikely(space_is_watched(s)))
+        return remap_watched(s, old, old_bytes, new_bytes, how, to);
+    return space_remap(s, old, old_bytes, new_bytes, how, to);
 }
 
 long sys_mincore(u64 address, u64 bytes, u8 __user *vector) {

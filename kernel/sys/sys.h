@@ -195,6 +195,7 @@ long sys_timerfd_settime(int fd, int flags, const struct __kernel_itimerspec __u
 long sys_timerfd_gettime(int fd, struct __kernel_itimerspec __user *out);
 long sys_signalfd(int fd, const u64 __user *mask, size_t bytes);
 long sys_signalfd4(int fd, const u64 __user *mask, size_t bytes, int flags);
+long sys_userfaultfd(int flags);
 
 /* sys/mm.c */
 struct iovec;

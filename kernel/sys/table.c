@@ -53,6 +53,7 @@ static long (*const calls[SYSCALL_NUMBERS])(u64, u64, u64, u64, u64, u64) = {
     CALL(epoll_create), CALL(epoll_create1), CALL(inotify_init), CALL(inotify_init1), CALL(inotify_add_watch),
     CALL(inotify_rm_watch), CALL(epoll_ctl), CALL(epoll_wait), CALL(epoll_pwait), CALL(epoll_pwait2),
     CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_gettime), CALL(signalfd), CALL(signalfd4),
+    CALL(userfaultfd),
 
     /* sys/swap.c */
     CALL(swapon), CALL(swapoff),

@@ -15,8 +15,10 @@
 #include "fs/shm.h"
 #include "fs/vfs.h"
 #include "task/seccomp.h"
+#include "fs/userfault.h"
 #include "task/trace.h"
 #include "vm/space.h"
+#include "vm/watch.h"
 
 #define NAMESPACES                                                                                                     \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
@@ -67,6 +69,8 @@ static int share_space(struct process *child, struct process *parent, u64 flags)
         return error;
     }
     shm_note(child->space, 0, USER_TOP, true);
+    if (unlikely(space_is_watched(child->space)))
+        userfault_forked(child->space);
     return 0;
 }
 

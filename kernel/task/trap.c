@@ -11,6 +11,7 @@
 #include "vm/frame.h"
 #include "vm/machine.h"
 #include "vm/space.h"
+#include "vm/watch.h"
 
 /* Intel SDM volume 3, 4.7: the error code of a page fault */
 #define ERROR_PRESENT 1u
@@ -87,6 +88,10 @@ static __attribute__((noinline)) void fault_failed(struct regs *regs, u64 error,
                                                    enum fault_outcome outcome) {
     struct process *p = process_current();
 
+    if (outcome == FAULT_WATCHED)
+        outcome = space_await(p->space, address, access_of(error), from_user);
+    if (outcome == FAULT_DONE || (outcome == FAULT_INTERRUPTED && from_user))
+        return;
     if (outcome == FAULT_NOMEM)
         oom_kill_self();
     else if (from_user)

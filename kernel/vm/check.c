@@ -9,6 +9,7 @@
 #include "vm/object_inner.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
+#include "vm/watch.h"
 
 #define SHOWN 8u /* findings printed in full */
 
@@ -93,6 +94,11 @@ static void check_slot(struct check *c, struct table *t, unsigned i, entry e, bo
     u32 flags = r->view->flags;
     expect(c, !(e & ENTRY_CLEAN) || !entry_present(e) || !entry_writable(e), "address %#lx: writable, and clean",
            address);
+    expect(c, !(e & ENTRY_GUARDED) || r->view->watches & WATCH_GUARDED, "address %#lx: guarded, and not watched",
+           address);
+    expect(c, !(e & ENTRY_GUARDED) || !entry_present(e) || !entry_writable(e), "address %#lx: writable, and guarded",
+           address);
+    expect(c, e != entry_guard() || view_object(r->view), "address %#lx: a guard where nothing can come", address);
     if (entry_swapped(e)) {
         expect(c, !(flags & VIEW_SHARED), "address %#lx: swapped, in a shared view", address);
         count_swap(c, entry_swap_slot(e));

@@ -17,8 +17,8 @@ struct collapse {
 
 static bool may_be_large(const struct table *leaf) {
     const struct view *v = leaf->runs[0].view;
-    return leaf->run_count == 1 && leaf->runs[0].first == 0 && leaf->runs[0].end == TABLE_SLOTS && !view_object(v) &&
-           (v->flags & VIEW_WRITE) && !(v->flags & (VIEW_SHARED | VIEW_NOHUGE | VIEW_SPECIAL));
+    return leaf->run_count == 1 && !v->watch && leaf->runs[0].first == 0 && leaf->runs[0].end == TABLE_SLOTS &&
+           !view_object(v) && (v->flags & VIEW_WRITE) && !(v->flags & (VIEW_SHARED | VIEW_NOHUGE | VIEW_SPECIAL));
 }
 
 /* 0; -EINVAL: no page of it may be written now (as Linux has it); -EAGAIN: a page is in the swap area, or is in use. */

@@ -1,6 +1,7 @@
 /* copy.c - looking into an address space from outside: remote copies, futex keys, what a page holds. */
 #include "vm/inner.h"
 #include "vm/swap.h"
+#include "vm/watch.h"
 
 /* look, in the leaf that the slot of t may show large. */
 static long look_below(struct walk *w, struct table *t, u64 page,
@@ -17,9 +18,7 @@ static long look_below(struct walk *w, struct table *t, u64 page,
     return result;
 }
 
-/* Run `look` on the deepest table of page's path, locked, inside the fork exclusion. */
-static long with_table(struct space *s, u64 page, long (*look)(struct walk *w, struct table *t, u64 page, void *a),
-                       void *a) {
+long with_table(struct space *s, u64 page, long (*look)(struct walk *w, struct table *t, u64 page, void *a), void *a) {
     struct walk w;
     bool held = false;
     long result = 0;
@@ -50,7 +49,7 @@ struct copy {
  * leave it first, which a fault sees to. */
 static bool may_write(const struct copy *c, const struct walk *w, entry e) {
     const struct frame *f = frame_of_phys(entry_phys(e));
-    if (!w->writable)
+    if (!w->writable || e & ENTRY_GUARDED)
         return false;
     return (entry_present(e) && entry_writable(e)) || (c->force && frame_class(f) == FRAME_ANON && frame_sole(f));
 }
@@ -84,6 +83,12 @@ static long copy_now(struct walk *w, struct table *t, u64 page, void *argument) 
     return 1;
 }
 
+/* A debugger waits for nobody who watches: so it is on Linux. */
+static enum fault_outcome fault_in(struct space *s, u64 address, enum fault_access access, bool force) {
+    enum fault_outcome outcome = space_fault_from(s, address, access, true, force);
+    return outcome == FAULT_WATCHED && !force ? space_await(s, address, access, false) : outcome;
+}
+
 ssize_t space_copy(struct space *s, u64 address, void *buffer, size_t bytes, bool write, bool force) {
     size_t done = 0;
     enum fault_outcome outcome = FAULT_DONE;
@@ -97,7 +102,7 @@ ssize_t space_copy(struct space *s, u64 address, void *buffer, size_t bytes, boo
         else if (result < 0)
             outcome = FAULT_ACCERR;
         else
-            outcome = space_fault_from(s, at, write ? FAULT_WRITE : FAULT_READ, true, force);
+            outcome = fault_in(s, at, write ? FAULT_WRITE : FAULT_READ, force);
     }
     return done ? (ssize_t)done : bytes ? -EFAULT : 0;
 }
@@ -172,6 +177,8 @@ static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
     u32 mapped = PAGE_MAPPED;
     if (!(r->view->flags & VIEW_CLEAN) || (!entry_empty(e) && !(e & ENTRY_CLEAN)))
         mapped |= PAGE_WRITTEN;
+    if (e & ENTRY_GUARDED)
+        mapped |= PAGE_GUARDED;
     if (entry_swapped(e)) {
         struct frame *cached = swap_peek(entry_swap_slot(e));
         if (cached)
@@ -180,12 +187,12 @@ static long look_at(struct walk *w, struct table *t, u64 page, void *argument) {
         return mapped | PAGE_SWAPPED | (cached ? PAGE_CACHED : 0);
     }
     if (e == entry_poison())
-        return mapped | PAGE_CACHED; /* as mincore(2) says of it on Linux */
-    if (entry_special(e)) {          /* the zero frame, a device's */
+        return mapped | PAGE_CACHED;              /* as mincore(2) says of it on Linux */
+    if (entry_special(e) && e != entry_guard()) { /* the zero frame, a device's */
         *number = entry_phys(e) >> PAGE_SHIFT;
         return mapped | PAGE_PRESENT | (*number == frame_number(zero_frame) ? PAGE_ZERO : 0);
     }
-    if (entry_empty(e)) {
+    if (entry_empty(e) || e == entry_guard()) {
         struct object *o = view_object(r->view);
         struct frame *f = o && !o->ops->device ? object_peek(o, r->offset + (page - t->base - r->first)) : NULL;
         if (f)

@@ -29,6 +29,7 @@
 #include "vm/roster.h"
 #include "vm/slab.h"
 #include "vm/swap.h"
+#include "vm/watch.h"
 #include "vm/writeback.h"
 
 /* Pages mapped by one object read fault, if they are cached: 128 KiB, twice Linux's fault_around_bytes, since one more
@@ -51,6 +52,10 @@ enum verdict {
     TRY_BUS,
     TRY_POISON,
     TRY_NOMEM,
+    TRY_WATCHED,
+    TRY_SUPPLIED, /* space_supply's answers: done; -EEXIST */
+    TRY_TAKEN,
+    TRY_GO_ON, /* not_at_once: as if nothing were watched */
 };
 
 /* Pages of one leaf that come back from swap together. */
@@ -60,11 +65,14 @@ struct inward {
     struct frame *frames[SWAP_AHEAD]; /* pinned, or NULL; valid once read */
 };
 
+#define HOW_FORCE 1u  /* a debugger's access: rule 8 of design.md's section 5 */
+#define HOW_SUPPLY 2u /* no access, but somebody's answer to one: `supply` and `guard` say what */
+
 struct fault {
     struct space *s;
     u64 page;
     enum fault_access access;
-    bool force; /* a debugger's access: rule 8 of design.md's section 5 */
+    u8 how; /* HOW_* */
     struct stock stock;
     struct walk walk;
     /* set once the leaf is locked */
@@ -78,16 +86,20 @@ struct fault {
     struct frame *block; /* for TRY_BLOCK: ours, zeroed */
     bool small;          /* no block is to be had */
     struct inward in;    /* for TRY_SWAP: the pages to read, and then their frames */
+    /* with HOW_SUPPLY alone */
+    enum supply supply;
+    bool guard;
 };
 
-static inline bool allowed(const struct view *v, enum fault_access access) {
+static inline u32 needed(enum fault_access access) {
     static const u32 needs[] = {
         [FAULT_READ] = VIEW_PROT, /* the hardware gives read with write and with exec */
         [FAULT_WRITE] = VIEW_WRITE,
         [FAULT_EXEC] = VIEW_EXEC,
     };
-    return v->flags & needs[access];
+    return needs[access];
 }
+static inline bool allowed(const struct view *v, enum fault_access access) { return v->flags & needed(access); }
 
 /* forcible: private memory may be written, and whatever could be made readable read, against its protection; a device's
  * not. */
@@ -100,7 +112,7 @@ static bool forcible(const struct view *v, enum fault_access access) {
 /* What a slot shows after a forced access: the frame, with no more rights than the view gives. */
 static entry shown(const struct fault *f, entry e) {
     u32 flags = f->run->view->flags;
-    if (likely(!f->force))
+    if (likely(!(f->how & HOW_FORCE)))
         return e;
     if (!(flags & VIEW_WRITE))
         e &= ~ENTRY_WRITE;
@@ -365,7 +377,7 @@ static enum verdict object_device(struct fault *f, entry e) {
 
 static enum verdict object_read(struct fault *f) {
     enum verdict verdict;
-    if (f->force || !map_around(f)) {
+    if ((f->how & HOW_FORCE) || (f->run->view->watches & (WATCH_GUARDED | WATCH_MINOR)) || !map_around(f)) {
         struct frame *frame = object_frame(f, f->page, &verdict);
         if (!frame)
             return verdict;
@@ -442,8 +454,8 @@ u32 vm_large = LARGE_ALWAYS;
 static bool wants_large(struct fault *f, struct table *t, const struct run *run) {
     u32 flags = run->view->flags;
     u64 first = align_down(f->page, (u64)TABLE_SLOTS) - t->base;
-    if (f->small || f->force || f->s->limits.no_large || t->level != 2 || f->access != FAULT_WRITE ||
-        view_object(run->view))
+    if (f->small || (f->how & HOW_FORCE) || run->view->watch || f->s->limits.no_large || t->level != 2 ||
+        f->access != FAULT_WRITE || view_object(run->view))
         return false;
     if ((flags & (VIEW_NOHUGE | VIEW_SHARED | VIEW_GROWSDOWN | VIEW_STACK | VIEW_SPECIAL)) ||
         !(vm_large == LARGE_ALWAYS || (vm_large == LARGE_ADVISED && (flags & VIEW_HUGE))))
@@ -474,6 +486,8 @@ static enum verdict get_block(struct fault *f) {
 static enum verdict fault_large(struct fault *f, struct table *t, entry e) {
     unsigned i = slot_index(f->page, 2);
     struct table *leaf = table_below(e);
+    if (f->how & HOW_SUPPLY)
+        return TRY_TAKEN;
     spin_lock(&leaf->lock);
     bool may = allowed(plan_find(leaf, f->page - leaf->base)->view, f->access);
     /* Nobody has cloned it, and nobody can: shares is raised under the lock of t, and who breaks away from it clones it
@@ -540,6 +554,91 @@ static enum verdict make_below(struct fault *f, struct table *t) {
     return TRY_BELOW;
 }
 
+static inline enum verdict want_object(struct fault *f, enum verdict verdict) {
+    if (verdict == TRY_OBJECT) {
+        f->view = f->run->view;
+        view_get(f->view);
+    }
+    return verdict;
+}
+
+/* ---- memory that is watched (watch.h) ---- */
+
+/* The slot, empty or with a guard's marker, gets e. */
+static void fill_slot(struct fault *f, entry e) {
+    entry old = slot_read(&f->leaf->slots[f->slot]);
+    const u32 flags = f->run->view->flags;
+    if (!entry_empty(old)) {
+        slot_store(&f->leaf->slots[f->slot], 0);
+        leaf_count(f->leaf, old, -1);
+    }
+    slot_store(&f->leaf->slots[f->slot], flags & VIEW_PROT ? e : entry_withhold(e));
+    table_used(f->leaf, f->slot);
+    leaf_count(f->leaf, e, 1);
+}
+
+/* The object's page is shown, not writable. */
+static enum verdict fill_from_object(struct fault *f, entry bits) {
+    enum verdict verdict = TRY_DONE;
+    struct frame *frame = object_frame(f, f->page, &verdict);
+    if (!frame)
+        return verdict;
+    fill_slot(f, entry_frame(frame_phys(frame), false, view_rights(f->run->view)) | bits);
+    atomic_add(&frame->counts, FRAME_ONE_MAP - FRAME_ONE_PIN); /* our pin becomes the mapping */
+    return TRY_DONE;
+}
+
+static bool past_the_end(const struct fault *f) {
+    struct object *o = view_object(f->run->view);
+    return o && f->run->offset + (f->page - f->leaf->base - f->run->first) >= object_pages(o);
+}
+
+/* The slot, on a path of our own, gets what space_supply was given. */
+static enum verdict supply_slot(struct fault *f) {
+    const struct view *v = f->run->view;
+    entry e = slot_read(&f->leaf->slots[f->slot]), rights = view_rights(v), bits = f->guard ? ENTRY_GUARDED : 0;
+    bool write = (v->flags & VIEW_WRITE) && !f->guard;
+    enum verdict verdict = TRY_SUPPLIED;
+    if (past_the_end(f))
+        verdict = TRY_BUS;
+    else if (!entry_empty(e) && e != entry_guard())
+        verdict = TRY_TAKEN;
+    else if (f->supply == SUPPLY_PAGE)
+        fill_slot(f, entry_frame(frame_phys(take_frame(f)), write, rights) | ENTRY_DIRTY | bits);
+    else if (f->supply == SUPPLY_ZERO)
+        fill_slot(f, entry_frame(frame_phys(zero_frame), false, rights) | ENTRY_SPECIAL | bits);
+    else
+        verdict = fill_from_object(f, bits);
+    return verdict == TRY_DONE ? TRY_SUPPLIED : verdict == TRY_OBJECT ? TRY_BUS : verdict;
+}
+
+/* The view lets no access pass unasked: it forbids this one, or it is watched. t is the deepest table. */
+static __attribute__((noinline)) enum verdict not_at_once(struct fault *f, struct table *t) {
+    const struct view *v = f->run->view;
+    if (f->how & HOW_SUPPLY) {
+        if (f->walk.writable && t->level == 1) {
+            f->leaf = t;
+            f->slot = slot_index(f->page, 1);
+            return supply_slot(f);
+        }
+        return TRY_GO_ON; /* the way there is made as for a write */
+    }
+    if (!allowed(v, f->access) && !((f->how & HOW_FORCE) && forcible(v, f->access)))
+        return TRY_ACCERR;
+    entry e = t->level == 1 ? slot_read(&t->slots[f->page - t->base]) : 0;
+    if (!v->watch)
+        return TRY_GO_ON;
+    u32 why = watch_reason(f->run, f->page - t->base, e, f->access);
+    if (why &&
+        !(why == WATCH_MINOR && f->held)) /* a page that this fault itself had the object get is none to be told of */
+        return TRY_WATCHED;
+    if (e != entry_guard() || f->access == FAULT_WRITE)
+        return TRY_GO_ON;
+    f->leaf = t;
+    f->slot = slot_index(f->page, 1);
+    return want_object(f, fill_from_object(f, ENTRY_GUARDED));
+}
+
 /* With the deepest table of the path locked and the path compared: f->run is what the plan says. */
 static enum verdict fault_locked(struct fault *f, struct table *t) {
     entry e = t->level == 2 ? slot_read(&t->slots[slot_index(f->page, 2)]) : 0;
@@ -550,21 +649,19 @@ static enum verdict fault_locked(struct fault *f, struct table *t) {
         return TRY_GROW;
     if (unlikely(f->s->moving_pages) && is_moving(f->s, f->page))
         return TRY_MOVED;
-    if (!allowed(run->view, f->access) && !(f->force && forcible(run->view, f->access)))
-        return TRY_ACCERR;
+    f->run = run;
+    enum verdict verdict = TRY_GO_ON;
+    if (unlikely(!(run->view->at_once & needed(f->access))))
+        verdict = not_at_once(f, t);
+    if (unlikely(verdict != TRY_GO_ON))
+        return verdict;
     if (f->access == FAULT_WRITE && !f->walk.writable)
         return TRY_AGAIN; /* fault_try breaks the path */
     if (t->level > 1)
         return wants_large(f, t, run) ? anon_large(f, t) : make_below(f, t);
     f->leaf = t;
     f->slot = slot_index(f->page, 1);
-    f->run = run;
-    enum verdict verdict = fault_leaf(f);
-    if (verdict == TRY_OBJECT) {
-        f->view = run->view;
-        view_get(f->view);
-    }
-    return verdict;
+    return want_object(f, fault_leaf(f));
 }
 
 /* The deepest table of the walk, locked, is where the path leads. What was found exclusive stays where it is until we
@@ -673,6 +770,8 @@ static enum fault_outcome outcome_of(enum verdict verdict) {
         return FAULT_BUS_ADRERR;
     case TRY_POISON:
         return FAULT_POISON;
+    case TRY_WATCHED:
+        return FAULT_WATCHED;
     default:
         return FAULT_NOMEM;
     }
@@ -699,7 +798,8 @@ static __attribute__((noinline)) enum verdict fault_again(struct fault *f, enum 
         else if (verdict == TRY_SWAP)
             verdict = get_swapped(f);
         else if (verdict == TRY_GROW)
-            verdict = remote && !f->force ? TRY_MAPERR : grow(f); /* a debugger grows a stack, as on Linux */
+            verdict =
+                remote && !(f->how & HOW_FORCE) ? TRY_MAPERR : grow(f); /* a debugger grows a stack, as on Linux */
         else if (verdict == TRY_MOVED)
             verdict = wait_for_move(f->s);
         else if (verdict == TRY_THROTTLE)
@@ -718,6 +818,22 @@ static __attribute__((noinline)) enum verdict fault_again(struct fault *f, enum 
     return verdict;
 }
 
+/* A page's worth of memory where nothing is, by s->range's holder: a fault in whose stock the frame is. */
+int fault_supply(struct space *s, u64 page, enum supply how, struct frame *frame, bool guard) {
+    struct fault f = {.s = s,
+                      .page = page,
+                      .access = FAULT_WRITE,
+                      .how = HOW_SUPPLY,
+                      .stock = {.frame = frame},
+                      .supply = how,
+                      .guard = guard};
+    enum verdict verdict = fault_inside(&f);
+    if (verdict != TRY_SUPPLIED)
+        verdict = fault_again(&f, verdict, true);
+    stock_empty(&f.stock);
+    return verdict == TRY_SUPPLIED ? 0 : verdict == TRY_TAKEN ? -EEXIST : verdict == TRY_NOMEM ? -ENOMEM : -EFAULT;
+}
+
 enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access) {
     return space_fault_from(s, address, access, false, false);
 }
@@ -727,7 +843,7 @@ enum fault_outcome space_fault_from(struct space *s, u64 address, enum fault_acc
     f.s = s;
     f.page = address >> PAGE_SHIFT;
     f.access = access;
-    f.force = force;
+    f.how = force; /* HOW_FORCE */
     stock_begin(&f.stock);
     f.view = NULL;
     f.held = NULL;

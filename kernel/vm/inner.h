@@ -6,6 +6,7 @@
 #include "vm/record.h"
 #include "vm/space.h"
 #include "vm/table.h"
+#include "vm/watch.h"
 
 #define USER_PAGES                                                                                                     \
     (0x00007ffffffff000ULL >> PAGE_SHIFT) /* pages [0, USER_PAGES) can be mapped; the last page of the half never is   \
@@ -17,7 +18,7 @@
 /* Pages by what their views say. */
 struct tally {
     s64 total, data, stack, exec, locked, committed, shared;
-    s64 special; /* VIEW_SPECIAL_FOR_FORK: fork has something to do for them */
+    s64 special; /* VIEW_SPECIAL_FOR_FORK, or watched: fork has something to do for them */
 };
 static inline bool view_is_data(const struct view *v) { /* private, writable, no stack: RLIMIT_DATA */
     return (v->flags & (VIEW_WRITE | VIEW_SHARED | VIEW_GROWSDOWN)) == VIEW_WRITE;
@@ -48,6 +49,7 @@ struct space {
         moving_pages; /* what mremap is moving: faults there wait for it; written while closed */
     bool randomise;
     struct list all_link; /* in all_spaces, under its lock */
+    struct list watches;  /* of struct watch by in_space, likewise */
     struct space_info info;
     struct space_limits limits;
 };
@@ -59,6 +61,17 @@ extern struct list all_spaces; /* every space that has a root: for check.c */
  * protection: a read of anything that could be made readable, a write to private memory, which makes a copy in a slot
  * that stays as little accessible as its view says. */
 enum fault_outcome space_fault_from(struct space *s, u64 address, enum fault_access access, bool remote, bool force);
+
+/* fault_supply: space_supply where the page becomes this space's alone, or is in the object. s->range held. Takes the
+ * frame, or leaves it to be freed. -EEXIST, -EFAULT, -ENOMEM. */
+int fault_supply(struct space *s, u64 page, enum supply how, struct frame *frame, bool guard);
+/* watch_reason: why an access to `page` (relative to the table) of run r, watched, must wait: WATCH_*; 0: it need not.
+ * Its table locked; e: what the slot holds. */
+u32 watch_reason(const struct run *r, u64 page, entry e, enum fault_access access);
+
+/* watch_fork: child's piece p, watched, becomes what its parent's watch says. range held. -ENOMEM. */
+struct piece;
+int watch_fork(struct space *child, const struct piece *p);
 
 /* The fork exclusion. Faults, breaks and remote copies run inside it, shared: a store to a line of this CPU, since
  * nothing sleeps inside. Who takes it alone (fork; the commit of a range operation; a walk), with s->range held, waits
@@ -102,6 +115,9 @@ static inline void walk_copy(struct walk *to, const struct walk *from) { /* what
         to->table[level] = from->table[level];
     to->level = from->level;
 }
+/* with_table: run `look` on the deepest table of page's path, locked, inside the fork exclusion; on a leaf shown large
+ * too. */
+long with_table(struct space *s, u64 page, long (*look)(struct walk *w, struct table *t, u64 page, void *a), void *a);
 /* walk_holds: with the deepest table locked: it is alive and still where this space's path leads. */
 bool walk_holds(struct space *s, u64 page, const struct walk *w);
 /* walk_own: make the path exclusive, breaking or taking over shared tables top-down. Inside the exclusion or closed.
@@ -155,13 +171,18 @@ int space_prepare_unmap(struct space *s, u64 first, u64 end);
 struct view_change {
     u32 set, clear; /* VIEW_* bits, the protection among them */
     u32 leaves;     /* a view with this protection and key loses its key; 0: none */
+    bool rewatch;   /* it is watched by `watch` (NULL: nobody) for `watches` from now on */
+    struct watch *watch;
+    u32 watches;
 };
 /* view_changed: the value of the view that comes after `old`. */
 static inline struct view view_changed(const struct view *old, struct view_change change) {
     struct view v = {.flags = (old->flags & ~change.clear) | change.set,
                      .max_prot = old->max_prot,
                      .file = old->file,
-                     .name = old->name};
+                     .name = old->name,
+                     .watch = change.rewatch ? change.watch : old->watch,
+                     .watches = change.rewatch ? change.watches : old->watches};
     if (unlikely(change.leaves) && (old->flags & (VIEW_PROT | VIEW_KEY)) == change.leaves)
         v.flags &= ~VIEW_KEY;
     if ((v.flags & VIEW_WRITE) && !(v.flags & (VIEW_SHARED | VIEW_NORESERVE)))
@@ -173,6 +194,13 @@ int space_review(struct space *s, u64 first, u64 end, struct view_change change)
  * nothing comes. */
 int replace_far(struct space *s, u64 first, u64 end, struct view *view, u64 offset);
 int review_far(struct space *s, u64 first, u64 end, struct view_change change);
+/* leaves_change: `change` for the part of [first, end) that each leaf has, its path our own, the space closed; with
+ * `make`, leaves that are missing are made. s->range held. -ENOMEM: a prefix was done. */
+int leaves_change(struct space *s, u64 first, u64 end, bool make,
+                  void (*change)(struct space *s, struct table *t, unsigned first, unsigned end));
+/* own_table: the table of `level` for `page`, exclusive with its path; STEP_DONE with *own == NULL when there is none
+ * and `make` is false. The space is closed. */
+enum step own_table(struct space *s, u64 page, unsigned level, bool make, struct stock *k, struct table **own);
 /* space_empty: the slots of [first, end) lose their frames; the plan stays (MADV_DONTNEED). s->range held. -ENOMEM: a
  * prefix was done. */
 int space_empty(struct space *s, u64 first, u64 end);

@@ -87,7 +87,7 @@ static int fill(struct space *s, u64 page, u64 stop, u32 flags) {
     if (wanted && (flags & VIEW_PROT) == VIEW_EXEC && (flags & VIEW_KEY))
         error = -EFAULT; /* its key lets nobody read it */
     for (; wanted && page < stop && !error; page++) {
-        enum fault_outcome o = space_fault(s, page << PAGE_SHIFT, access);
+        enum fault_outcome o = space_fault_waiting(s, page << PAGE_SHIFT, access);
         error = o == FAULT_DONE ? 0 : o == FAULT_NOMEM ? -ENOMEM : -EFAULT;
         if (!error && !machine_goes_on())
             error = -EINTR;

@@ -155,7 +155,7 @@ static struct gained gained(struct space *s, u64 first, u64 end, u32 prot) {
 static void fill_locked(struct space *s, const struct gained *g) {
     struct mapping m;
     u64 end = g->end << PAGE_SHIFT;
-    for (u64 at = g->first << PAGE_SHIFT; at < end && space_walk(s, at, &m) && m.start < end;) {
+    for (u64 at = g->first << PAGE_SHIFT; space_walk_to(s, at, end, &m);) {
         bool locked = m.view->flags & VIEW_LOCKED && !(m.view->flags & VIEW_SHARED);
         u64 start = max(m.start, at);
         at = min(m.end, end);
@@ -166,7 +166,7 @@ static void fill_locked(struct space *s, const struct gained *g) {
 }
 
 int space_protect_key(struct space *s, u64 address, u64 bytes, u32 prot, u32 key, u32 leaves) {
-    struct view_change change = {prot, VIEW_PROT & ~prot, leaves};
+    struct view_change change = {.set = prot, .clear = VIEW_PROT & ~prot, .leaves = leaves};
     u64 top = USER_PAGES << PAGE_SHIFT;
     bytes = page_align_up(bytes);
     if (address & (PAGE_SIZE - 1))
@@ -259,7 +259,7 @@ int space_change(struct space *s, u64 address, u64 bytes, u32 set, u32 clear) {
 int space_populate(struct space *s, u64 address, u64 bytes, bool write) {
     int error = 0;
     for (u64 a = address; a < address + bytes && !error; a += PAGE_SIZE) {
-        enum fault_outcome o = space_fault(s, a, write ? FAULT_WRITE : FAULT_READ);
+        enum fault_outcome o = space_fault_waiting(s, a, write ? FAULT_WRITE : FAULT_READ);
         error = o == FAULT_DONE ? 0 : o == FAULT_NOMEM ? -ENOMEM : -EFAULT;
         if (!error && !machine_goes_on())
             error = -EINTR;

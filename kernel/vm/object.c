@@ -329,6 +329,24 @@ int object_read_for(struct vm_file *f, u64 index, enum habit how, struct frame *
     return get(f->object, index, &(struct want){OBJECT_READ, true, how, &f->ahead, 0}, out);
 }
 
+int object_supply(struct object *o, u64 index, struct frame *f) {
+    struct radix_reserve nodes = {0};
+    struct want within = {.within = true};
+    if (o->ops->promise && !o->ops->promise(1))
+        return -ENOSPC;
+    int error = tree_insert(o, index, &within, f, 0, &nodes);
+    while (error == -ENOMEM && !radix_reserve(&nodes, 0))
+        error = tree_insert(o, index, &within, f, 0, &nodes);
+    radix_release(&nodes);
+    if (error) {
+        give_back(o);
+        return error;
+    }
+    roster_came(f, false);
+    object_dirty(o, f);
+    return 0;
+}
+
 void object_prefetch(struct object *o, u64 first, u64 end) {
     int error = 0;
     end = o->ops->fill ? min(end, object_pages(o)) : 0;
@@ -347,7 +365,7 @@ void object_prefetch(struct object *o, u64 first, u64 end) {
 static bool concerns(entry e, enum visit visit) {
     if (entry_swapped(e) || e == entry_poison()) /* a private copy, or one that is lost */
         return visit == VISIT_UNMAP;
-    if (entry_empty(e) || entry_special(e))
+    if (entry_empty(e) || entry_special(e)) /* a guard's marker stays */
         return false;
     if (visit == VISIT_WRITE_PROTECT)
         return entry_present(e) && entry_writable(e) && frame_class(frame_of_phys(entry_phys(e))) != FRAME_ANON;
@@ -386,8 +404,10 @@ static void forget(struct table *t, unsigned first, unsigned end, enum visit vis
         entry e = slot_read(&t->slots[i]);
         if (!concerns(e, visit) || entry_present(e)) /* present: not withdrawn */
             continue;
-        slot_store(&t->slots[i], 0);
+        slot_store(&t->slots[i], e & ENTRY_GUARDED ? entry_guard() : 0);
         leaf_forget(t, e);
+        if (e & ENTRY_GUARDED)
+            leaf_count(t, entry_guard(), 1);
     }
 }
 

@@ -97,6 +97,10 @@ int object_get(struct object *o, u64 index, enum object_use use, struct frame **
 /* object_read_for: the same, contents wanted, for who reads f or has mapped it; -ENODATA: it is past the end. `how`: as
  * he said himself. What is read ahead of him goes by where he read last. */
 int object_read_for(struct vm_file *f, u64 index, enum habit how, struct frame **out) must_check;
+/* object_supply: page `index`, which the object has not, becomes f (of class SHMEM, its contents in it), dirty. 0: f is
+ * the object's, and pinned for the caller; -EEXIST, -ENODATA (past the end), -ENOSPC, -ENOMEM. An object whose pages
+ * live only in memory. Sleeps. */
+int object_supply(struct object *o, u64 index, struct frame *f) must_check;
 /* object_prefetch: pages [first, end) are read that are not there, while memory is not short. An error is nobody's yet.
  * Sleeps. */
 void object_prefetch(struct object *o, u64 first, u64 end);

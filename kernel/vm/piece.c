@@ -129,7 +129,7 @@ void tally_add(struct tally *y, const struct view *v, s64 pages) {
         y->data += pages;
     if (f & VIEW_ACCOUNT)
         y->committed += pages;
-    if (!(f & (VIEW_GROWSDOWN | VIEW_EXEC | VIEW_SHARED | VIEW_SPECIAL_FOR_FORK))) /* as most */
+    if (!(f & (VIEW_GROWSDOWN | VIEW_EXEC | VIEW_SHARED | VIEW_SPECIAL_FOR_FORK)) && !v->watch) /* as most */
         return;
     if (f & VIEW_GROWSDOWN)
         y->stack += pages;
@@ -139,7 +139,7 @@ void tally_add(struct tally *y, const struct view *v, s64 pages) {
         y->locked += pages;
     if (f & VIEW_SHARED)
         y->shared += pages;
-    if (f & VIEW_SPECIAL_FOR_FORK)
+    if (f & VIEW_SPECIAL_FOR_FORK || v->watch)
         y->special += pages;
 }
 
@@ -157,6 +157,13 @@ bool space_walk(struct space *s, u64 from, struct mapping *out) {
     space_open(s);
     mutex_unlock(&s->range);
     return found;
+}
+
+bool space_walk_to(struct space *s, u64 from, u64 end, struct mapping *out) {
+    bool found = from < end && space_walk(s, from, out), within = found && out->start < end;
+    if (found && !within)
+        space_walk_end(out);
+    return within;
 }
 
 void space_walk_end(struct mapping *m) {

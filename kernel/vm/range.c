@@ -559,7 +559,7 @@ static void clean_slots(struct space *s, struct table *t, unsigned first, unsign
     spin_lock(&t->lock);
     for (unsigned i = first; i < end; i++) {
         entry e = slot_read(&t->slots[i]);
-        if (entry_empty(e) || e == entry_poison())
+        if (entry_empty(e) || entry_marker(e))
             continue;
         if (entry_present(e))
             slot_clear_bits(&t->slots[i], ENTRY_WRITE);
@@ -572,9 +572,12 @@ static void clean_slots(struct space *s, struct table *t, unsigned first, unsign
 }
 
 /* One leaf's part of [page, end), made our own. *next: where to go on. */
-static enum step change_leaf(struct space *s, u64 page, u64 end, struct stock *k, u64 *next,
+static enum step change_leaf(struct space *s, u64 page, u64 end, bool make, struct stock *k, u64 *next,
                              void (*change)(struct space *s, struct table *t, unsigned first, unsigned end)) {
     struct walk w;
+    struct table *t;
+    if (make && own_table(s, page, 1, true, k, &t) == STEP_STOCK)
+        return STEP_STOCK;
     walk_down(s, page, &w);
     enum step step = walk_small(s, page, &w, k);
     if (step != STEP_DONE)
@@ -587,19 +590,19 @@ static enum step change_leaf(struct space *s, u64 page, u64 end, struct stock *k
         step = walk_own(s, page, &w, k);
     if (step != STEP_DONE)
         return step;
-    struct table *t = w.table[1];
+    t = w.table[1];
     change(s, t, page - t->base, *next - t->base);
     return STEP_DONE;
 }
 
-static int change_leaves(struct space *s, u64 first, u64 end,
-                         void (*change)(struct space *s, struct table *t, unsigned first, unsigned end)) {
+int leaves_change(struct space *s, u64 first, u64 end, bool make,
+                  void (*change)(struct space *s, struct table *t, unsigned first, unsigned end)) {
     struct stock k = STOCK_EMPTY;
     int error = 0;
     while (first < end && !error) {
         u64 next = first;
         space_close(s);
-        enum step step = change_leaf(s, first, end, &k, &next, change);
+        enum step step = change_leaf(s, first, end, make, &k, &next, change);
         space_open(s);
         if (step == STEP_DONE)
             first = next;
@@ -610,7 +613,7 @@ static int change_leaves(struct space *s, u64 first, u64 end,
     return error;
 }
 
-int space_empty(struct space *s, u64 first, u64 end) { return change_leaves(s, first, end, empty_slots); }
+int space_empty(struct space *s, u64 first, u64 end) { return leaves_change(s, first, end, false, empty_slots); }
 
 /* The plan first: what is mapped from then on counts as changed anyway. */
 int space_clean(struct space *s) {
@@ -625,7 +628,7 @@ int space_clean(struct space *s) {
         if (more)
             error = space_review(s, p.first, p.end, (struct view_change){.set = VIEW_CLEAN});
         if (more && !error)
-            error = change_leaves(s, p.first, p.end, clean_slots);
+            error = leaves_change(s, p.first, p.end, false, clean_slots);
     }
     mutex_unlock(&s->range);
     views_reap();

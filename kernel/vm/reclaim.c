@@ -239,7 +239,7 @@ static bool withdraw(struct table *t, void *argument) {
         return false;
     w->any = true;
     swap_dup(w->slot);
-    slot_exchange(slot, entry_swap(w->slot) | (e & ENTRY_CLEAN));
+    slot_exchange(slot, entry_swap(w->slot) | (e & (ENTRY_CLEAN | ENTRY_GUARDED)));
     atomic_hint_add(&t->anon, -1);
     atomic_hint_add(&t->swapped, 1);
     frame_unmap(w->f); /* pinned */

@@ -20,41 +20,15 @@ struct move {
     u64 pages;
     struct stock stock;
     bool moving;          /* all is made ready */
+    bool guards;          /* the new place is watched for writes to what is guarded */
     struct table *linked; /* the last table above the old place that gets a link back with a whole leaf ... */
     unsigned links;       /* ... and how many of them do */
     u64 row_end;          /* where the last row of whole leaves ends ... */
     unsigned rows;        /* ... and how many more there are */
 };
 
-/* The table of `level` for `page`, exclusive with its path; STEP_DONE with *own == NULL when there is none and `make`
- * is false. */
-static enum step own_table(struct move *m, u64 page, unsigned level, bool make, struct table **own) {
-    struct walk w;
-    enum step step = STEP_DONE;
-    *own = NULL;
-    walk_down(m->s, page, &w);
-    if (level == 1)
-        step = walk_small(m->s, page, &w, &m->stock);
-    if (step != STEP_DONE || (w.level > level && !make))
-        return step;
-    if (!w.writable)
-        step = walk_own(m->s, page, &w, &m->stock);
-    while (step == STEP_DONE && w.level > level) {
-        struct table *t = w.table[w.level], *made;
-        spin_lock(&t->lock);
-        if (!table_make(t, slot_index(page, w.level), &m->stock, &made))
-            step = STEP_STOCK;
-        else
-            w.table[--w.level] = made;
-        spin_unlock(&t->lock);
-    }
-    if (step == STEP_DONE)
-        *own = w.table[level];
-    return step;
-}
-
 static enum step own_leaf(struct move *m, u64 page, bool make, struct table **leaf) {
-    return own_table(m, page, 1, make, leaf);
+    return own_table(m->s, page, 1, make, &m->stock, leaf);
 }
 
 /* The part that one source leaf and one target leaf share, from `done` on. */
@@ -104,11 +78,12 @@ static enum step find_whole(struct move *m, u64 done, u64 n, struct whole *w) {
     w->leaf = NULL;
     if (n == TABLE_SLOTS)
         step = own_leaf(m, m->from + done, false, &leaf);
-    if (step != STEP_DONE || !leaf || leaf->run_count != 1 || leaf->runs[0].view->flags & VIEW_CLEAN)
+    if (step != STEP_DONE || !leaf || leaf->run_count != 1 || leaf->runs[0].view->flags & VIEW_CLEAN ||
+        leaf->runs[0].view->watch)
         return step;
-    step = own_table(m, m->from + done, 2, false, &w->from);
+    step = own_table(m->s, m->from + done, 2, false, &m->stock, &w->from);
     if (step == STEP_DONE)
-        step = own_table(m, m->to + done, 2, true, &w->to);
+        step = own_table(m->s, m->to + done, 2, true, &m->stock, &w->to);
     if (step != STEP_DONE)
         return step;
     w->i = slot_index(m->from + done, 2);
@@ -200,13 +175,19 @@ static void carry(struct move *m, struct table *from, unsigned i, struct table *
     if (entry_empty(e))
         return;
     assert(entry_empty(slot_read(&to->slots[j]))); /* faults wait */
+    if (e == entry_guard() && !m->guards) {
+        lose(m, from, i);
+        return;
+    }
+    entry kept = m->guards ? e & ENTRY_GUARDED : 0;
     struct frame *f = entry_maps(e) && !entry_special(e) ? frame_of_phys(entry_phys(e)) : NULL;
     u64 slot = f && frame_class(f) == FRAME_ANON && (frame_flags(f) & FRAME_SWAP) ? swap_dup_cached(f) : 0;
     if (slot) {
-        e = entry_swap(slot);
+        e = entry_swap(slot) | kept;
         lose(m, from, i);
     } else {
-        e = slot_exchange(&from->slots[i], 0) & ~ENTRY_CLEAN; /* what moved counts as changed */
+        e = slot_exchange(&from->slots[i], 0) & ~(ENTRY_CLEAN | ENTRY_GUARDED); /* what moved counts as changed */
+        e |= kept;
         leaf_count(from, e, -1);
         if (f && frame_class(f) == FRAME_ANON) {
             atomic_store_relaxed(&f->anon.ring, to->ring);
@@ -269,8 +250,8 @@ static int each_chunk(struct move *m, enum step (*act)(struct move *m, u64 done,
 
 /* All that takes memory comes first, the unmapping of [from, from_end) afterwards included: so that a failure finds
  * nothing moved. */
-static int move_frames(struct space *s, u64 from, u64 to, u64 pages, u64 from_end) {
-    struct move m = {.s = s, .from = from, .to = to, .pages = pages};
+static int move_frames(struct space *s, u64 from, u64 to, u64 pages, u64 from_end, bool guards) {
+    struct move m = {.s = s, .from = from, .to = to, .pages = pages, .guards = guards};
     swap_moves(1);
     int error = each_chunk(&m, ready_chunk);
     if (!error)
@@ -290,8 +271,9 @@ struct remap {
     u64 old, old_pages, new_pages, to;
     bool to_odd; /* it is no page's address */
     u32 how;
-    struct view *view; /* a reference */
-    u64 offset;        /* of `old` in the file, pages */
+    struct view *view;  /* a reference */
+    struct view *moved; /* ... likewise: what it is at another place */
+    u64 offset;         /* of `old` in the file, pages */
     u64 mapping_end;
 };
 
@@ -335,7 +317,7 @@ static int map_target(struct remap *r) {
     bool again = r->how & REMAP_DONT_UNMAP || !(r->view->flags & VIEW_ACCOUNT);
     s64 spared = again ? 0 : min(r->old_pages, r->new_pages);
     commit_add(-spared);
-    int error = space_replace(r->s, r->to, r->to + r->new_pages, r->view, r->offset);
+    int error = space_replace(r->s, r->to, r->to + r->new_pages, r->moved, r->offset);
     commit_add(spared);
     return error;
 }
@@ -347,7 +329,8 @@ static long move_all(struct remap *r) {
     if (error)
         return error;
     u64 old_end = r->old + r->old_pages;
-    error = r->old_pages ? move_frames(s, r->old, r->to, min(r->old_pages, r->new_pages), old_end) : 0;
+    bool guards = r->moved->watches & WATCH_GUARDED;
+    error = r->old_pages ? move_frames(s, r->old, r->to, min(r->old_pages, r->new_pages), old_end, guards) : 0;
     if (error)
         (void)space_clear(s, r->to, r->to + r->new_pages); /* nothing has moved yet */
     else if (r->old_pages && !(r->how & REMAP_DONT_UNMAP))
@@ -367,9 +350,21 @@ static void say_moving(struct remap *r, u64 pages) {
     space_open(r->s);
 }
 
+/* A watch stays with the place, unless its owner follows. */
+static int find_moved(struct remap *r) {
+    struct view proto = view_changed(r->view, (struct view_change){.rewatch = true});
+    if (r->view->watch && !r->view->watch->follows)
+        r->moved = view_intern(&proto);
+    else
+        view_get(r->moved = r->view);
+    return r->moved ? 0 : -ENOMEM;
+}
+
 static long move(struct remap *r) {
     u64 pages = r->old_pages ? max(r->old_pages, r->new_pages) : 0;
     long result = r->s->mappings + 3 > vm_max_map_count ? -ENOMEM : find_target(r); /* so the unmapping will not fail */
+    if (!result)
+        result = find_moved(r);
     if (result)
         return result;
     if (pages)
@@ -465,6 +460,8 @@ long space_remap(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how
         (void)space_fill(s, result + old_bytes, new_bytes - old_bytes);
     if (r.view)
         view_put(r.view);
+    if (r.moved)
+        view_put(r.moved);
     event(EVENT_REMAP, old, 1);
     views_reap();
     return result;

@@ -61,6 +61,7 @@ static struct space *space_new(bool randomise) {
     s->randomise = randomise;
     s->limits = (struct space_limits){~0ULL, ~0ULL, ~0ULL, ~0ULL, false, false, false};
     mutex_init(&s->range);
+    list_init(&s->watches);
     machine_root_init(root->slots);
     s->gap_top = USER_PAGES;
     gap_reset(s);
@@ -90,6 +91,7 @@ void space_put(struct space *s) {
         return;
     machine_evict(&s->m);
     unlist_space(s);
+    watches_end(s);
     table_drop(s->root);
     commit_add(-s->sum.committed);
     if (s->recent)
@@ -260,6 +262,31 @@ enum step walk_small(struct space *s, u64 page, struct walk *w, struct stock *k)
     return step;
 }
 
+enum step own_table(struct space *s, u64 page, unsigned level, bool make, struct stock *k, struct table **own) {
+    struct walk w;
+    enum step step = STEP_DONE;
+    *own = NULL;
+    walk_down(s, page, &w);
+    if (level == 1)
+        step = walk_small(s, page, &w, k);
+    if (step != STEP_DONE || (w.level > level && !make))
+        return step;
+    if (!w.writable)
+        step = walk_own(s, page, &w, k);
+    while (step == STEP_DONE && w.level > level) {
+        struct table *t = w.table[w.level], *made;
+        spin_lock(&t->lock);
+        if (!table_make(t, slot_index(page, w.level), k, &made))
+            step = STEP_STOCK;
+        else
+            w.table[--w.level] = made;
+        spin_unlock(&t->lock);
+    }
+    if (step == STEP_DONE)
+        *own = w.table[level];
+    return step;
+}
+
 /* ---- fork ---- */
 
 /* The child's root is a clone of the parent's: the rights of all levels are ANDed, so lowering the root's slots is
@@ -291,18 +318,21 @@ static void fork_copy_totals(struct space *s, struct space *child) {
     list_space(child);
 }
 
-/* What a child must not see as its parent does (DONTFORK, WIPEONFORK, locks) is changed in the child by ordinary range
- * operations, before it runs; they break just the paths they touch. */
+/* What a child must not see as its parent does (DONTFORK, WIPEONFORK, locks, watches) is changed in the child by
+ * ordinary range operations, before it runs; they break just the paths they touch. */
 static int fork_special(struct space *child) {
     struct piece p;
     int error = 0;
     mutex_lock(&child->range);
     for (u64 page = 0; !error && child->sum.special && piece_next(child, page, &p); page = p.end) {
         u32 flags = p.view->flags; /* the view may go with its last run */
+        bool watched = p.view->watch && !(flags & VIEW_DONTFORK);
         if (flags & VIEW_DONTFORK)
             error = space_clear(child, p.first, p.end);
         else if (flags & VIEW_WIPEONFORK)
             error = space_empty(child, p.first, p.end);
+        if (!error && watched)
+            error = watch_fork(child, &p);
         if (!error && !(flags & VIEW_DONTFORK) && (flags & (VIEW_LOCKED | VIEW_ONFAULT)))
             error = space_review(child, p.first, p.end, (struct view_change){.clear = VIEW_LOCKED | VIEW_ONFAULT});
     }
@@ -315,6 +345,7 @@ static struct space *fork_blank(void) {
     if (child) {
         child->references = 1;
         mutex_init(&child->range);
+        list_init(&child->watches);
     }
     return child;
 }

@@ -37,11 +37,16 @@
 #define VIEW_POLICY (63u << VIEW_POLICY_SHIFT)
 #define VIEW_SPECIAL 0x80000u /* vdso, vvar: frames not counted */
 
+struct watch;
+
 struct view {
     u32 flags;            /* VIEW_*; protection in VIEW_PROT */
     u32 max_prot;         /* VIEW_PROT bits that mprotect may give */
     struct vm_file *file; /* NULL: anonymous, as is a file without an object */
     const char *name;     /* "[vdso]" and the like, a constant; or NULL */
+    struct watch *watch;  /* watch.h; or NULL */
+    u32 watches;          /* WATCH_*: what for */
+    u32 at_once;          /* flags; 0 with a watch: no access is possible without a question */
     /* the rest is vm/view.c's */
     u32 references;
     u32 hash;
@@ -142,15 +147,19 @@ extern u32 vm_large;
 
 /* space_fault: make an access possible. Called by the trap and by space_copy. */
 enum fault_outcome {
-    FAULT_DONE,       /* try the access again */
-    FAULT_MAPERR,     /* SIGSEGV SEGV_MAPERR: nothing mapped there */
-    FAULT_ACCERR,     /* SIGSEGV SEGV_ACCERR: not allowed */
-    FAULT_BUS_ADRERR, /* SIGBUS BUS_ADRERR: past the end of the file, or an I/O error */
-    FAULT_POISON,     /* SIGBUS BUS_MCEERR_AR: its frame was taken out of use, and what it held is lost */
-    FAULT_NOMEM,      /* out of memory: the caller kills */
+    FAULT_DONE,        /* try the access again */
+    FAULT_MAPERR,      /* SIGSEGV SEGV_MAPERR: nothing mapped there */
+    FAULT_ACCERR,      /* SIGSEGV SEGV_ACCERR: not allowed */
+    FAULT_BUS_ADRERR,  /* SIGBUS BUS_ADRERR: past the end of the file, or an I/O error */
+    FAULT_POISON,      /* SIGBUS BUS_MCEERR_AR: its frame was taken out of use, and what it held is lost */
+    FAULT_NOMEM,       /* out of memory: the caller kills */
+    FAULT_WATCHED,     /* whoever watches must be asked: space_await */
+    FAULT_INTERRUPTED, /* ... and a signal came first */
 };
 enum fault_access { FAULT_READ = 0, FAULT_WRITE = 1, FAULT_EXEC = 2 };
 enum fault_outcome space_fault(struct space *s, u64 address, enum fault_access access);
+/* space_fault_waiting: the same for the kernel's own ends: whom it concerns is asked, and waited for. */
+enum fault_outcome space_fault_waiting(struct space *s, u64 address, enum fault_access access);
 /* space_copy: read or write another space's memory through the direct map, fault by fault (ptrace, process_vm_readv,
  * /proc/PID/mem). force: may write a private copy where the view is not writable. Returns bytes done, or -EFAULT when
  * none. */
@@ -171,6 +180,7 @@ int space_futex_key(struct space *s, u64 address, bool shared, struct futex_key 
 #define PAGE_ANONYMOUS 128u /* the view has no object */
 #define PAGE_ZERO 256u      /* present, and it is the zero frame */
 #define PAGE_OF_FILE 16u    /* a frame of a file or of shared memory */
+#define PAGE_GUARDED 1024u  /* who writes waits (watch.h) */
 #define PAGE_WRITTEN 512u   /* counts as changed since clear_refs 4: soft-dirty */
 #define PAGE_SWAPPED 32u    /* in the swap area: *frame is its slot there */
 /* space_barrier: every CPU that runs the space (NULL: every CPU) has passed a full memory barrier. */
@@ -188,6 +198,8 @@ struct mapping {
     u64 offset; /* bytes into the file at start */
 };
 bool space_walk(struct space *s, u64 from, struct mapping *out);
+/* space_walk_to: the same, but none that begins at `end` or after it. */
+bool space_walk_to(struct space *s, u64 from, u64 end, struct mapping *out);
 void space_walk_end(struct mapping *m);
 /* space_usage: what the slots of [start, end) hold, in pages. */
 struct space_usage {

@@ -71,8 +71,8 @@ static unsigned collect(const struct leaving *l, struct frame *f, u64 *slots) {
 /* Slot i, a swap entry, gets the frame, not writable and withheld. */
 static void put_withheld(struct table *t, unsigned i, struct frame *frame) {
     entry rights = view_rights(plan_find(t, i)->view);
-    entry clean = slot_read(&t->slots[i]) & ENTRY_CLEAN;
-    entry e = entry_withhold(entry_frame(frame_phys(frame), false, rights) & ~ENTRY_ACCESSED) | clean;
+    entry kept = slot_read(&t->slots[i]) & (ENTRY_CLEAN | ENTRY_GUARDED);
+    entry e = entry_withhold(entry_frame(frame_phys(frame), false, rights) & ~ENTRY_ACCESSED) | kept;
     entry old = slot_exchange(&t->slots[i], e);
     t->withheld = true;
     leaf_count(t, e, 1);

@@ -5,11 +5,12 @@
  * Freeing may close a file, which sleeps; so the dropper only puts it on views_aside, and views_reap, called without
  * locks, frees it.
  *
- * One view without a file may stay in each bucket though nobody names it, the last that was let go: for whoever wants
- * it next (mprotect to and fro, a thread's stack and its guard). */
+ * One view without a file or watch may stay in each bucket though nobody names it, the last that was let go: for
+ * whoever wants it next (mprotect to and fro, a thread's stack and its guard). */
 #include "vm/view.h"
 
 #include "vm/slab.h"
+#include "vm/watch.h"
 
 #define BUCKETS 256u
 
@@ -24,13 +25,14 @@ struct view *views_aside;                  /* views without references, linked b
 static u64 live;                           /* atomic */
 
 static inline u32 hash_of(const struct view *v) {
-    u64 h = (u64)(uintptr_t)v->file ^ (u64)(uintptr_t)v->name * 31;
+    u64 h = (u64)(uintptr_t)v->file ^ (u64)(uintptr_t)v->name * 31 ^ (u64)(uintptr_t)v->watch;
     h = (h ^ v->flags ^ ((u64)v->max_prot << 32)) * 0x9e3779b97f4a7c15ULL; /* 2^64 / golden ratio (Knuth, TAOCP 6.4) */
     return (u32)(h >> 40);
 }
 
 static bool same(const struct view *a, const struct view *b) {
-    return a->flags == b->flags && a->max_prot == b->max_prot && a->file == b->file && a->name == b->name;
+    return a->flags == b->flags && a->max_prot == b->max_prot && a->file == b->file && a->name == b->name &&
+           a->watch == b->watch && a->watches == b->watches;
 }
 
 static inline struct view *find_in(struct bucket *b, const struct view *proto) {
@@ -79,6 +81,7 @@ struct view *view_intern(const struct view *proto) {
     u32 hash = hash_of(proto);
     struct bucket *b = &buckets[hash % BUCKETS];
     *fresh = *proto;
+    fresh->at_once = proto->watch ? 0 : proto->flags;
     fresh->hash = hash;
     fresh->references = 1;
     spin_lock(&b->lock);
@@ -94,13 +97,15 @@ struct view *view_intern(const struct view *proto) {
     }
     if (fresh->file)
         fresh->file->ops->get(fresh->file);
+    if (fresh->watch)
+        fresh->watch->ops->get(fresh->watch);
     atomic_add(&live, 1);
     return fresh;
 }
 
 /* b->lock held; nobody names v any more. */
 static void let_go(struct bucket *b, struct view *v) {
-    if (!v->file) {
+    if (!v->file && !v->watch) {
         drop_idle(b);
         b->idle = v;
         return;
@@ -133,6 +138,8 @@ void views_reap_now(void) {
         struct view *next = v->next;
         if (v->file)
             v->file->ops->put(v->file);
+        if (v->watch)
+            v->watch->ops->put(v->watch);
         kfree(v);
         atomic_sub(&live, 1);
         v = next;

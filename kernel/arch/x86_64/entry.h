@@ -19,7 +19,8 @@ typedef u64 entry;
 #define ENTRY_SPECIAL (1ULL << 9) /* software: the frame is not counted (zero frame, device, vdso) */
 #define ENTRY_LAZY                                                                                                     \
     (1ULL << 10) /* software: with the dirty bit clear, the frame's contents are wanted no more (MADV_FREE) */
-#define ENTRY_CLEAN (1ULL << 11) /* software: not written since clear_refs 4; never with write permission; any kind */
+#define ENTRY_CLEAN (1ULL << 11)   /* software: not written since clear_refs 4; never with write permission; any kind */
+#define ENTRY_GUARDED (1ULL << 58) /* software: who writes waits (watch.h); never with write permission; any kind */
 #define ENTRY_NOEXEC (1ULL << 63)
 #define ENTRY_KEY (15ULL << 59) /* the protection key: which bits of PKRU apply to data accesses */
 #define ENTRY_PHYS 0x000ffffffffff000ULL
@@ -45,6 +46,9 @@ static inline bool entry_withheld(entry e) { return !(e & ENTRY_PRESENT) && ENTR
 static inline bool entry_special(entry e) { return e & ENTRY_SPECIAL; }
 /* entry_poison: what was here is lost (offline.c); special, so that nothing is counted for it */
 static inline entry entry_poison(void) { return KIND_MARKER << 1 | ENTRY_SPECIAL; }
+/* entry_guard: nothing is here, but it is guarded: an object's page that left, or never came; special likewise */
+static inline entry entry_guard(void) { return KIND_MARKER << 1 | ENTRY_SPECIAL | ENTRY_GUARDED; }
+static inline bool entry_marker(entry e) { return !(e & ENTRY_PRESENT) && ENTRY_KIND(e) == KIND_MARKER; }
 /* entry_is_table: in a table of level > 1 every present entry without LARGE is a table. */
 static inline bool entry_is_large(entry e) { return e & ENTRY_LARGE; }
 static inline bool entry_is_table(entry e) { return (e & (ENTRY_PRESENT | ENTRY_LARGE)) == ENTRY_PRESENT; }
@@ -65,12 +69,12 @@ static inline entry entry_large(u64 phys, bool write, entry rights) {
 }
 static inline entry entry_withhold(entry e) {
     return (~e & ENTRY_PHYS) | (KIND_WITHHELD << 1) |
-           (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_NOEXEC | ENTRY_CLEAN));
+           (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_NOEXEC | ENTRY_CLEAN | ENTRY_GUARDED));
 }
 /* entry_restore: the present form of a withheld entry, without write permission */
 static inline entry entry_restore(entry e, entry rights) {
     return (~e & ENTRY_PHYS) | ENTRY_PRESENT | ENTRY_USER |
-           (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_CLEAN)) | rights;
+           (e & (ENTRY_SPECIAL | ENTRY_DIRTY | ENTRY_ACCESSED | ENTRY_CLEAN | ENTRY_GUARDED)) | rights;
 }
 
 /* entry_swap: the page is in slot `slot` of the swap area. Rights are the view's alone: PROT_NONE changes nothing here.
