@@ -211,7 +211,7 @@ static enum verdict break_frame(struct fault *f, struct frame *frame) {
 /* A frame takes the place of the swap entry of slot i. */
 static void replace_swapped(struct fault *f, unsigned i, struct frame *frame, entry bits) {
     entry e = entry_frame(frame_phys(frame), false, view_rights(f->run->view));
-    bits |= slot_read(&f->leaf->slots[i]) & ENTRY_CLEAN;
+    bits |= slot_read(&f->leaf->slots[i]) & (ENTRY_CLEAN | ENTRY_GUARDED);
     entry old = slot_exchange(&f->leaf->slots[i], shown(f, (e & ~ENTRY_ACCESSED) | bits));
     leaf_count(f->leaf, e, 1);
     leaf_forget(f->leaf, old);

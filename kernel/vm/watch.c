@@ -235,7 +235,7 @@ int space_forget_watch(struct space *s, struct watch *w) {
     int error = each_part(s, 0, USER_PAGES, unwatch_part, w);
     mutex_unlock(&s->range);
     views_reap();
-    return error;
+    return error == -EINVAL ? 0 : error; /* nothing is mapped */
 }
 
 int watch_fork(struct space *child, const struct piece *p) {
@@ -287,16 +287,44 @@ static u64 index_of(struct space *s, u64 page) {
     return p.offset;
 }
 
-/* Shared memory: the object gets the page, and all who map it. */
+static void guard_slots(struct space *s, struct table *t, unsigned first, unsigned end) {
+    bool any = false;
+    spin_lock(&t->lock);
+    bool object = view_object(plan_find(t, first)->view);
+    for (unsigned i = first; i < end; i++) {
+        entry e = slot_read(&t->slots[i]);
+        if (entry_empty(e) && object) {
+            slot_store(&t->slots[i], entry_guard());
+            table_used(t, i);
+            leaf_count(t, entry_guard(), 1);
+        } else if (!entry_empty(e) && !entry_marker(e)) {
+            any |= entry_present(e) && entry_writable(e);
+            if (entry_present(e))
+                slot_clear_bits(&t->slots[i], ENTRY_WRITE);
+            slot_set_bits(&t->slots[i], ENTRY_GUARDED);
+        }
+    }
+    spin_unlock(&t->lock);
+    if (any)
+        machine_flush(&s->m, (t->base + first) << PAGE_SHIFT, (t->base + end) << PAGE_SHIFT, false);
+}
+
+/* Shared memory: the object gets the page, and all who map it. Its guard comes first, since from then on a fault may
+ * show it; if one did, that is as good. */
 static int supply_object(struct space *s, u64 page, struct object *o, struct frame **frame, bool guard) {
-    int error = object_supply(o, index_of(s, page), *frame);
+    u64 index = index_of(s, page);
+    int error = index >= object_pages(o) ? -EFAULT : object_has(o, index) ? -EEXIST : 0;
+    if (!error && guard)
+        error = leaves_change(s, page, page + 1, true, guard_slots);
+    if (!error)
+        error = object_supply(o, index, *frame);
     if (error)
         return error == -ENODATA ? -EFAULT : error;
     struct frame *pinned = *frame;
     *frame = NULL;
     error = fault_supply(s, page, SUPPLY_CACHED, NULL, guard);
     frame_unpin(pinned);
-    return error;
+    return error == -EEXIST ? 0 : error;
 }
 
 int space_supply(struct space *s, u64 address, enum supply how, const void *contents, bool guard) {
@@ -326,28 +354,6 @@ int space_supply(struct space *s, u64 address, enum supply how, const void *cont
         view_put(v);
     views_reap();
     return error;
-}
-
-static void guard_slots(struct space *s, struct table *t, unsigned first, unsigned end) {
-    bool any = false;
-    spin_lock(&t->lock);
-    bool object = view_object(plan_find(t, first)->view);
-    for (unsigned i = first; i < end; i++) {
-        entry e = slot_read(&t->slots[i]);
-        if (entry_empty(e) && object) {
-            slot_store(&t->slots[i], entry_guard());
-            table_used(t, i);
-            leaf_count(t, entry_guard(), 1);
-        } else if (!entry_empty(e) && !entry_marker(e)) {
-            any |= entry_present(e) && entry_writable(e);
-            if (entry_present(e))
-                slot_clear_bits(&t->slots[i], ENTRY_WRITE);
-            slot_set_bits(&t->slots[i], ENTRY_GUARDED);
-        }
-    }
-    spin_unlock(&t->lock);
-    if (any)
-        machine_flush(&s->m, (t->base + first) << PAGE_SHIFT, (t->base + end) << PAGE_SHIFT, false);
 }
 
 int space_guard(struct space *s, u64 address, u64 bytes, bool guard) {

@@ -75,7 +75,8 @@ enum supply {
 };
 /* space_may_supply: [address, address + bytes) lies in one mapping that is watched (-ENOENT), and can be supplied so
  * (-EINVAL). space_supply: one page where nothing is: guarded, with `guard`. -EEXIST: something is; -ENOENT: nobody
- * watches; -EFAULT: past the end (SUPPLY_CACHED: -EINVAL), or the object has nothing; -ENOMEM, -ENOSPC. Sleeps. */
+ * watches; -EFAULT: past the end (SUPPLY_CACHED: -EINVAL), or the object has nothing; -ENOMEM, -ENOSPC: with `guard`, a
+ * page of shared memory may be guarded all the same. Sleeps. */
 int space_may_supply(struct space *s, u64 address, u64 bytes, enum supply how, bool guard);
 int space_supply(struct space *s, u64 address, enum supply how, const void *page, bool guard);
 

@@ -19,6 +19,7 @@
 #include "vm/radix.h"
 #include "vm/slab.h"
 #include "vm/space.h"
+#include "vm/watch.h"
 
 /* ---- tests (main.c) */
 
@@ -137,6 +138,17 @@ void host_settle(void);                    /* epochs, slabs, caches: nothing wai
 struct host_count host_count(void);
 void host_same(const char *file, int line, const struct host_count *before);
 #define check_no_leak(before) host_same(__FILE__, __LINE__, &(before))
+
+/* ---- who watches memory (watch.c) */
+struct host_watch {
+    struct watch watch;
+    u32 references;     /* ours, and the views' */
+    u32 why;            /* WATCH_*: what the last one waited for */
+    struct watch *heir; /* what a child inherits in its place */
+    struct waitq queue;
+};
+void host_watch_start(struct host_watch *h, struct space *s);
+void host_watch_wake(struct host_watch *h); /* all who wait try again */
 
 /* ---- a swap device (swap_device.c): an array, and other fibers run while it works */
 struct host_area {

@@ -18,6 +18,7 @@
 
 static struct space *s, *child;
 static struct host_file *file, *shm;
+static struct host_watch watcher;
 static u64 should[PAGES]; /* what the first word of the page holds, if it is mapped */
 static bool mapped[PAGES];
 
@@ -81,6 +82,7 @@ static void begin(void) {
     s = space_create(false);
     child = NULL;
     check(s);
+    host_watch_start(&watcher, s);
     space_load(s);
     if (kind == LARGE)
         map(0, LEAF, RW, NULL, 0);
@@ -120,6 +122,8 @@ static void end(void) {
         space_put(child);
     check_eq(file->references, 1);
     check_eq(shm->references, 1);
+    check_eq(watcher.references, 1);
+    watch_end(&watcher.watch);
     host_file_put(file);
     host_file_put(shm);
     vm_drop_kept();
@@ -128,14 +132,27 @@ static void end(void) {
 static char letter(const struct mapping *m) {
     return m->view->file ? container_of(m->view->file, struct host_file, file)->letter : 'w';
 }
+/* Neighbours that differ only in who watches them, or whether they are clean, as far as it came: nobody sees that. */
 static void plan(char *out) {
     struct mapping m = {0};
+    u64 end = 0, offset = 0;
+    u32 flags = 0;
+    char who = 0;
+    *out = 0;
     for (u64 from = 0; space_walk(s, from, &m); from = m.end) {
-        u32 flags = m.view->flags & ~VIEW_CLEAN; /* as far as it came: nobody sees it */
-        out += sprintf(out, "%lx-%lx %c %x %lx\n", m.start, m.end, letter(&m), flags, m.offset);
+        u32 now = m.view->flags & ~VIEW_CLEAN;
+        bool same = m.start == end && letter(&m) == who && now == flags && (who == 'w' || m.offset == offset);
+        if (!same && end)
+            out += sprintf(out, " to %lx\n", end);
+        if (!same)
+            out += sprintf(out, "%lx %c %x %lx", m.start, letter(&m), now, m.offset);
+        offset = m.offset + m.end - m.start;
+        end = m.end;
+        who = letter(&m);
+        flags = now;
         space_walk_end(&m);
     }
-    *out = 0;
+    sprintf(out, " to %lx\n", end);
 }
 static void as_before(const char *was) {
     char is[2000];
@@ -303,6 +320,44 @@ static long act_offline(void) { return offline(3, false); }
 static long act_offline_file(void) { return offline(20, false); }
 static long act_offline_shm(void) { return offline(33, false); }
 static long act_poison(void) { return offline(3, true); }
+static long watch(u64 page, u64 pages, u32 modes) {
+    return space_watch(s, at(page), bytes(pages), &watcher.watch, modes);
+}
+static long act_watch(void) { return watch(1, 6, WATCH_GUARDED); }
+static long act_guard(void) {
+    long error = watch(1, 6, WATCH_GUARDED);
+    return error ? error : space_guard(s, at(1), bytes(6), true);
+}
+static long act_guard_shm(void) {
+    long error = watch(30, 6, WATCH_GUARDED);
+    return error ? error : space_guard(s, at(30), bytes(6), true);
+}
+static long act_forget(void) {
+    long error = act_guard();
+    return error ? error : space_forget_watch(s, &watcher.watch);
+}
+static long act_fork_watched(void) {
+    long error = act_guard();
+    return error ? error : act_fork();
+}
+/* What a first try has supplied stays. */
+static long supply(u64 page, enum supply how) {
+    static const u64 words[PAGE_SIZE / sizeof(u64)] = {5};
+    long error = space_supply(s, at(page), how, words, false);
+    return error == -EEXIST ? 0 : error;
+}
+static long supply_in(u64 page, struct host_file *f, enum supply how) {
+    struct map_request r = {.address = at(page), .bytes = bytes(2), .flags = RW, .how = MAP_AT};
+    r.file = f ? &f->file : NULL;
+    r.flags |= f ? VIEW_SHARED : 0;
+    r.offset = f ? bytes(6) : 0;
+    long error = moved(space_map(s, &r), page);
+    error = error ? error : watch(page, 2, WATCH_MISSING);
+    return error ? error : supply(page, how);
+}
+static long act_supply(void) { return supply_in(700, NULL, SUPPLY_PAGE); }
+static long act_supply_zero(void) { return supply_in(700, NULL, SUPPLY_ZERO); }
+static long act_supply_shm(void) { return supply_in(700, shm, SUPPLY_PAGE); }
 static long act_reap(void) { return space_reap(s); }
 static long act_exit(void) {
     space_load(NULL);
@@ -368,6 +423,14 @@ static const struct {
     {"offline file", act_offline_file, WITH_FILES, 0},
     {"offline shm", act_offline_shm, WITH_FILES, 0},
     {"poison", act_poison, ~KIND(BARE), CUTS},
+    {"watch", act_watch, ~0u, 0},
+    {"guard", act_guard, ~0u, 0},
+    {"guard shm", act_guard_shm, WITH_FILES, 0},
+    {"forget watch", act_forget, ~0u, 0},
+    {"fork watched", act_fork_watched, ~0u, 0},
+    {"supply", act_supply, ~0u, CUTS},
+    {"supply zero", act_supply_zero, ~0u, CUTS},
+    {"supply shm", act_supply_shm, WITH_FILES, CUTS},
     {"reap", act_reap, ~0u, CUTS},
     {"exit", act_exit, ~0u, CUTS},
 };
