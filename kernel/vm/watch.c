@@ -298,7 +298,7 @@ static void guard_slots(struct space *s, struct table *t, unsigned first, unsign
             table_used(t, i);
             leaf_count(t, entry_guard(), 1);
         } else if (!entry_empty(e) && !entry_marker(e)) {
-            any |= entry_present(e) && entry_writable(e);
+            any |= entry_swapped(e) || (entry_present(e) && entry_writable(e)); /* as in withhold_slot */
             if (entry_present(e))
                 slot_clear_bits(&t->slots[i], ENTRY_WRITE);
             slot_set_bits(&t->slots[i], ENTRY_GUARDED);

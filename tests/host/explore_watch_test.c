@@ -25,6 +25,10 @@ static void one_in_tlbs(void) {
     use(P);
     must_put(P, 0, 1); /* CPU 0 may write, as far as it knows */
 }
+static void cold_in_tlbs(void) { /* its slot says that it was not used lately */
+    one_in_tlbs();
+    space_pages_cold(P, PAGE, PAGE + 4);
+}
 static void without_leaf(void) {
     P = space_create(false);
     map(P, 0, 4, RW, NULL);
@@ -106,6 +110,11 @@ thread(a_reads_twice) {
     check(v == 1 && w == 1);
 }
 
+thread(a_tries_twice) { /* the second time by what its CPU may have cached */
+    (void)put(P, 0, 0x1a);
+    a_got = put(P, 0, 0xa);
+}
+
 static unsigned supplied; /* by how many */
 static u64 supplier;
 static int supply(enum supply how, u64 value) {
@@ -128,8 +137,8 @@ thread(z_shows_0) {
 
 /* What page 0 held when its guard stood: nobody may change that unheard. */
 static u64 stood;
-thread(z_guards) {
-    check_eq(space_guard(P, at(0), 2 << PAGE_SHIFT, true), 0);
+thread(z_guards) { /* that page alone: a flush for another would do for it, too */
+    check_eq(space_guard(P, at(0), PAGE_SIZE, true), 0);
     u64 v = 0;
     check_eq(space_copy(P, at(0), &v, sizeof(v), false, false), sizeof(v));
     atomic_store_relaxed(&stood, v);
@@ -297,6 +306,10 @@ scenario(guard_out, "guard × reclaim", .setup = one_in_tlbs, .after = guarded_o
          .thread = {{"b pages out", b_outs_both, -1}, {"z guards", z_guards, -1}});
 scenario(guard_out_write, "guard × reclaim", .setup = one_in_tlbs, .after = guarded_after, SWAP,
          .thread = {{"a tries 0", a_tries_0, 0}, {"b pages out", b_outs, -1}, {"z guards", z_guards, -1}});
+scenario(guard_out_write_cold, "guard × reclaim", .setup = cold_in_tlbs, .after = guarded_after, SWAP,
+         .thread = {{"a tries 0", a_tries_0, 0}, {"b pages out", b_outs, -1}, {"z guards", z_guards, -1}});
+scenario(guard_out_write_twice, "guard × reclaim", .setup = one_watched, .after = guarded_after, SWAP,
+         .thread = {{"a tries 0 twice", a_tries_twice, 0}, {"b pages out", b_outs, -1}, {"z guards", z_guards, -1}});
 scenario(guard_in, "guard × swap-in", .setup = out_watched, .after = guarded_after, SWAP,
          .thread = {{"a tries 0", a_tries_0, 0}, {"z guards", z_guards, -1}});
 scenario(guard_in_guarded, "guard × swap-in", .setup = guarded_out, .after = guarded_one_after, SWAP,
