@@ -199,7 +199,21 @@ long sys_munmap(u64 address, u64 bytes) {
     return unlikely(space_is_watched(s)) ? unmap_watched(s, address, bytes) : space_unmap(s, address, bytes);
 }
 
-long sys_brk(u64 address) { return space_brk(limited_space(), address); }
+static long brk_watched(struct space *s, u64 address) {
+    struct userfault_news gone;
+    u64 from = page_align_up(address), to = page_align_up(space_brk(s, 0));
+    long result = userfault_begin(&gone, s, from, to, UFFD_FEATURE_EVENT_UNMAP);
+    if (result)
+        return space_brk(s, 0);
+    result = space_brk(s, address);
+    ((u64)result == address && from < to ? userfault_unmapped : userfault_cancel)(&gone);
+    return result;
+}
+
+long sys_brk(u64 address) {
+    struct space *s = limited_space();
+    return unlikely(space_is_watched(s)) ? brk_watched(s, address) : space_brk(s, address);
+}
 
 /* What moves is told to who follows it; what goes at either place, to who wants to know that. */
 static long remap_watched(struct space *s, u64 old, u64 old_bytes, u64 new_bytes, u32 how, u64 to) {

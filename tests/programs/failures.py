@@ -86,7 +86,7 @@ def trinity(t):
         here = t.quire("bash", "-c", f"""
             mkdir -m 777 /tmp/fuzz; cd /tmp/fuzz
             timeout -s KILL 60 trinity -l off -a64 -C 3 -N 10000 -s {seed} --dropprivs \
-                --disable-fds=perf,bpf,fanotify,drm,sockets,userfaultfd > out 2>&1
+                --disable-fds=perf,bpf,fanotify,drm,sockets > out 2>&1
             pkill -KILL trinity; grep -c ' = ' out; cat /proc/sys/vm/check""", options=["-m", "128M", "-s", "256M"], timeout=600)
         calls, _, checked = here.out.partition(b"\n")
         t.true(f"seed {seed}: {here.status} {here.out!r} {here.err[-500:]!r}", here.status == 0 and int(calls) > 500 and b" 0 findings" in checked)

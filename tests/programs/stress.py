@@ -4,7 +4,6 @@ import re, shutil
 from harness import *
 
 NOT_RUN = {
-    "userfaultfd": "not there (docs/not-done.md)",
     "watchdog": "it wants a /dev/watchdog, and no memory",
 }
 # What stress-ng may skip by itself: only what it skips on 6.1 too.

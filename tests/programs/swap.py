@@ -49,6 +49,16 @@ def over_the_network(t):
 
 
 @test
+def watched(t):
+    """userfaultfd's threads over more memory than there is: 48 MiB in 32."""
+    program = f"{t.dir}/race"
+    t.equal("gcc", 0, t.run(["gcc", "-O1", "-o", program, f"{TESTS}/abi/mem_watched_race.c"]).status)
+    result = t.quire(program, "12288", options=["-m", "32M", "-s", "128M", "--cpus", "2"], timeout=600)
+    says = b"every page was supplied, and held its number -> 1\nwrites to guarded pages were heard -> 1\n"
+    t.equal("status, stdout, stderr", (0, says, b""), (result.status, result.out, result.err))
+
+
+@test
 def most_devices(t):
     """As many directories and areas as the command takes; one area is a file with a colon, a comma and a space in its name."""
     for i in range(13):
