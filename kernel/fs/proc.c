@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 
 #include "fs/pidfd.h"
+#include "fs/nsfs.h"
 #include "fs/proc.h"
 #include "fs/shm.h"
 #include "lib/release.h"
@@ -54,6 +55,24 @@ struct space *proc_space(struct synth *s) {
 
 /* ---- /proc/PID and /proc/PID/task/TID ---- */
 
+static int namespace_follow(struct synth *s, struct path *out) { return namespace_path(s->node->data, out); }
+#define NAMESPACE(of, kind)                                                                                            \
+    {.name = of, .mode = LINK, .guarded = true, .follow = namespace_follow, .data = NAMESPACE_##kind}
+
+static const struct synth_node namespace_links[] = {
+    NAMESPACE("cgroup", CGROUP),
+    NAMESPACE("ipc", IPC),
+    NAMESPACE("mnt", MNT),
+    NAMESPACE("net", NET),
+    NAMESPACE("pid", PID),
+    NAMESPACE("pid_for_children", PID),
+    NAMESPACE("time", TIME),
+    NAMESPACE("time_for_children", TIME),
+    NAMESPACE("user", USER),
+    NAMESPACE("uts", UTS),
+    {.name = NULL},
+};
+
 /* What both directories have. */
 #define TASK_FILES                                                                                                     \
     {.name = "auxv", .mode = FILE_OWN, .guarded = true, .show = proc_auxv},                                            \
@@ -76,6 +95,7 @@ struct space *proc_space(struct synth *s) {
         {.name = "mem", .mode = S_IFREG | 0600, .guarded = true, .file_ops = &proc_mem_ops},                           \
         {.name = "mountinfo", .mode = FILE_R, .show = proc_mountinfo},                                                 \
         {.name = "mounts", .mode = FILE_R, .show = proc_mounts},                                                       \
+        {.name = "ns", .mode = S_IFDIR | 0511, .children = namespace_links},                                           \
         {.name = "numa_maps", .mode = FILE_R, .guarded = true, .show = proc_numa_maps},                                \
         {.name = "oom_adj", .mode = FILE_RW, .show = proc_oom_adj, .store = proc_oom_adj_store},                       \
         {.name = "oom_score", .mode = FILE_R, .show = proc_oom_score},                                                 \

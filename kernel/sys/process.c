@@ -9,6 +9,7 @@
 #include <asm/prctl.h>
 
 #include "fs/file.h"
+#include "fs/nsfs.h"
 #include "fs/pidfd.h"
 #include "sys/sys.h"
 #include "task/family.h"
@@ -114,13 +115,13 @@ long sys_unshare(u64 flags) {
     return error || !(flags & CLONE_FILES) ? error : task_unshare_files();
 }
 
-/* setns: no descriptor stands for a namespace. */
 long sys_setns(int fd, int type) {
     struct file *f = fd_get(fd);
+    long result = f ? namespace_join(f, type) : -EBADF;
 
     if (f)
         file_put(f);
-    return f ? -EINVAL : -EBADF;
+    return result;
 }
 
 /* ---- execve, exit ---- */
