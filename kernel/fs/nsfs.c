@@ -20,8 +20,7 @@ static int nsfs_statfs(struct super *s, void *out) {
     ((struct statfs *)out)->f_type = NSFS_MAGIC;
     return 0;
 }
-static struct super nsfs = {
-    .type = "nsfs", .dev = 4, .options = "rw", .made_when_read = true, .statfs = nsfs_statfs};
+static struct super nsfs = {.type = "nsfs", .dev = 4, .options = "rw", .made_when_read = true, .statfs = nsfs_statfs};
 
 static struct namespace {
     const char *name; /* what its link says */
@@ -29,7 +28,8 @@ static struct namespace {
     int kind; /* CLONE_NEW* */
     struct inode inode;
     struct dentry *dentry; /* once it was asked for; for ever */
-} namespaces[] = {
+}
+namespaces[] = {
     [NAMESPACE_CGROUP] = {"cgroup:[4026531835]", 4026531835, CLONE_NEWCGROUP},
     [NAMESPACE_IPC] = {"ipc:[4026531839]", 4026531839, CLONE_NEWIPC},
     [NAMESPACE_MNT] = {"mnt:[4026531841]", 4026531841, CLONE_NEWNS},

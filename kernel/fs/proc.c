@@ -57,7 +57,7 @@ struct space *proc_space(struct synth *s) {
 
 static int namespace_follow(struct synth *s, struct path *out) { return namespace_path(s->node->data, out); }
 #define NAMESPACE(of, kind)                                                                                            \
-    {.name = of, .mode = LINK, .guarded = true, .follow = namespace_follow, .data = NAMESPACE_##kind}
+    { .name = of, .mode = LINK, .guarded = true, .follow = namespace_follow, .data = NAMESPACE_##kind }
 
 static const struct synth_node namespace_links[] = {
     NAMESPACE("cgroup", CGROUP),

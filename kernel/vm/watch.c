@@ -130,26 +130,25 @@ static bool can_be_watched(const struct view *v) {
     return !(v->flags & VIEW_SPECIAL) && (!o || !(o->ops->fill || o->ops->device));
 }
 
-/* Every mapping of [first, end): -EINVAL: there is none. range held. */
-static int each_part(struct space *s, u64 first, u64 end, int (*part)(struct space *s, const struct piece *p, void *a),
-                     void *argument) {
+/* The first piece of [first, end), with a reference on its view. range held. */
+static bool next_piece(struct space *s, u64 first, u64 end, struct piece *p) {
+    space_close(s);
+    bool found = first < end && piece_next(s, first, p) && p->first < end;
+    if (found)
+        view_get(p->view);
+    space_open(s);
+    p->end = found ? min(p->end, end) : 0;
+    return found;
+}
+
+/* Every piece of it, until one is refused. -EINVAL: there is none. */
+static int each_piece(struct space *s, u64 first, u64 end,
+                      int (*visit)(struct space *s, const struct piece *p, void *a), void *argument) {
     struct piece p;
     int error = -EINVAL;
-    bool found = true;
-    while (first < end && found && (!error || error == -EINVAL)) {
-        space_close(s);
-        found = piece_next(s, first, &p) && p.first < end;
-        if (found)
-            view_get(p.view);
-        space_open(s);
-        if (!found)
-            break;
-        p.end = min(p.end, end);
-        error = part(s, &p, argument);
+    for (bool more = next_piece(s, first, end, &p); more; more = !error && next_piece(s, p.end, end, &p)) {
+        error = visit(s, &p, argument);
         view_put(p.view);
-        first = p.end;
-        if (error)
-            return error;
     }
     return error;
 }
@@ -211,9 +210,9 @@ int space_watch(struct space *s, u64 address, u64 bytes, struct watch *w, u32 mo
     u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
     struct watching to = {w, modes};
     mutex_lock(&s->range);
-    int error = each_part(s, first, end, may_watch, &to);
+    int error = each_piece(s, first, end, may_watch, &to);
     if (!error)
-        error = each_part(s, first, end, watch_part, &to);
+        error = each_piece(s, first, end, watch_part, &to);
     mutex_unlock(&s->range);
     views_reap();
     return error;
@@ -222,9 +221,9 @@ int space_watch(struct space *s, u64 address, u64 bytes, struct watch *w, u32 mo
 int space_unwatch(struct space *s, u64 address, u64 bytes) {
     u64 first = address >> PAGE_SHIFT, end = first + (bytes >> PAGE_SHIFT);
     mutex_lock(&s->range);
-    int error = each_part(s, first, end, may_unwatch, NULL);
+    int error = each_piece(s, first, end, may_unwatch, NULL);
     if (!error)
-        error = each_part(s, first, end, unwatch_part, NULL);
+        error = each_piece(s, first, end, unwatch_part, NULL);
     mutex_unlock(&s->range);
     views_reap();
     return error;
@@ -232,7 +231,7 @@ int space_unwatch(struct space *s, u64 address, u64 bytes) {
 
 int space_forget_watch(struct space *s, struct watch *w) {
     mutex_lock(&s->range);
-    int error = each_part(s, 0, USER_PAGES, unwatch_part, w);
+    int error = each_piece(s, 0, USER_PAGES, unwatch_part, w);
     mutex_unlock(&s->range);
     views_reap();
     return error == -EINVAL ? 0 : error; /* nothing is mapped */

@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *const names[] = {"cgroup", "ipc",  "mnt",  "net", "pid", "pid_for_children",
-                                    "time",   "time_for_children", "user", "uts"};
+static const char *const names[] = {
+    "cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "time", "time_for_children", "user", "uts"};
 #define COUNT (sizeof(names) / sizeof(*names))
 
 static const char *said(long result) {
@@ -78,7 +78,8 @@ static void each(const char *name) {
     printf("%s: opened -> %s %#lx\n", name, other, (unsigned long)fs.f_type);
     char c;
     printf("%s: read -> %s\n", name, said(read(fd, &c, 1)));
-    printf("%s: mmap -> %s\n", name, mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED ? strerrorname_np(errno) : "ok");
+    printf("%s: mmap -> %s\n", name,
+           mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED ? strerrorname_np(errno) : "ok");
     snprintf(path, sizeof path, "/proc/self/ns/%s", name);
     printf("%s: to write -> %s\n", name, said(open(path, O_RDWR)));
     unsigned uid = 77;
