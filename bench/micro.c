@@ -11,10 +11,12 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -403,6 +405,63 @@ static void pipe_row(void) {
     reap(pid);
 }
 
+/* ---- userfaultfd: a thread answers what another touches; and answers alone ---- */
+
+#define WATCHED 256 /* pages */
+static int watcher;
+static char answer_page[PAGE] __attribute__((aligned(PAGE)));
+
+static void supply(unsigned long at, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += PAGE) {
+        struct uffdio_copy c = {.dst = at + i, .src = (unsigned long)answer_page, .len = PAGE};
+        if (ioctl(watcher, UFFDIO_COPY, &c))
+            die("UFFDIO_COPY");
+    }
+}
+
+static void protect(unsigned long at, size_t bytes, unsigned long mode) {
+    struct uffdio_writeprotect p = {{at, bytes}, mode};
+    if (ioctl(watcher, UFFDIO_WRITEPROTECT, &p))
+        die("UFFDIO_WRITEPROTECT");
+}
+
+static void *answer(void *unused) {
+    struct uffd_msg m;
+    while (read(watcher, &m, sizeof m) == sizeof m) {
+        unsigned long at = m.arg.pagefault.address;
+        if (m.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP)
+            protect(at, PAGE, 0);
+        else
+            supply(at, PAGE);
+    }
+    return unused;
+}
+
+static char *watched(void) {
+    char *p = anonymous(WATCHED * PAGE);
+    struct uffdio_register r = {
+        {(unsigned long)p, WATCHED * PAGE}, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP, 0};
+    if (ioctl(watcher, UFFDIO_REGISTER, &r))
+        die("UFFDIO_REGISTER");
+    return p;
+}
+
+static void watched_rows(void) {
+    struct uffdio_api api = {.api = UFFD_API};
+    const size_t size = WATCHED * PAGE;
+    pthread_t thread;
+    char *p;
+    watcher = wanted("watched") ? (int)syscall(SYS_userfaultfd, O_CLOEXEC) : -1;
+    if (watcher < 0 || ioctl(watcher, UFFDIO_API, &api))
+        return; /* a Linux that was built without it */
+    LEAST("watched_copy", p = watched(), supply((unsigned long)p, size), WATCHED, munmap(p, size));
+    if (pthread_create(&thread, NULL, answer, NULL)) /* it ends with the program */
+        die("pthread_create");
+    LEAST("watched_missing", p = watched(), look(p, size), WATCHED, munmap(p, size));
+    LEAST("watched_guarded", p = watched(); supply((unsigned long)p, size);
+          protect((unsigned long)p, size, UFFDIO_WRITEPROTECT_MODE_WP), touch(p, size), WATCHED, munmap(p, size));
+}
+
 /* ---- two threads, each in a region of its own: wall time of both, from a common start ---- */
 
 static pthread_barrier_t start_line;
@@ -514,5 +573,6 @@ int main(int argc, char **argv) {
     exec_row(argv[0]);
     file_rows();
     pipe_row();
+    watched_rows();
     return 0;
 }

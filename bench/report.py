@@ -35,6 +35,9 @@ OPERATIONS = [
     ("file_private_write_fault", "private file mapping, write fault with copy", 1300),
     ("read_cached_page", "read() of a cached file, per 4 KiB", 700),
     ("pipe_round", "pipe ping-pong, two processes, a round", 3500),
+    ("watched_copy", "userfaultfd: a page supplied, nobody waits", None),
+    ("watched_missing", "  a missing page, answered by a thread", None),
+    ("watched_guarded", "  a guarded page, likewise", None),
 ]
 
 # row, what it is, aim, divisor from the unit measured to the unit written
@@ -84,7 +87,7 @@ def operations(results):
         wall = {key: kernels[key]["wall_ns"].get(row) for key in kernels}
         yield [what, number(counts["quire"]), *[number(counts[key]) for key in others],
                *[ratio(counts[key], counts["quire"]) for key in others], number(aim), near(counts["quire"], aim),
-               *[f"{wall[key] / 1000:,.2f}" for key in ("quire", *others)], *[ratio(wall[key], wall["quire"]) for key in others]]
+               *["-" if not wall[key] else f"{wall[key] / 1000:,.2f}" for key in ("quire", *others)], *[ratio(wall[key], wall["quire"]) for key in others]]
 
 
 def rest(results):

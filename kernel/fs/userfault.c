@@ -18,6 +18,7 @@
 #include "fs/pipe.h"
 #include "fs/userfault.h"
 #include "task/task.h"
+#include "vm/frame.h"
 #include "vm/machine.h"
 #include "vm/slab.h"
 #include "vm/watch.h"
@@ -524,28 +525,32 @@ struct delivery {
 };
 
 /* Page by page. The bytes that were supplied, or why none was. */
-static long supply_pages(struct space *s, const struct delivery *d, void *page) {
+static long supply_pages(struct space *s, const struct delivery *d) {
+    struct frame *frame = NULL;
+    bool shared = false;
     u64 done = 0;
-    long error = space_may_supply(s, d->start, d->bytes, d->how, d->guard);
+    long error = space_may_supply(s, d->start, d->bytes, d->how, d->guard, &shared);
     while (done < d->bytes && !error) {
-        if (page && copy_from_user(page, (void __user *)(d->from + done), PAGE_SIZE))
+        if (d->how == SUPPLY_PAGE && !frame)
+            error = (frame = supply_frame(shared, false)) ? 0 : -ENOMEM;
+        if (!error && frame && copy_from_user(frame_va(frame), (void __user *)(d->from + done), PAGE_SIZE))
             error = -EFAULT;
         if (!error)
-            error = space_supply(s, d->start + done, d->how, page, d->guard);
+            error = space_supply(s, d->start + done, d->how, &frame, d->guard);
         done += error ? 0 : PAGE_SIZE;
         if (!error && !machine_goes_on())
             error = -EINTR;
     }
+    if (frame)
+        frame_free(frame, 0);
     return done ? (long)done : error;
 }
 
 /* *result: where the bytes, or the error, are told. */
 static long deliver(struct userfault *u, struct space *s, const struct delivery *d, __s64 __user *result) {
-    void *page = d->how == SUPPLY_PAGE ? kmalloc(PAGE_SIZE) : NULL;
-    long done = d->how == SUPPLY_PAGE && !page ? -ENOMEM : s ? supply_pages(s, d, page) : -ESRCH;
-    kfree(page);
     if (!s)
-        return done;
+        return -ESRCH;
+    long done = supply_pages(s, d);
     if (put_user(done, result))
         return -EFAULT;
     if (done < 0)

@@ -818,18 +818,22 @@ static __attribute__((noinline)) enum verdict fault_again(struct fault *f, enum 
     return verdict;
 }
 
-/* A page's worth of memory where nothing is, by s->range's holder: a fault in whose stock the frame is. */
-int fault_supply(struct space *s, u64 page, enum supply how, struct frame *frame, bool guard) {
+/* A fault in whose stock the frame is. */
+int fault_supply(struct space *s, u64 page, enum supply how, struct frame **frame, bool guard) {
     struct fault f = {.s = s,
                       .page = page,
                       .access = FAULT_WRITE,
                       .how = HOW_SUPPLY,
-                      .stock = {.frame = frame},
+                      .stock = {.frame = frame ? *frame : NULL},
                       .supply = how,
                       .guard = guard};
     enum verdict verdict = fault_inside(&f);
     if (verdict != TRY_SUPPLIED)
         verdict = fault_again(&f, verdict, true);
+    if (frame) {
+        *frame = f.stock.frame;
+        f.stock.frame = NULL;
+    }
     stock_empty(&f.stock);
     return verdict == TRY_SUPPLIED ? 0 : verdict == TRY_TAKEN ? -EEXIST : verdict == TRY_NOMEM ? -ENOMEM : -EFAULT;
 }

@@ -62,9 +62,9 @@ extern struct list all_spaces; /* every space that has a root: for check.c */
  * that stays as little accessible as its view says. */
 enum fault_outcome space_fault_from(struct space *s, u64 address, enum fault_access access, bool remote, bool force);
 
-/* fault_supply: space_supply where the page becomes this space's alone, or is in the object. s->range held. Takes the
- * frame, or leaves it to be freed. -EEXIST, -EFAULT, -ENOMEM. */
-int fault_supply(struct space *s, u64 page, enum supply how, struct frame *frame, bool guard);
+/* fault_supply: space_supply where the page becomes this space's alone, or is in the object. s->range held. *frame (or
+ * NULL) is used up if it is NULL then. -EEXIST, -EFAULT, -ENOMEM. */
+int fault_supply(struct space *s, u64 page, enum supply how, struct frame **frame, bool guard);
 /* watch_reason: why an access to `page` (relative to the table) of run r, watched, must wait: WATCH_*; 0: it need not.
  * Its table locked; e: what the slot holds. */
 u32 watch_reason(const struct run *r, u64 page, entry e, enum fault_access access);

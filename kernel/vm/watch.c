@@ -265,25 +265,24 @@ static bool can_be_supplied(const struct view *v, enum supply how, bool guard) {
     return !(guard && !(v->watches & WATCH_GUARDED)) && !(how == SUPPLY_CACHED && !view_object(v));
 }
 
-int space_may_supply(struct space *s, u64 address, u64 bytes, enum supply how, bool guard) {
+/* What is supplied goes to the object, for all who map it. */
+static bool supplies_object(const struct view *v) { return view_object(v) && (v->flags & VIEW_SHARED); }
+
+int space_may_supply(struct space *s, u64 address, u64 bytes, enum supply how, bool guard, bool *shared) {
     mutex_lock(&s->range);
     struct view *v = one_mapping(s, address, bytes);
     int error = !v ? -ENOENT : can_be_supplied(v, how, guard) ? 0 : -EINVAL;
     mutex_unlock(&s->range);
-    if (v)
+    if (v) {
+        *shared = supplies_object(v);
         view_put(v);
+    }
     views_reap();
     return error;
 }
 
-/* The offset of the page in the file that is mapped there. range held. */
-static u64 index_of(struct space *s, u64 page) {
-    struct piece p;
-    space_close(s);
-    bool found = piece_next(s, page, &p);
-    space_open(s);
-    assert(found && p.first == page);
-    return p.offset;
+struct frame *supply_frame(bool shared, bool zero) {
+    return frame_alloc(0, shared ? FRAME_SHMEM : FRAME_ANON, zero ? FRAME_ZEROED : 0);
 }
 
 static void guard_slots(struct space *s, struct table *t, unsigned first, unsigned end) {
@@ -308,15 +307,15 @@ static void guard_slots(struct space *s, struct table *t, unsigned first, unsign
         machine_flush(&s->m, (t->base + first) << PAGE_SHIFT, (t->base + end) << PAGE_SHIFT, false);
 }
 
-/* Shared memory: the object gets the page, and all who map it. Its guard comes first, since from then on a fault may
- * show it; if one did, that is as good. */
-static int supply_object(struct space *s, u64 page, struct object *o, struct frame **frame, bool guard) {
-    u64 index = index_of(s, page);
-    int error = index >= object_pages(o) ? -EFAULT : object_has(o, index) ? -EEXIST : 0;
+/* The object gets the page, and all who map it. Its guard comes first, since from then on a fault may show it; if one
+ * did, that is as good. */
+static int supply_object(struct space *s, u64 page, const struct piece *p, struct frame **frame, bool guard) {
+    struct object *o = view_object(p->view);
+    int error = p->offset >= object_pages(o) ? -EFAULT : object_has(o, p->offset) ? -EEXIST : 0;
     if (!error && guard)
         error = leaves_change(s, page, page + 1, true, guard_slots);
     if (!error)
-        error = object_supply(o, index, *frame);
+        error = object_supply(o, p->offset, *frame);
     if (error)
         return error == -ENODATA ? -EFAULT : error;
     struct frame *pinned = *frame;
@@ -326,31 +325,42 @@ static int supply_object(struct space *s, u64 page, struct object *o, struct fra
     return error == -EEXIST ? 0 : error;
 }
 
-int space_supply(struct space *s, u64 address, enum supply how, const void *contents, bool guard) {
-    u64 page = address >> PAGE_SHIFT;
-    mutex_lock(&s->range);
-    struct view *v = one_mapping(s, address, PAGE_SIZE);
-    bool shared = v && view_object(v) && (v->flags & VIEW_SHARED) && how != SUPPLY_CACHED;
-    bool needs_frame = shared || how == SUPPLY_PAGE;
-    int error = !v ? -ENOENT : can_be_supplied(v, how, guard) ? 0 : -EINVAL;
-    struct frame *frame = NULL;
-    if (!error && how == SUPPLY_CACHED && index_of(s, page) >= object_pages(view_object(v)))
-        error = -EINVAL;
-    if (!error && needs_frame) {
-        frame = frame_alloc(0, shared ? FRAME_SHMEM : FRAME_ANON, how == SUPPLY_ZERO ? FRAME_ZEROED : 0);
-        error = frame ? 0 : -ENOMEM;
+static int supply_in(struct space *s, u64 page, const struct piece *p, enum supply how, struct frame **frame,
+                     bool guard) {
+    bool shared = supplies_object(p->view);
+    struct frame *blank = NULL;
+    if (!p->view->watch)
+        return -ENOENT;
+    if (!can_be_supplied(p->view, how, guard))
+        return -EINVAL;
+    if (how == SUPPLY_CACHED)
+        return p->offset >= object_pages(view_object(p->view)) ? -EINVAL : fault_supply(s, page, how, NULL, guard);
+    if (how == SUPPLY_PAGE && frame_class(*frame) != (shared ? FRAME_SHMEM : FRAME_ANON))
+        return -EAGAIN; /* another mapping came */
+    if (how == SUPPLY_ZERO && shared) {
+        blank = supply_frame(true, true);
+        frame = &blank;
     }
-    if (!error && how == SUPPLY_PAGE)
-        machine_copy_page(frame_va(frame), contents);
+    int error = shared && !*frame ? -ENOMEM : 0;
     if (!error && shared)
-        error = supply_object(s, page, view_object(v), &frame, guard);
+        error = supply_object(s, page, p, frame, guard);
     else if (!error)
-        error = fault_supply(s, page, how, frame, guard), frame = NULL;
+        error = fault_supply(s, page, how, how == SUPPLY_PAGE ? frame : NULL, guard);
+    if (blank)
+        frame_free(blank, 0);
+    return error;
+}
+
+int space_supply(struct space *s, u64 address, enum supply how, struct frame **frame, bool guard) {
+    u64 page = address >> PAGE_SHIFT;
+    struct piece p;
+    int error = -ENOENT;
+    mutex_lock(&s->range);
+    if (next_piece(s, page, page + 1, &p)) {
+        error = supply_in(s, page, &p, how, frame, guard);
+        view_put(p.view);
+    }
     mutex_unlock(&s->range);
-    if (frame)
-        frame_free(frame, 0);
-    if (v)
-        view_put(v);
     views_reap();
     return error;
 }

@@ -69,16 +69,19 @@ int space_forget_watch(struct space *s, struct watch *w);
 int space_guard(struct space *s, u64 address, u64 bytes, bool guard);
 
 enum supply {
-    SUPPLY_PAGE, /* the contents at *page */
+    SUPPLY_PAGE, /* a frame's contents */
     SUPPLY_ZERO,
     SUPPLY_CACHED, /* what the object has */
 };
 /* space_may_supply: [address, address + bytes) lies in one mapping that is watched (-ENOENT), and can be supplied so
- * (-EINVAL). space_supply: one page where nothing is: guarded, with `guard`. -EEXIST: something is; -ENOENT: nobody
- * watches; -EFAULT: past the end (SUPPLY_CACHED: -EINVAL), or the object has nothing; -ENOMEM, -ENOSPC: with `guard`, a
- * page of shared memory may be guarded all the same. Sleeps. */
-int space_may_supply(struct space *s, u64 address, u64 bytes, enum supply how, bool guard);
-int space_supply(struct space *s, u64 address, enum supply how, const void *page, bool guard);
+ * (-EINVAL); *shared: by frames for shared memory. supply_frame: one for contents, or NULL. space_supply: one page
+ * where nothing is, for SUPPLY_PAGE from *frame, which is used up if it is NULL then (-EAGAIN: it is for another kind):
+ * guarded, with `guard`. -EEXIST: something is; -ENOENT: nobody watches; -EFAULT: past the end (SUPPLY_CACHED:
+ * -EINVAL), or the object has nothing; -ENOMEM, -ENOSPC: with `guard`, a page of shared memory may be guarded all the
+ * same. Sleeps. */
+int space_may_supply(struct space *s, u64 address, u64 bytes, enum supply how, bool guard, bool *shared);
+struct frame *supply_frame(bool shared, bool zero);
+int space_supply(struct space *s, u64 address, enum supply how, struct frame **frame, bool guard);
 
 /* space_await: after FAULT_WATCHED, nothing held: as watch_ops->wait says. */
 enum fault_outcome space_await(struct space *s, u64 address, enum fault_access access, bool user);

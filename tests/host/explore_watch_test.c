@@ -118,8 +118,7 @@ thread(a_tries_twice) { /* the second time by what its CPU may have cached */
 static unsigned supplied; /* by how many */
 static u64 supplier;
 static int supply(enum supply how, u64 value) {
-    u64 words[PAGE_SIZE / sizeof(u64)] = {value};
-    int error = space_supply(P, at(2), how, words, false);
+    int error = host_supply(P, at(2), how, value, C != NULL, false);
     if (!error) {
         atomic_store_relaxed(&supplier, value);
         atomic_add(&supplied, 1);
@@ -131,7 +130,7 @@ thread(y_supplies) { check(supply(SUPPLY_PAGE, 6) != -ENOMEM); }
 thread(z_supplies) { check(supply(SUPPLY_PAGE, 5) != -ENOMEM); }
 thread(y_zeroes) { check(supply(SUPPLY_ZERO, 0) != -ENOMEM); }
 thread(z_shows_0) {
-    check_eq(space_supply(P, at(0), SUPPLY_CACHED, NULL, false), 0);
+    check_eq(host_supply(P, at(0), SUPPLY_CACHED, 0, true, false), 0);
     host_watch_wake(&watcher);
 }
 

@@ -149,6 +149,8 @@ struct host_watch {
 };
 void host_watch_start(struct host_watch *h, struct space *s);
 void host_watch_wake(struct host_watch *h); /* all who wait try again */
+/* host_supply: space_supply of a page that begins with `value`, in memory that is `shared` or not. */
+int host_supply(struct space *s, u64 address, enum supply how, u64 value, bool shared, bool guard);
 
 /* ---- a swap device (swap_device.c): an array, and other fibers run while it works */
 struct host_area {

@@ -341,9 +341,8 @@ static long act_fork_watched(void) {
     return error ? error : act_fork();
 }
 /* What a first try has supplied stays. */
-static long supply(u64 page, enum supply how) {
-    static const u64 words[PAGE_SIZE / sizeof(u64)] = {5};
-    long error = space_supply(s, at(page), how, words, false);
+static long supply(u64 page, enum supply how, bool shared) {
+    long error = host_supply(s, at(page), how, 5, shared, false);
     return error == -EEXIST ? 0 : error;
 }
 static long supply_in(u64 page, struct host_file *f, enum supply how) {
@@ -353,7 +352,7 @@ static long supply_in(u64 page, struct host_file *f, enum supply how) {
     r.offset = f ? bytes(6) : 0;
     long error = moved(space_map(s, &r), page);
     error = error ? error : watch(page, 2, WATCH_MISSING);
-    return error ? error : supply(page, how);
+    return error ? error : supply(page, how, f != NULL);
 }
 static long act_supply(void) { return supply_in(700, NULL, SUPPLY_PAGE); }
 static long act_supply_zero(void) { return supply_in(700, NULL, SUPPLY_ZERO); }

@@ -35,3 +35,15 @@ void host_watch_start(struct host_watch *h, struct space *s) {
 }
 
 void host_watch_wake(struct host_watch *h) { waitq_wake_all(&h->queue); }
+
+int host_supply(struct space *s, u64 address, enum supply how, u64 value, bool shared, bool guard) {
+    struct frame *frame = how == SUPPLY_PAGE ? supply_frame(shared, true) : NULL;
+    if (how == SUPPLY_PAGE && !frame)
+        return -ENOMEM;
+    if (frame)
+        *(u64 *)frame_va(frame) = value;
+    int error = space_supply(s, address, how, &frame, guard);
+    if (frame)
+        frame_free(frame, 0);
+    return error;
+}

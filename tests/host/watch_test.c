@@ -138,8 +138,7 @@ test(watched_large) {
     host_watch_start(&watcher, s);
     check_eq(space_watch(s, at(0), bytes(2 * TABLE_SLOTS), &watcher.watch, WATCH_MISSING | WATCH_GUARDED), 0);
     put(s, 5, 6); /* what is there is there, large or not */
-    static const u64 words[PAGE_SIZE / sizeof(u64)] = {9};
-    check_eq(space_supply(s, at(7), SUPPLY_PAGE, words, false), -EEXIST);
+    check_eq(host_supply(s, at(7), SUPPLY_PAGE, 9, false, false), -EEXIST);
     check_eq(tries_to_write(TABLE_SLOTS), FAULT_WATCHED); /* no large leaf comes unasked */
     check_eq(space_guard(s, at(3), bytes(1), true), 0);
     check_eq(tries_to_write(3), FAULT_WATCHED);
