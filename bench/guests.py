@@ -114,7 +114,7 @@ class Linux:
     def __init__(self, key, name, image, words=""):
         self.key, self.name, self.image_file, self.words = key, name, image, words
         self.disk = PLACE + "/disk"
-        archive({name: f"{PLACE}/{name}" for name in ("init", "micro", "busybox")}, self.disk)
+        archive({name: f"{PLACE}/{name}" for name in ("init", "micro", "watched", "busybox")}, self.disk)
         self.tsc_khz = int(command(PLACE + "/micro", "--khz"))
 
     def path(self, program):

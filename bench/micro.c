@@ -11,79 +11,19 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE 4096UL
-#define MIB (1UL << 20)
-#define REPEATS 5
+#include "least.h"
+
 #define FAR 0x200000000000UL
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1e9 + t.tv_nsec;
-}
-
-static const char *only;
-
-static int wanted(const char *name) { return !only || strstr(name, only); }
-
-static void report(const char *name, double least) { printf("%-34s %10.0f\n", name, least); }
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static char *map(size_t bytes, int prot, int flags, int fd) {
-    char *p = mmap(NULL, bytes, prot, flags, fd, 0);
-    if (p == MAP_FAILED)
-        die("mmap");
-    if (flags & MAP_ANONYMOUS)
-        madvise(p, bytes, MADV_NOHUGEPAGE);
-    return p;
-}
-
-static char *anonymous(size_t bytes) { return map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1); }
-
-static void touch(char *p, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += PAGE)
-        p[i] = 1;
-}
-
-static volatile char sink;
-
-static void look(const char *p, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += PAGE)
-        sink = p[i];
-}
-
-#define LEAST(name, setup, work, divisor, teardown)                                                                    \
-    do {                                                                                                               \
-        if (!wanted(name))                                                                                             \
-            break;                                                                                                     \
-        double least = 1e18;                                                                                           \
-        for (int r_ = 0; r_ < REPEATS; r_++) {                                                                         \
-            setup;                                                                                                     \
-            double t_ = now();                                                                                         \
-            work;                                                                                                      \
-            t_ = (now() - t_) / (divisor);                                                                             \
-            if (t_ < least)                                                                                            \
-                least = t_;                                                                                            \
-            teardown;                                                                                                  \
-        }                                                                                                              \
-        report(name, least);                                                                                           \
-    } while (0)
 
 static void simple_rows(void) {
     const size_t size = 8 * MIB, pages = size / PAGE;
@@ -405,63 +345,6 @@ static void pipe_row(void) {
     reap(pid);
 }
 
-/* ---- userfaultfd: a thread answers what another touches; and answers alone ---- */
-
-#define WATCHED 256 /* pages */
-static int watcher;
-static char answer_page[PAGE] __attribute__((aligned(PAGE)));
-
-static void supply(unsigned long at, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += PAGE) {
-        struct uffdio_copy c = {.dst = at + i, .src = (unsigned long)answer_page, .len = PAGE};
-        if (ioctl(watcher, UFFDIO_COPY, &c))
-            die("UFFDIO_COPY");
-    }
-}
-
-static void protect(unsigned long at, size_t bytes, unsigned long mode) {
-    struct uffdio_writeprotect p = {{at, bytes}, mode};
-    if (ioctl(watcher, UFFDIO_WRITEPROTECT, &p))
-        die("UFFDIO_WRITEPROTECT");
-}
-
-static void *answer(void *unused) {
-    struct uffd_msg m;
-    while (read(watcher, &m, sizeof m) == sizeof m) {
-        unsigned long at = m.arg.pagefault.address;
-        if (m.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP)
-            protect(at, PAGE, 0);
-        else
-            supply(at, PAGE);
-    }
-    return unused;
-}
-
-static char *watched(void) {
-    char *p = anonymous(WATCHED * PAGE);
-    struct uffdio_register r = {
-        {(unsigned long)p, WATCHED * PAGE}, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP, 0};
-    if (ioctl(watcher, UFFDIO_REGISTER, &r))
-        die("UFFDIO_REGISTER");
-    return p;
-}
-
-static void watched_rows(void) {
-    struct uffdio_api api = {.api = UFFD_API};
-    const size_t size = WATCHED * PAGE;
-    pthread_t thread;
-    char *p;
-    watcher = wanted("watched") ? (int)syscall(SYS_userfaultfd, O_CLOEXEC) : -1;
-    if (watcher < 0 || ioctl(watcher, UFFDIO_API, &api))
-        return; /* a Linux that was built without it */
-    LEAST("watched_copy", p = watched(), supply((unsigned long)p, size), WATCHED, munmap(p, size));
-    if (pthread_create(&thread, NULL, answer, NULL)) /* it ends with the program */
-        die("pthread_create");
-    LEAST("watched_missing", p = watched(), look(p, size), WATCHED, munmap(p, size));
-    LEAST("watched_guarded", p = watched(); supply((unsigned long)p, size);
-          protect((unsigned long)p, size, UFFDIO_WRITEPROTECT_MODE_WP), touch(p, size), WATCHED, munmap(p, size));
-}
-
 /* ---- two threads, each in a region of its own: wall time of both, from a common start ---- */
 
 static pthread_barrier_t start_line;
@@ -573,6 +456,5 @@ int main(int argc, char **argv) {
     exec_row(argv[0]);
     file_rows();
     pipe_row();
-    watched_rows();
     return 0;
 }
