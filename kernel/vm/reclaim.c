@@ -422,7 +422,8 @@ static void end_batch(struct batch *b) {
 }
 
 /* Until so many pages are free, or three times as many as there are were looked at: once for their marks, once for
- * their accessed bits. So what is in a batch and then stays, as it cannot be written, keeps nobody from the rest. */
+ * their accessed bits. So what is in a batch and then stays, as it cannot be written, keeps nobody from the rest. Where
+ * much is locked, or in use, that is long: the CPU's timers ring meanwhile. */
 static void take_victims(struct batch *b, u64 pages) {
     struct frame *named[SWAP_CLUSTER];
     u64 looked = 0;
@@ -437,6 +438,7 @@ static void take_victims(struct batch *b, u64 pages) {
             break;
         harvest_on(ask.harvest, b);
         looked += max(max(ask.looked, ask.harvest), (u64)count);
+        machine_breathe();
         if (b->count == SWAP_CLUSTER || out.count == SWAP_CLUSTER || b->freed + b->count + out.count >= pages)
             finish(b);
     }
