@@ -22,27 +22,26 @@ static int nsfs_statfs(struct super *s, void *out) {
 }
 static struct super nsfs = {.type = "nsfs", .dev = 4, .options = "rw", .made_when_read = true, .statfs = nsfs_statfs};
 
-static struct namespace {
+static struct namespace_file {
     const char *name; /* what its link says */
     u64 number;
     int kind; /* CLONE_NEW* */
     struct inode inode;
     struct dentry *dentry; /* once it was asked for; for ever */
-}
-namespaces[] = {
-    [NAMESPACE_CGROUP] = {"cgroup:[4026531835]", 4026531835, CLONE_NEWCGROUP},
-    [NAMESPACE_IPC] = {"ipc:[4026531839]", 4026531839, CLONE_NEWIPC},
-    [NAMESPACE_MNT] = {"mnt:[4026531841]", 4026531841, CLONE_NEWNS},
-    [NAMESPACE_NET] = {"net:[4026531840]", 4026531840, CLONE_NEWNET},
-    [NAMESPACE_PID] = {"pid:[4026531836]", 4026531836, CLONE_NEWPID},
-    [NAMESPACE_TIME] = {"time:[4026531834]", 4026531834, CLONE_NEWTIME},
-    [NAMESPACE_USER] = {"user:[4026531837]", 4026531837, CLONE_NEWUSER},
-    [NAMESPACE_UTS] = {"uts:[4026531838]", 4026531838, CLONE_NEWUTS},
+} namespaces[] = {
+    [NAMESPACE_CGROUP] = {.name = "cgroup:[4026531835]", .number = 4026531835, .kind = CLONE_NEWCGROUP},
+    [NAMESPACE_IPC] = {.name = "ipc:[4026531839]", .number = 4026531839, .kind = CLONE_NEWIPC},
+    [NAMESPACE_MNT] = {.name = "mnt:[4026531841]", .number = 4026531841, .kind = CLONE_NEWNS},
+    [NAMESPACE_NET] = {.name = "net:[4026531840]", .number = 4026531840, .kind = CLONE_NEWNET},
+    [NAMESPACE_PID] = {.name = "pid:[4026531836]", .number = 4026531836, .kind = CLONE_NEWPID},
+    [NAMESPACE_TIME] = {.name = "time:[4026531834]", .number = 4026531834, .kind = CLONE_NEWTIME},
+    [NAMESPACE_USER] = {.name = "user:[4026531837]", .number = 4026531837, .kind = CLONE_NEWUSER},
+    [NAMESPACE_UTS] = {.name = "uts:[4026531838]", .number = 4026531838, .kind = CLONE_NEWUTS},
 };
 static struct mutex making = MUTEX_INIT(making); /* protects the dentries, once each */
 
 int namespace_path(enum namespace_kind kind, struct path *out) {
-    struct namespace *n = &namespaces[kind];
+    struct namespace_file *n = &namespaces[kind];
     mutex_lock(&making);
     if (!n->inode.ops) {
         inode_init(&n->inode, &nsfs, S_IFREG | 0444);
@@ -62,12 +61,12 @@ int namespace_path(enum namespace_kind kind, struct path *out) {
     return out->dentry ? 0 : -ENOMEM;
 }
 
-static struct namespace *of_file(const struct file *f) {
-    return f->ops == &namespace_ops ? container_of(f->inode, struct namespace, inode) : NULL;
+static struct namespace_file *of_file(const struct file *f) {
+    return f->ops == &namespace_ops ? container_of(f->inode, struct namespace_file, inode) : NULL;
 }
 
 long namespace_join(struct file *f, int type) {
-    const struct namespace *n = of_file(f);
+    const struct namespace_file *n = of_file(f);
     if (!n || (type && type != n->kind))
         return -EINVAL;
     if (n->kind == CLONE_NEWUSER)
@@ -94,7 +93,7 @@ static long open_user_namespace(void) {
 
 /* The first ones have no parent, and who asks for it may not look beyond his own. */
 static long namespace_ioctl(struct file *file, u32 command, u64 argument) {
-    const struct namespace *n = of_file(file);
+    const struct namespace_file *n = of_file(file);
     switch (command) {
     case NS_GET_USERNS:
         return n->kind == CLONE_NEWUSER ? -EPERM : open_user_namespace();
