@@ -5,8 +5,8 @@
  * then gone (-ENOENT) and its files fail (-ESRCH), as on Linux. Names are never cached: super.uncached. */
 #include <linux/capability.h>
 
-#include "fs/pidfd.h"
 #include "fs/nsfs.h"
+#include "fs/pidfd.h"
 #include "fs/proc.h"
 #include "fs/shm.h"
 #include "lib/release.h"

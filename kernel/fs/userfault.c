@@ -155,17 +155,21 @@ static bool begin_wait(struct userfault *u, struct wait *w, struct list *list) {
     return open;
 }
 
-/* -EINTR: not over, and off its list now. */
+/* It waits no more. True: it was over. */
+static bool leave(struct userfault *u, struct wait *w) {
+    spin_lock(&u->lock);
+    bool over = w->over;
+    if (!over)
+        end_wait(w);
+    spin_unlock(&u->lock);
+    return over;
+}
+
+/* -EINTR: it was not over. */
 static int sleep_until_over(struct userfault *u, struct wait *w, bool interruptible) {
     int error = wait_until_by(&w->queue, atomic_load(&w->over),
                               interruptible ? task_sleep(true, SLEEP_FOREVER) : task_sleep_killable(SLEEP_FOREVER));
-    spin_lock(&u->lock);
-    if (w->over)
-        error = 0;
-    else
-        end_wait(w);
-    spin_unlock(&u->lock);
-    return error;
+    return leave(u, w) ? 0 : error;
 }
 
 static void fault_message(struct userfault *u, const struct watched *what, struct uffd_msg *m) {
@@ -202,8 +206,7 @@ static enum fault_outcome userfault_wait(struct watch *watch, const struct watch
         waitq_wake_all(&u->readers);
         error = sleep_until_over(u, &w, what->user);
     } else {
-        wake(u, w.message.arg.pagefault.address, 1);
-        error = sleep_until_over(u, &w, false);
+        (void)leave(u, &w);
     }
     return !error ? FAULT_DONE : what->user ? FAULT_INTERRUPTED : FAULT_BUS_ADRERR;
 }

@@ -242,7 +242,7 @@ int watch_fork(struct space *child, const struct piece *p) {
     int error = is_err(w) ? ptr_err(w) : 0;
     if (!error)
         error = watch_part(child, p, &(struct watching){w, w ? p->view->watches : 0});
-    if (!error && w)
+    if (w && !is_err(w))
         w->ops->put(w);
     return error;
 }

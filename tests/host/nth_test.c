@@ -18,7 +18,7 @@
 
 static struct space *s, *child;
 static struct host_file *file, *shm;
-static struct host_watch watcher;
+static struct host_watch watcher, heir;
 static u64 should[PAGES]; /* what the first word of the page holds, if it is mapped */
 static bool mapped[PAGES];
 
@@ -83,6 +83,7 @@ static void begin(void) {
     child = NULL;
     check(s);
     host_watch_start(&watcher, s);
+    host_watch_start(&heir, s);
     space_load(s);
     if (kind == LARGE)
         map(0, LEAF, RW, NULL, 0);
@@ -124,6 +125,8 @@ static void end(void) {
     check_eq(shm->references, 1);
     check_eq(watcher.references, 1);
     watch_end(&watcher.watch);
+    check_eq(heir.references, 1);
+    watch_end(&heir.watch);
     host_file_put(file);
     host_file_put(shm);
     vm_drop_kept();
@@ -340,6 +343,10 @@ static long act_fork_watched(void) {
     long error = act_guard();
     return error ? error : act_fork();
 }
+static long act_fork_inherited(void) {
+    watcher.heir = &heir.watch;
+    return act_fork_watched();
+}
 /* What a first try has supplied stays. */
 static long supply(u64 page, enum supply how, bool shared) {
     long error = host_supply(s, at(page), how, 5, shared, false);
@@ -427,6 +434,7 @@ static const struct {
     {"guard shm", act_guard_shm, WITH_FILES, 0},
     {"forget watch", act_forget, ~0u, 0},
     {"fork watched", act_fork_watched, ~0u, 0},
+    {"fork inherited", act_fork_inherited, ~0u, 0},
     {"supply", act_supply, ~0u, CUTS},
     {"supply zero", act_supply_zero, ~0u, CUTS},
     {"supply shm", act_supply_shm, WITH_FILES, CUTS},
